@@ -1,0 +1,1 @@
+"""The vendor's API: prompts, requests, predictions, errors, calls and clients. Knows nothing of Airflow."""
