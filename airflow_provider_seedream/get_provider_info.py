@@ -1,0 +1,104 @@
+"""What Airflow reads about this package, by the entry point ``apache_airflow_provider``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_seedream import __version__
+
+INTEGRATION = "Seedream"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Give the content of ``provider.yaml`` that matters at run time, without reading YAML in every process.
+
+    Left out are ``state`` and ``source-date-epoch``, which only packaging tools read.
+    """
+    return {
+        "package-name": "airflow-provider-seedream",
+        "name": "Seedream",
+        "description": (
+            "Image sets of ByteDance Seedream, served by `WaveSpeedAI <https://wavespeed.ai/>`__.\n"
+        ),
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": INTEGRATION,
+                "external-doc-url": "https://wavespeed.ai/models/bytedance/seedream-v5.0-lite/sequential",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [_modules("airflow_provider_seedream.hooks.seedream")],
+        "operators": [
+            _modules(
+                "airflow_provider_seedream.operators.seedream",
+                "airflow_provider_seedream.operators.publish",
+            )
+        ],
+        "triggers": [_modules("airflow_provider_seedream.triggers.seedream")],
+        "connection-types": [_connection_type()],
+    }
+
+
+def _modules(*names: str) -> dict[str, Any]:
+    return {"integration-name": INTEGRATION, "python-modules": list(names)}
+
+
+def _connection_type() -> dict[str, Any]:
+    return {
+        "connection-type": "seedream",
+        "hook-class-name": "airflow_provider_seedream.hooks.seedream.SeedreamHook",
+        "hook-name": "Seedream (WaveSpeedAI)",
+        "ui-field-behaviour": {
+            "hidden-fields": ["login", "port", "schema"],
+            "relabeling": {"host": "API origin", "password": "API key"},
+            "placeholders": {"host": "https://api.wavespeed.ai", "password": "your WaveSpeedAI API key"},
+        },
+        "conn-fields": {
+            "model": {
+                "label": "Model",
+                "description": (
+                    "Model of every image set that names none. "
+                    "Empty means bytedance/seedream-v5.0-lite/sequential."
+                ),
+                "schema": {
+                    "type": ["string", "null"],
+                    "default": None,
+                    "enum": [
+                        None,
+                        "bytedance/seedream-v5.0-lite/sequential",
+                        "bytedance/seedream-v4.5/sequential",
+                        "bytedance/seedream-v4/sequential",
+                    ],
+                },
+            },
+            "connect_timeout": {
+                "label": "Connect timeout (seconds)",
+                "description": "How long a connection to the API may take to open. Empty means 10.",
+                "schema": {"type": ["number", "null"], "default": None, "minimum": 0.1, "maximum": 300},
+            },
+            "read_timeout": {
+                "label": "Read timeout (seconds)",
+                "description": (
+                    "How long one answer of the API may take. "
+                    "Empty means 60 for a submission and 30 for everything else."
+                ),
+                "schema": {"type": ["number", "null"], "default": None, "minimum": 0.1, "maximum": 600},
+            },
+            "max_cost": {
+                "label": "Ceiling per image set (USD)",
+                "description": (
+                    "An image set that costs more is refused before anything is paid. Empty means no ceiling."
+                ),
+                "schema": {"type": ["number", "null"], "default": None, "minimum": 0},
+            },
+            "allow_insecure_http": {
+                "label": "Allow http://",
+                "description": (
+                    "Send the API key without TLS to a host other than this machine. "
+                    "Only for a gateway you trust."
+                ),
+                "schema": {"type": "boolean", "default": False},
+            },
+        },
+    }
