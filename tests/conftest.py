@@ -1,0 +1,86 @@
+"""The ground every test stands on: an Airflow home of its own, and nothing of the machine's Airflow or API key."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+    from airflow.sdk import DAG
+
+# A developer's own settings would point the tests at a real database, and a real key at real money.
+for _name in [name for name in os.environ if name.startswith(("AIRFLOW_", "WAVESPEED_"))]:
+    del os.environ[_name]
+
+# Airflow reads these once, when it is first imported, so they must stand before any test module is.
+AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="seedream-tests-"))
+DAGS_FOLDER = AIRFLOW_HOME / "dags"
+DAGS_FOLDER.mkdir()
+os.environ["AIRFLOW_HOME"] = str(AIRFLOW_HOME)
+os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(DAGS_FOLDER)
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
+os.environ["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] = "False"
+
+LAYERS = ("pure", "wire", "components", "dags", "standalone")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the cheap layers first: what is broken shows within seconds."""
+    items.sort(key=lambda item: LAYERS.index(_layer(item.nodeid)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests passed in each layer."""
+    passed = Counter(_layer(report.nodeid) for report in terminalreporter.stats.get("passed", ()))
+    if passed:
+        counts = ", ".join(f"{layer} {passed[layer]}" for layer in LAYERS if layer in passed)
+        terminalreporter.write_line(f"passed by layer: {counts}")
+
+
+def _layer(nodeid: str) -> str:
+    parts = nodeid.split("/")
+    return parts[1] if len(parts) > 2 and parts[1] in LAYERS else LAYERS[0]
+
+
+@pytest.fixture(scope="session")
+def airflow_db() -> None:
+    """Make the database of ``AIRFLOW_HOME``. Takes seconds, so only tests that need it ask for it."""
+    from airflow.utils import db
+
+    db.upgradedb()
+
+
+@pytest.fixture
+def run_dag(airflow_db: None) -> Callable[..., DagRun]:
+    """Run a DAG that a test has just built through the whole of Airflow, in this process.
+
+    ``dag.test()`` wants a DAG that is recorded in the database, as the DAG processor would have done.
+    """
+
+    def run(dag: DAG, **options: Any) -> DagRun:
+        from airflow.dag_processing.bundles.manager import DagBundlesManager
+        from airflow.dag_processing.collection import update_dag_parsing_results_in_db
+        from airflow.serialization.serialized_objects import LazyDeserializedDAG
+        from airflow.utils.session import create_session
+
+        DagBundlesManager().sync_bundles_to_db()
+        with create_session() as session:
+            update_dag_parsing_results_in_db(
+                "dags-folder", None, [LazyDeserializedDAG.from_dag(dag)], {}, None, set(), session=session
+            )
+        return dag.test(**options)
+
+    return run
