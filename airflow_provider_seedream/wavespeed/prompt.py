@@ -1,0 +1,226 @@
+"""Prompts of image sets: scenes in the vendor's convention, there and back."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, TypeGuard
+
+from airflow_provider_seedream.wavespeed.counting import counted, named_count
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.inputs import refuse_unknown
+
+__all__ = ["ImageSetPrompt", "PromptInput", "Scene", "named_count", "prompt_text", "scenes_of"]
+
+MAX_SCENES = 15
+_NAMES = "First Second Third Fourth Fifth Sixth Seventh Eighth Ninth Tenth Eleventh Twelfth Thirteenth Fourteenth Fifteenth"
+_ORDINALS = tuple(_NAMES.split())
+_ORDINAL = re.compile(
+    rf"(?:\A|(?<=[.!?…;:)\]\"'”’\n]))\s*({_NAMES.replace(' ', '|')})\s*[,:]\s+", re.IGNORECASE
+)
+_REPEATED = re.compile(r"(?:\A|(?<=[.!?…)\]\"'”’])) ?(?:Characters|Style): ")
+# What Jinja makes of a list, a mapping or an ImageSetPrompt: Python's repr, and of nothing: "None".
+_RENDERED_REPR = re.compile(
+    r"\[\s*(?:\{\s*)?[\"'].*\]\Z|\[Scene\(|\{\s*'scenes'|ImageSetPrompt\(|None\Z", re.DOTALL
+)
+_SENTENCE_END = re.compile(r"[.!?…][)\]\"'”’]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What one image of the set shows.
+
+    :param text: the description; line breaks and runs of spaces do not matter.
+    :raises InvalidInputError: if it is blank or no text.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str) or not self.text.strip():
+            raise InvalidInputError(
+                "prompt",
+                self.text,
+                "a scene must be text that describes an image",
+                "Describe it, or leave it out.",
+            )
+
+    @classmethod
+    def of(cls, value: object) -> Scene:
+        """The scene that a text, a ``{"text": ...}`` mapping or a Scene is."""
+        if isinstance(value, Scene):
+            return value
+        if isinstance(value, Mapping):
+            refuse_unknown(value, ("text",), what="key of a scene")
+            return cls(value.get("text", ""))
+        return cls(value)  # type: ignore[arg-type]  # refused by the constructor if it is no text
+
+
+SceneInput: TypeAlias = "str | Scene | Mapping[str, object]"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSetPrompt:
+    """A prompt by its parts: one scene for each image, and what the images share.
+
+    :param scenes: 1-15 of them, in order; each may be given as a Scene, a text or ``{"text": ...}``.
+    :param characters: who appears, the same in every image. Said again in every scene, as the vendor advises.
+    :param style: how it looks ("fantasy art, cinematic"). Said again in every scene, as the vendor advises.
+    :param palette: the colours of the set. Said once, before the scenes.
+    :raises InvalidInputError: for a wrong number of scenes, a blank one, or a part that is no text.
+    """
+
+    scenes: tuple[Scene, ...]
+    characters: str = ""
+    style: str = ""
+    palette: str = ""
+
+    def __post_init__(self) -> None:
+        if not _is_list(self.scenes):
+            raise InvalidInputError(
+                "prompt", self.scenes, "scenes must be a list", 'Write ["a fox", "an owl"].'
+            )
+        object.__setattr__(self, "scenes", tuple(Scene.of(scene) for scene in self.scenes))
+        if not 1 <= len(self.scenes) <= MAX_SCENES:
+            rule = f"it has {len(self.scenes)} scenes, and a set has 1-{MAX_SCENES} images"
+            way_out = "Split it into several sets." if self.scenes else "Give one scene for each image."
+            raise InvalidInputError("prompt", [scene.text for scene in self.scenes], rule, way_out)
+        for part in ("characters", "style", "palette"):
+            value = getattr(self, part)
+            if not isinstance(value, str):
+                raise InvalidInputError(
+                    part, value, "it must be text", "Describe it in words, or leave it out."
+                )
+
+    @classmethod
+    def of(cls, value: ImageSetPrompt | Mapping[str, object] | Sequence[SceneInput]) -> ImageSetPrompt:
+        """The prompt that an ImageSetPrompt, its JSON mapping or a list of scenes is.
+
+        :raises InvalidInputError: for anything else; a text is a prompt already, and is not taken apart.
+        """
+        if isinstance(value, ImageSetPrompt):
+            return value
+        if isinstance(value, Mapping):
+            return cls.from_json(value)
+        return cls(scenes=value)  # type: ignore[arg-type]  # made into Scenes, or refused, by the constructor
+
+    def render(self) -> str:
+        """The text in the vendor's convention: ``"2 images. First, ... Second, ..."``."""
+        said = [counted(len(self.scenes))]
+        if self.palette.strip():
+            said.append(f"Palette: {_sentence(self.palette)}")
+        for ordinal, scene in zip(_ORDINALS, self.scenes, strict=False):
+            said.append(f"{ordinal}, {_sentence(scene.text)}")
+            if self.characters.strip():
+                said.append(f"Characters: {_sentence(self.characters)}")
+            if self.style.strip():
+                said.append(f"Style: {_sentence(self.style)}")
+        return " ".join(said)
+
+    def to_json(self) -> dict[str, object]:
+        """Plain JSON, see :meth:`from_json`."""
+        return {
+            "scenes": [{"text": scene.text} for scene in self.scenes],
+            "characters": self.characters,
+            "style": self.style,
+            "palette": self.palette,
+        }
+
+    @classmethod
+    def from_json(cls, mapping: Mapping[str, object]) -> ImageSetPrompt:
+        """The prompt that a mapping of :meth:`to_json` is; all keys but ``scenes`` may be left out.
+
+        :raises InvalidInputError: for an unknown key or a wrong shape.
+        """
+        refuse_unknown(mapping, ("scenes", "characters", "style", "palette"), what="key of a prompt")
+        if "scenes" not in mapping:
+            raise InvalidInputError(
+                "prompt", dict(mapping), 'it has no "scenes"', 'Write {"scenes": ["a fox"]}.'
+            )
+        return cls(**mapping)  # type: ignore[arg-type]  # checked by the constructor
+
+
+PromptInput: TypeAlias = "str | ImageSetPrompt | Mapping[str, object] | Sequence[SceneInput]"
+"""Every form in which a prompt is accepted."""
+
+
+def prompt_text(value: PromptInput | None) -> str:
+    """The text that is sent for a prompt in any of its forms.
+
+    A templated prompt arrives as text; where that is the JSON of scenes (``{{ ... | tojson }}``), it is read as such.
+
+    :raises InvalidInputError: for a blank prompt, a wrong shape, and the repr that a template leaves of an object,
+        which nobody means to pay for.
+    """
+    if value is None:
+        raise InvalidInputError(
+            "prompt", value, "it is required", "Describe the images, or give a list of scenes."
+        )
+    if isinstance(value, ImageSetPrompt | Mapping) or _is_list(value):
+        return ImageSetPrompt.of(value).render()
+    if not isinstance(value, str):
+        rule = "it must be text, a list of scenes, or an ImageSetPrompt or its JSON"
+        raise InvalidInputError("prompt", value, rule, 'For example "a fox at dawn" or ["a fox", "an owl"].')
+    text = value.strip()
+    if not text:
+        raise InvalidInputError(
+            "prompt", value, "it is blank", "Describe the images, or give a list of scenes."
+        )
+    structured = _scenes_json(text)
+    if structured is not None:
+        return ImageSetPrompt.of(structured).render()
+    if _RENDERED_REPR.match(text):
+        rule = "it looks like a Python object that a template turned into text"
+        way_out = (
+            "Pass the object itself (.output, render_template_as_native_obj) or add | tojson to the template."
+        )
+        raise InvalidInputError("prompt", value, rule, way_out)
+    return text
+
+
+def _is_list(value: object) -> TypeGuard[Sequence[SceneInput]]:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def _scenes_json(text: str) -> Mapping[str, object] | list[SceneInput] | None:
+    if text[0] not in "{[":
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(value, dict) and "scenes" in value:
+        return value
+    return value if isinstance(value, list) and value and isinstance(value[0], str | dict) else None
+
+
+def scenes_of(text: str) -> tuple[str, ...]:
+    """The scenes of a text in the vendor's convention, in order; () when they cannot be told apart.
+
+    Best effort, for captions: the ordinals must open sentences and run from "First," without gap or repetition,
+    and agree with the count that the text names. What :meth:`ImageSetPrompt.render` repeats is left out.
+    """
+    marks = list(_ORDINAL.finditer(text))
+    try:
+        named = named_count(text)
+    except InvalidInputError:
+        return ()
+    expected = [ordinal.lower() for ordinal in _ORDINALS[: len(marks)]]
+    if [mark[1].lower() for mark in marks] != expected or len(marks) != (named or max(len(marks), 2)):
+        return ()
+    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    scenes = tuple(_caption(text[mark.end() : end]) for mark, end in zip(marks, ends, strict=True))
+    return scenes if all(scenes) else ()
+
+
+def _sentence(text: str) -> str:
+    line = " ".join(text.split())
+    return line if _SENTENCE_END.search(line) else f"{line}."
+
+
+def _caption(text: str) -> str:
+    line = " ".join(text.split())
+    own = _REPEATED.split(line, maxsplit=1)[0].strip()
+    return own[:-1] if own.endswith(".") and not own.endswith("..") else own

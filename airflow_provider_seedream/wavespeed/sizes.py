@@ -1,0 +1,199 @@
+"""Picture sizes: the vendor's two rules, the presets, and every way to write a size."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isqrt
+
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.inputs import integer
+
+# API reference, section 2.1. Held for every model, although third parties report a lower floor for v4
+# (921,600 pixels): a size that all models take is worth more than small pictures of the oldest one.
+MIN_SIDE, MAX_SIDE = 1440, 4096
+MIN_PIXELS, MAX_PIXELS = 2560 * 1440, 4096 * 4096
+
+SIDE_RULE = f"each side must be {MIN_SIDE}-{MAX_SIDE} pixels"
+TOTAL_RULE = f"the total must be {MIN_PIXELS:,}-{MAX_PIXELS:,} pixels"
+
+_SIDES = re.compile(r"([0-9]{1,9})\s*[*xX×]\s*([0-9]{1,9})")
+_RENDERED_PAIR = re.compile(r"[(\[]\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*[)\]]")
+_RATIO = re.compile(r"([0-9]{1,4})\s*:\s*([0-9]{1,4})")
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A picture size that the API takes; ``str()`` gives its form, ``"2048*2048"``.
+
+    :param width: pixels, 1440-4096.
+    :param height: pixels, 1440-4096; the product is 3,686,400-16,777,216.
+    :raises InvalidInputError: with the nearest valid size.
+    """
+
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        _check(self.width, self.height, field="size", value=f"{self.width}*{self.height}")
+
+    def __str__(self) -> str:
+        return f"{self.width}*{self.height}"
+
+    @property
+    def pixels(self) -> int:
+        """Width times height."""
+        return self.width * self.height
+
+    @classmethod
+    def nearest(cls, width: int, height: int) -> Size:
+        """The valid size closest to two sides: scaled just enough, with the aspect ratio kept.
+
+        A ratio that no valid size has (beyond 4096:1440 either way) gives the most extreme one that is valid.
+        """
+        if not _broken_rules(width, height):
+            return cls(width, height)
+        if width < height:
+            turned = cls.nearest(height, width)
+            return cls(turned.height, turned.width)
+        long, short = max(width, 1), max(height, 1)
+        if long * MIN_SIDE > short * MAX_SIDE:
+            return cls(MAX_SIDE, MIN_SIDE)
+        if long > MAX_SIDE:
+            return cls(MAX_SIDE, round(short * MAX_SIDE / long))
+        new_short = max(MIN_SIDE, _root_up(_divide_up(MIN_PIXELS * short, long)))
+        return cls(_divide_up(new_short * long, short), new_short)
+
+    @classmethod
+    def of_sides(cls, width: object, height: object) -> Size:
+        """The size of a ``width`` and a ``height`` parameter, each an int or its digits.
+
+        :raises InvalidInputError: naming the parameter at fault.
+        """
+        wide, high = _side("width", width), _side("height", height)
+        field, value = ("height", high) if MIN_SIDE <= wide <= MAX_SIDE else ("width", wide)
+        _check(wide, high, field=field, value=value)
+        return cls(wide, high)
+
+    @classmethod
+    def parse(cls, value: object, resolution: object = None) -> Size:
+        """The size that a ``size`` parameter says.
+
+        :param value: ``"W*H"``, ``"WxH"``, ``"W×H"``, ``(w, h)``, ``[w, h]``, a preset such as ``"16:9"``, or a
+            Size.
+        :param resolution: ``"2K"`` or ``"4K"``, for a preset only; None means 2K.
+        :raises InvalidInputError: for anything else, and for sides outside the vendor's rules.
+        """
+        preset = _preset(value)
+        if preset is not None:
+            return PRESETS[_resolution(resolution)][preset]
+        if resolution is not None:
+            raise InvalidInputError(
+                "resolution",
+                resolution,
+                f"it belongs to a preset, and size={value!r} is none",
+                _presets_way_out(),
+            )
+        if isinstance(value, Size):
+            return value
+        sides = _sides(value)
+        if sides is None:
+            raise _unreadable(value)
+        _check(*sides, field="size", value=value)
+        return cls(*sides)
+
+
+def _broken_rules(width: int, height: int) -> list[str]:
+    broken = []
+    if not (MIN_SIDE <= width <= MAX_SIDE and MIN_SIDE <= height <= MAX_SIDE):
+        broken.append(SIDE_RULE)
+    if not MIN_PIXELS <= width * height <= MAX_PIXELS:
+        broken.append(f"{TOTAL_RULE}, and {width}*{height} has {width * height:,}")
+    return broken
+
+
+def _check(width: int, height: int, *, field: str, value: object) -> None:
+    broken = _broken_rules(width, height)
+    if broken:
+        near = Size.nearest(width, height)
+        way_out = f'The nearest valid size is "{near}".'
+        if field != "size":
+            way_out = f"The nearest valid size is width={near.width}, height={near.height}."
+        raise InvalidInputError(field, value, "; ".join(broken), way_out)
+
+
+def _side(field: str, value: object) -> int:
+    side = integer(value)
+    if side is None:
+        rule = f"it must be a whole number of pixels, and {SIDE_RULE}"
+        raise InvalidInputError(field, value, rule, "For example width=2560, height=1440.")
+    return side
+
+
+def _divide_up(dividend: int, divisor: int) -> int:
+    return -(-dividend // divisor)
+
+
+def _root_up(square: int) -> int:
+    return isqrt(square - 1) + 1
+
+
+def _sides(value: object) -> tuple[int, int] | None:
+    if isinstance(value, str):
+        found = _SIDES.fullmatch(value.strip()) or _RENDERED_PAIR.fullmatch(value.strip())
+        return (int(found[1]), int(found[2])) if found else None
+    if isinstance(value, tuple | list) and len(value) == 2:
+        width, height = integer(value[0]), integer(value[1])
+        return None if width is None or height is None else (width, height)
+    return None
+
+
+def _preset(value: object) -> str | None:
+    ratio = _RATIO.fullmatch(value.strip()) if isinstance(value, str) else None
+    name = f"{ratio[1]}:{ratio[2]}" if ratio else None
+    return name if name in PRESETS["2K"] else None
+
+
+def _resolution(value: object) -> str:
+    if value is None:
+        return "2K"
+    if isinstance(value, str) and value.strip().upper() in PRESETS:
+        return value.strip().upper()
+    raise InvalidInputError(
+        "resolution", value, f"it must be {' or '.join(PRESETS)}", 'Write "2K", "4K" or leave it out.'
+    )
+
+
+def _presets_way_out() -> str:
+    return f"Give one of {', '.join(PRESETS['2K'])} as size, or leave resolution out."
+
+
+def _unreadable(value: object) -> InvalidInputError:
+    rule = f'it must be "W*H", (w, h) or one of {", ".join(PRESETS["2K"])}; {SIDE_RULE} and {TOTAL_RULE}'
+    ratio = _RATIO.fullmatch(value.strip()) if isinstance(value, str) else None
+    if ratio and int(ratio[1]) and int(ratio[2]):
+        near = Size.nearest(int(ratio[1]), int(ratio[2]))
+        return InvalidInputError("size", value, rule, f'The smallest size close to that ratio is "{near}".')
+    return InvalidInputError("size", value, rule, 'For example "2048*2048" or "16:9".')
+
+
+def _both_ways(sizes: Mapping[str, tuple[int, int]]) -> dict[str, Size]:
+    table = {}
+    for ratio, (width, height) in sizes.items():
+        wide, high = ratio.split(":")
+        table[ratio] = Size(width, height)
+        table[f"{high}:{wide}"] = Size(height, width)
+    return table
+
+
+PRESETS: Mapping[str, Mapping[str, Size]] = {
+    # The exact sizes of section 2.1 of the API reference.
+    "2K": _both_ways({"1:1": (2048, 2048), "16:9": (2560, 1440), "4:3": (2304, 1728), "3:2": (2496, 1664)}),
+    # The largest of the exact ratio whose sides are multiples of 16, as all those of 2K are.
+    "4K": _both_ways({"1:1": (4096, 4096), "16:9": (4096, 2304), "4:3": (4096, 3072), "3:2": (4080, 2720)}),
+}
+"""Size by resolution and preset. The presets are the vendor's playground's; the API takes only ``W*H``."""
+
+DEFAULT_SIZE = Size(2048, 2048)
+"""The API's own default (API reference, section 2.1)."""
