@@ -1,0 +1,47 @@
+"""What the routes of both servers share: one value with every part of the running emulator."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from airflow_provider_seedream.emulator.clock import Clock
+from airflow_provider_seedream.emulator.fault_book import FaultBook
+from airflow_provider_seedream.emulator.journal import Journal
+from airflow_provider_seedream.emulator.limits import RateLimit
+from airflow_provider_seedream.emulator.pictures import Gallery
+from airflow_provider_seedream.emulator.settings import Settings
+from airflow_provider_seedream.emulator.tasks import Tasks
+
+
+@dataclass(slots=True)
+class Site:
+    """The parts of one emulator.
+
+    :param cdn_port: known once the CDN listens.
+    :param executor: where pictures are drawn, away from the event loop.
+    """
+
+    api_key: str
+    settings: Settings
+    clock: Clock
+    tasks: Tasks
+    journal: Journal
+    faults: FaultBook
+    rate_limit: RateLimit
+    gallery: Gallery
+    executor: Executor
+    cdn_port: int = 0
+
+    def origin(self, request: web.Request) -> str:
+        """The API's origin as this client reached it."""
+        return f"{request.scheme}://{request.host}"
+
+    def cdn_origin(self, request: web.Request) -> str:
+        """The CDN's origin, under the host name by which this client reached the API."""
+        return f"{request.scheme}://{request.url.host or '127.0.0.1'}:{self.cdn_port}"
+
+
+SITE = web.AppKey("site", Site)
