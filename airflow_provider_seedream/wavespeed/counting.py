@@ -18,8 +18,9 @@ _WORDS = (
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 _NUMBER_WORDS = {word: number for number, word in enumerate(_WORDS.split())}
 _NUMBER_WORDS |= {word: number * 10 for number, word in enumerate(_TENS.split(), start=2)}
+# ASCII only: ignoring case, Python would also take "ſix" and "sıx" for six.
 _NUMBER = (
-    r"(?:\d{1,3}(?:,\d{3})+|\d{1,6}"
+    r"(?a:\d{1,3}(?:,\d{3})+|\d{1,6}"
     rf"|(?:{_TENS.replace(' ', '|')})(?:[\s-](?:{'|'.join(_WORDS.split()[1:10])}))?|{_WORDS.replace(' ', '|')})"
 )
 _QUALITIES = (

@@ -1,0 +1,370 @@
+"""Prompts: which count a text names, and scenes into the vendor's convention and back."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.prompt import (
+    ImageSetPrompt,
+    Scene,
+    named_count,
+    prompt_text,
+    scenes_of,
+)
+
+NAMES = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+WORDS = NAMES.split()
+
+PIECES = [
+    "two",
+    "six",
+    "ten",
+    "-",
+    " ",
+    ", ",
+    "3",
+    "12",
+    "to",
+    "or",
+    "image",
+    "images",
+    "photos",
+    "series of",
+    "one",
+    ".",
+]
+
+plain_words = st.lists(
+    st.sampled_from(["a fox", "an owl", "by", "the river", "at dawn,", "in mist", "— slowly"]), min_size=1
+).map(" ".join)
+described = st.text(min_size=1).filter(str.strip)
+prompts = st.builds(
+    ImageSetPrompt,
+    scenes=st.lists(described.map(Scene), min_size=1, max_size=15).map(tuple),
+    characters=st.text(),
+    style=st.text(),
+    palette=st.text(),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("3 images", 3),
+        ("three pictures", 3),
+        ("Three Pictures of a fox", 3),
+        ("a series of 4 images", 4),
+        ("A knight's day, told as a series of 4 images: dawn, noon, dusk, night", 4),
+        ("Generate 5 illustrations: a fox, an owl", 5),
+        ("Please create exactly twelve photos of one fox", 12),
+        ("I'd like 2 pics", 2),
+        ("2 images. First, a fox. Second, an owl.", 2),
+        ("  **2 images.** First, a fox", 2),
+        ("set of six photos", 6),
+        ("A fox in the snow, 3 images in total", 3),
+        ("A fox wakes, hunts and sleeps. 3 images.", 3),
+        ("Tell the story with 4 images", 4),
+        ("Two different, consistent 4K images of a fox", 2),
+        ("2 high-quality photographs of a vase", 2),
+        ("a 4-image story about a fox", 4),
+        ("three-image series", 3),
+        ("a series of 4 images, four images of a fox", 4),
+        ("One image of a fox", 1),
+        ("1 image.", 1),
+        ("a set of one image", 1),
+        ("fifteen illustrations of planets", 15),
+        ("0 images", 0),
+        ("16 images. First, a fox", 16),
+        ("twenty images", 20),
+        ("twenty-four images", 24),
+        ("1,000 images", 1000),
+    ],
+)
+def test_the_count_a_text_names_is_seen(text, count):
+    assert named_count(text) == count
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a fox at dawn",
+        "a cat with 3 legs",
+        "a v3 images folder",
+        "3 imagesets",
+        "page3 images",
+        "1girl, 2boys",
+        "a 2048x2048 image",
+        "2048x2048 images of foxes",
+        "2048 x 2048 images of foxes",
+        "2048×2048 images",
+        "photos, 1990 images of Paris",
+        "in the style of 2024 illustrations",
+        "1920s photos",
+        "4K images of foxes",
+        "3.5 images",
+        "version 1.3 images",
+        "35mm photos",
+        "image 3 of a fox",
+        "an image of 3 foxes",
+        "two foxes in one picture",
+        "everyone images a fox",
+        "a wall with three photos",
+        "a girl holding 2 photographs",
+        "a stack of 5 photos on a desk",
+        "a collage of 4 images",
+        "the first two images are dark",
+        "two images per scene",
+        "3 images each",
+        "one image for each scene",
+        "someone pictures a fox",
+        "ſix images",
+        "sıx images",
+    ],
+)
+def test_a_number_that_counts_no_images_of_the_set_is_not_taken_for_one(text):
+    assert named_count(text) is None
+
+
+@given(
+    st.integers(2, 15),
+    st.sampled_from(["images", "pictures", "photos", "illustrations"]),
+    plain_words,
+    plain_words,
+)
+def test_digits_and_words_name_the_same_count_anywhere(count, noun, before, after):
+    for number in (str(count), WORDS[count - 1]):
+        assert named_count(f"{before}. Make {number} {noun} of {after}") == count
+
+
+@given(st.integers(1, 15), st.text())
+def test_a_count_at_the_very_start_decides_whatever_follows(count, text):
+    assert named_count(f"{count} images. {text}") == count
+    assert named_count(f"A series of {count} images: {text}") == count
+
+
+@given(
+    st.text()
+    | st.text(alphabet="0123456789 one two image pictures x*,.-of\n")
+    | st.lists(st.sampled_from(PIECES)).map("".join)
+)
+def test_any_text_has_a_count_or_none_or_is_refused_for_naming_several(text):
+    try:
+        count = named_count(text)
+    except InvalidInputError:
+        with pytest.raises(InvalidInputError, match=r"prompt=.* names different numbers of images"):
+            named_count(text)
+    else:
+        assert count is None or count >= 0
+
+
+def test_a_scene_that_mentions_images_does_not_shake_the_count_at_the_start():
+    assert named_count("2 images. First, a wall of 5 images. Second, a fox.") == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Act one: 2 images of the forest. Act two: 3 images of the sea.",
+        "3-5 images of a fox",
+        "3 to 5 images",
+        "two or three pictures of a fox",
+    ],
+)
+def test_counts_that_differ_are_refused_and_a_count_at_the_start_settles_it(text):
+    with pytest.raises(InvalidInputError, match=r"different numbers of images: .* Begin it with") as refusal:
+        named_count(text)
+    assert refusal.value.field == "prompt"
+    assert named_count(f"5 images. {text}") == 5
+
+
+def test_scenes_become_the_vendors_convention():
+    prompt = ImageSetPrompt.of(["a fox wakes", Scene("It hunts."), {"text": "it\n sleeps!"}])
+    assert prompt.render() == "3 images. First, a fox wakes. Second, It hunts. Third, it sleeps!"
+
+
+def test_characters_and_style_are_said_in_every_scene_and_the_palette_once():
+    prompt = ImageSetPrompt(
+        (Scene("she runs"), Scene("she rests")),
+        characters="a princess in a torn dress",
+        style="fantasy art, cinematic",
+        palette="teal and gold",
+    )
+    assert prompt.render() == (
+        "2 images. Palette: teal and gold. "
+        "First, she runs. Characters: a princess in a torn dress. Style: fantasy art, cinematic. "
+        "Second, she rests. Characters: a princess in a torn dress. Style: fantasy art, cinematic."
+    )
+
+
+def test_fifteen_scenes_have_fifteen_ordinals():
+    rendered = ImageSetPrompt.of([f"fox {number}" for number in range(1, 16)]).render()
+    assert rendered.startswith("15 images. First, fox 1. Second, fox 2. ")
+    assert rendered.endswith(" Fourteenth, fox 14. Fifteenth, fox 15.")
+
+
+@given(prompts)
+def test_a_rendered_prompt_names_as_many_images_as_it_has_scenes(prompt):
+    assert named_count(prompt.render()) == len(prompt.scenes)
+
+
+@given(prompts)
+def test_a_prompt_survives_json(prompt):
+    assert ImageSetPrompt.from_json(json.loads(json.dumps(prompt.to_json()))) == prompt
+
+
+@given(st.lists(plain_words, min_size=1, max_size=15), plain_words, plain_words)
+def test_the_scenes_of_a_rendered_prompt_are_found_again(scenes, characters, style):
+    prompt = ImageSetPrompt.of({"scenes": scenes, "characters": characters, "style": style, "palette": "red"})
+    assert scenes_of(prompt.render()) == tuple(scenes)
+
+
+@given(prompts)
+def test_scenes_are_found_all_or_none(prompt):
+    assert len(scenes_of(prompt.render())) in (0, len(prompt.scenes))
+
+
+@given(st.text())
+def test_any_text_can_be_asked_for_its_scenes(text):
+    assert all(scenes_of(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "scenes"),
+    [
+        (
+            "2 images. First, a young princess in a dark castle… Second, the princess riding at dawn…",
+            ("a young princess in a dark castle…", "the princess riding at dawn…"),
+        ),
+        ("First, a fox. Second: an owl", ("a fox", "an owl")),
+        ("Two images.\n\nFirst, a fox\nSecond, an owl\n", ("a fox", "an owl")),
+        ("2 images. first, a fox; second, an owl.", ("a fox;", "an owl")),
+        ("1 image. First, a fox.", ("a fox",)),
+    ],
+)
+def test_scenes_in_the_vendors_convention_are_told_apart(text, scenes):
+    assert scenes_of(text) == scenes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a fox at dawn",
+        "3 images of a fox",
+        "First, a fox.",
+        "3 images. First, a fox. Second, an owl.",
+        "2 images. First, a fox. Third, an owl.",
+        "2 images. First, a fox. First, an owl.",
+        "2 images. Second, a fox. First, an owl.",
+        "2 images. The First, and the Second, are foxes",
+        "First, 2 images of a fox. Second, 3 images of an owl.",
+    ],
+)
+def test_scenes_that_cannot_be_told_apart_are_not_guessed(text):
+    assert scenes_of(text) == ()
+
+
+@pytest.mark.parametrize("value", [None, "", "  \n", [], (), {"scenes": []}])
+def test_an_empty_prompt_is_refused(value):
+    with pytest.raises(InvalidInputError, match=r"prompt=.* is refused: .* (Describe|Give)"):
+        prompt_text(value)
+
+
+@pytest.mark.parametrize(
+    "value", [["a fox", " "], [""], [{"text": ""}], [{}], [None], [3], {"scenes": ["a", None]}]
+)
+def test_a_blank_scene_is_refused(value):
+    with pytest.raises(InvalidInputError, match=r"a scene must be text that describes an image"):
+        prompt_text(value)
+
+
+@pytest.mark.parametrize("value", [7, True, b"a fox", {"a fox"}, object()])
+def test_a_prompt_of_another_type_is_refused(value):
+    with pytest.raises(InvalidInputError, match=r"it must be text, a list of scenes, or an ImageSetPrompt"):
+        prompt_text(value)
+
+
+@pytest.mark.parametrize("scenes", ["a fox", {"text": "a fox"}, b"a fox", 3])
+def test_scenes_that_are_no_list_are_refused(scenes):
+    with pytest.raises(InvalidInputError, match="scenes must be a list"):
+        ImageSetPrompt(scenes=scenes)
+
+
+def test_sixteen_scenes_are_refused():
+    with pytest.raises(InvalidInputError, match=r"16 scenes, and a set has 1-15 images. Split it"):
+        prompt_text(["a fox"] * 16)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "closest"),
+    [
+        ({"scene": ["a fox"]}, "scenes"),
+        ({"scenes": ["a fox"], "styles": "noir"}, "style"),
+        ({"scenes": [{"txt": "a fox"}]}, "text"),
+    ],
+)
+def test_an_unknown_key_of_a_prompt_is_refused_with_the_closest_known_one(mapping, closest):
+    with pytest.raises(InvalidInputError, match=f'Did you mean "{closest}"'):
+        ImageSetPrompt.from_json(mapping)
+
+
+def test_a_prompt_mapping_without_scenes_is_refused():
+    with pytest.raises(InvalidInputError, match='it has no "scenes"'):
+        prompt_text({"style": "noir"})
+
+
+@pytest.mark.parametrize("part", ["characters", "style", "palette"])
+def test_a_part_that_is_no_text_is_refused(part):
+    with pytest.raises(InvalidInputError, match=f"^{part}="):
+        ImageSetPrompt.from_json({"scenes": ["a fox"], part: ["red"]})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '["a fox", "an owl"]',
+        '[{"text": "a fox"}, "an owl"]',
+        '{"scenes": ["a fox", {"text": "an owl"}]}',
+        ImageSetPrompt((Scene("a fox"), Scene("an owl"))),
+        ("a fox", "an owl"),
+    ],
+)
+def test_scenes_are_read_in_every_form_a_template_can_leave_them_in(value):
+    assert prompt_text(value) == "2 images. First, a fox. Second, an owl."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        str(["a fox", "an owl"]),
+        str(["a fox's den", "an owl"]),
+        str([{"text": "a fox"}]),
+        str({"scenes": ["a fox"]}),
+        str(ImageSetPrompt((Scene("a fox"),))),
+        str([Scene("a fox")]),
+        "None",
+    ],
+)
+def test_the_repr_of_an_object_is_not_paid_for(text):
+    with pytest.raises(InvalidInputError, match=r"a template turned into text.* \| tojson"):
+        prompt_text(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[wide shot] a fox",
+        '{"subject": "a fox", "style": "noir"}',
+        "{a fox}",
+        "[1, 2]",
+        "Nonesuch palace",
+        "[]",
+    ],
+)
+def test_brackets_and_json_of_other_shapes_are_prompts_like_any_other(text):
+    assert prompt_text(f" {text}\n") == text
