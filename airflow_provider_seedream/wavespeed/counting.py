@@ -56,6 +56,8 @@ _DEPICTED_AFTER = _vocabulary(
     "with holding holds showing shows containing contains on at has have hang hangs hanging hung taking takes took "
     "and his her their its my looking"
 )
+# Characters before a mention that are looked at: more than a clause, and a bound on the work.
+_REACH = 200
 _CLAUSE_END = re.compile(r"[.!?:;,\n(—–]")
 _ENDS_CLAUSE = re.compile(r"\s*(?:$|[^\w\s])")
 _ENDS_OR_OF = re.compile(r"\s*(?:$|[^\w\s]|of\b)", re.IGNORECASE)
@@ -105,16 +107,18 @@ def _words(text: str) -> list[str]:
 
 
 def _opens(found: re.Match[str], text: str) -> bool:
-    before = text[: found.start()]
-    return _ENDS_CLAUSE.match(text, found.end()) is not None and _LEAD.issuperset(_words(before))
+    if found.start() > _REACH or not _ENDS_CLAUSE.match(text, found.end()):
+        return False
+    return _LEAD.issuperset(_words(text[: found.start()]))
 
 
 def _meant(found: re.Match[str], text: str) -> Iterator[int]:
     """The counts of one mention, if it is about the set to be made: two for "3 to 5 images", else one or none."""
-    clause = _words(_CLAUSE_END.split(text[: found.start()])[-1])
+    before = text[max(0, found.start() - _REACH) : found.start()]
+    clause = _words(_CLAUSE_END.split(before)[-1])
     last = clause[-1] if clause else ""
     count = _number(found["count"])
-    if _is_year(found) or _DIMENSION.search(text[: found.start()]) or _FOR_EACH.match(text, found.end()):
+    if _is_year(found) or _DIMENSION.search(before) or _FOR_EACH.match(text, found.end()):
         return
     if last in _PART_OF_THE_SET or _ONE_PICTURE.intersection(clause[-4:]):
         return

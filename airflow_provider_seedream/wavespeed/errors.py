@@ -1,10 +1,20 @@
-"""The error classes of the WaveSpeedAI API."""
+"""The error classes of the WaveSpeedAI API, and the one table that classifies answers and failures."""
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
 
 class WaveSpeedError(Exception):
-    """Root of every error this package raises."""
+    """Root of every error this package raises.
+
+    ``transient`` says whether trying again may help without anything being fixed first.
+    """
+
+    transient: bool = False
 
 
 class InvalidInputError(WaveSpeedError, ValueError):
@@ -25,3 +35,236 @@ class InvalidInputError(WaveSpeedError, ValueError):
         self.value = value
         self.allowed = allowed
         self.way_out = way_out
+
+
+class ApiError(WaveSpeedError):
+    """A call that the API did not answer with success.
+
+    :param message: what happened, for people.
+    :param status: HTTP status, or ``None`` where there was no answer.
+    :param code: the code that was classified: the envelope's where it differs from the HTTP status.
+    :param retry_after: seconds the server asked to wait, or ``None``.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.retry_after = retry_after
+
+
+class BadRequestError(ApiError):
+    """The API refused the request's content."""
+
+
+class AuthenticationError(ApiError):
+    """The API key is missing, wrong or not active (401)."""
+
+
+class InsufficientBalanceError(ApiError):
+    """The account cannot pay (402)."""
+
+
+class PermissionDeniedError(ApiError):
+    """The account or the key's role may not do this (403; at times also an exhausted balance)."""
+
+
+class NotFoundError(ApiError):
+    """No such model or prediction (404)."""
+
+
+class RateLimitedError(ApiError):
+    """Too many requests (429): certainly refused, so sending again pays nothing twice."""
+
+    transient = True
+
+
+class ServerError(ApiError):
+    """The server or its gateway failed (5xx); what became of the request is not known."""
+
+    transient = True
+
+
+class NotConnectedError(ApiError):
+    """No connection came about, so the request certainly did not arrive."""
+
+    transient = True
+
+
+class NoAnswerError(ApiError):
+    """The request left but no answer came (time-out, dropped connection)."""
+
+    transient = True
+
+
+class UnreadableAnswerError(ApiError):
+    """An answer came that is not the API's (a gateway page, a redirect, cut-off JSON)."""
+
+    transient = True
+
+
+class PredictionFailedError(WaveSpeedError):
+    """A prediction ended without pictures.
+
+    :param prediction_id: the prediction.
+    :param status: the status it ended in, in the API's word.
+    :param code: the task code of API reference section 8.3, or ``None``.
+    :param error: the API's own text.
+    """
+
+    def __init__(self, prediction_id: str, status: str, code: int | None, error: str) -> None:
+        meaning, self.transient = task_code(code, status)
+        super().__init__(
+            f"Prediction {prediction_id} ended as {status}"
+            f"{f' (code {code}: {meaning})' if code else ''}: {error or 'no reason given'}."
+        )
+        self.prediction_id = prediction_id
+        self.status = status
+        self.code = code
+
+
+class DeadlineReachedError(WaveSpeedError):
+    """We stopped waiting; the prediction may still succeed and stays paid."""
+
+    transient = True
+
+
+class LookRefusedError(WaveSpeedError):
+    """The API refuses to tell of a paid prediction (401, 403, 404): looking again would not change that."""
+
+
+class WaitBrokenOffError(WaveSpeedError):
+    """Waiting for a paid prediction broke off on our side; a retry takes it up again where the record lasts."""
+
+    def __init__(self, message: str, *, transient: bool = True) -> None:
+        super().__init__(message)
+        self.transient = transient
+
+
+class LostSubmissionError(WaveSpeedError):
+    """A paying request whose outcome nobody knows. It is never sent again by itself.
+
+    :param transient: whether a later search for it may do better.
+    """
+
+    def __init__(self, message: str, *, transient: bool = False) -> None:
+        super().__init__(message)
+        self.transient = transient
+
+
+class RequestChangedError(WaveSpeedError):
+    """An earlier try paid for another request than the one this try would make."""
+
+
+class BudgetExceededError(WaveSpeedError):
+    """The price is over a ceiling; nothing was sent."""
+
+
+class DeliveryError(WaveSpeedError):
+    """A completed prediction whose pictures the task's policies refuse (too few, or flagged)."""
+
+
+class Failure(enum.Enum):
+    """Ways in which a call ends without an answer of the API."""
+
+    NOT_CONNECTED = "no connection"
+    NO_ANSWER = "no answer"
+    UNREADABLE = "unreadable answer"
+
+
+class Arrival(enum.Enum):
+    """What an unsuccessful answer tells of a paying request."""
+
+    NEVER = "certainly did not arrive"
+    REFUSED = "certainly refused"
+    UNKNOWN = "may have been accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the table.
+
+    :param error: the class to raise.
+    :param arrival: what it means for a request that pays.
+    """
+
+    error: type[ApiError]
+    arrival: Arrival
+
+    def may_resend(self, *, pays: bool) -> bool:
+        """Whether the same call may be sent again: if it can help, and never where it could pay twice."""
+        return self.error.transient and not (pays and self.arrival is Arrival.UNKNOWN)
+
+
+RULES: Mapping[int | Failure, Rule] = MappingProxyType(
+    {
+        400: Rule(BadRequestError, Arrival.REFUSED),
+        401: Rule(AuthenticationError, Arrival.REFUSED),
+        402: Rule(InsufficientBalanceError, Arrival.REFUSED),
+        403: Rule(PermissionDeniedError, Arrival.REFUSED),
+        404: Rule(NotFoundError, Arrival.REFUSED),
+        # A gateway answers 408 when it lost patience with the connection: no word of the API on the request.
+        408: Rule(NoAnswerError, Arrival.UNKNOWN),
+        429: Rule(RateLimitedError, Arrival.REFUSED),
+        Failure.NOT_CONNECTED: Rule(NotConnectedError, Arrival.NEVER),
+        Failure.NO_ANSWER: Rule(NoAnswerError, Arrival.UNKNOWN),
+        Failure.UNREADABLE: Rule(UnreadableAnswerError, Arrival.UNKNOWN),
+    }
+)
+"""HTTP-like codes (API reference 8.2) and failures of transport. What is not listed goes by its hundred."""
+
+OTHER_CODES: Mapping[int, Rule] = MappingProxyType(
+    {4: Rule(BadRequestError, Arrival.REFUSED), 5: Rule(ServerError, Arrival.UNKNOWN)}
+)
+
+TASK_CODES: Mapping[int, tuple[str, bool]] = MappingProxyType(
+    {
+        1200: ("content moderation; change the prompt", False),
+        1400: ("a required parameter is missing", False),
+        1401: ("a parameter is invalid", False),
+        1402: ("an input picture could not be fetched", False),
+        1403: ("the task could not be executed", False),
+        1405: ("the task failed", False),
+        5000: ("internal error; a new submission may pass", True),
+        5003: ("service unavailable; a new submission may pass", True),
+        5004: ("timeout; a new submission may pass", True),
+    }
+)
+"""Codes of a failed prediction (API reference 8.3): meaning, and whether a new submission may pass."""
+
+
+def rule_for(code: int | Failure) -> Rule:
+    """The row of the table for an HTTP-like code or a failure of transport."""
+    listed = RULES.get(code)
+    if listed is not None:
+        return listed
+    hundred = code // 100 if isinstance(code, int) else 0
+    return OTHER_CODES.get(hundred, RULES[Failure.UNREADABLE])
+
+
+def rule_of(error: ApiError) -> Rule:
+    """The row of the table that an error was raised from."""
+    if error.code is not None:
+        return rule_for(error.code)
+    return next(rule for rule in RULES.values() if rule.error is type(error))
+
+
+def task_code(code: int | None, status: str) -> tuple[str, bool]:
+    """Meaning of a failed prediction's code, and whether a new submission may pass.
+
+    Codes that are not listed go by the API's rule: 1xxx asks for another request, 5xxx may pass. Without a code,
+    ``failed`` is taken for final, and the statuses that speak of the server's side (``cancelled``, ``timeout``,
+    ``deleted``) may pass.
+    """
+    if code is not None and code in TASK_CODES:
+        return TASK_CODES[code]
+    if code:
+        return "not documented", code >= 5000
+    return "no code", status != "failed"

@@ -73,3 +73,19 @@ def switch(field: str, value: object) -> bool:
     if isinstance(value, str) and value.strip().lower() in _SWITCHES:
         return _SWITCHES[value.strip().lower()]
     raise InvalidInputError(field, value, "it must be True or False", f"Write {field}=True or leave it out.")
+
+
+def dollars(field: str, value: object) -> float | None:
+    """An amount in USD, or ``None`` where it was left out.
+
+    :raises InvalidInputError: unless it is a number of at least 0.
+    """
+    if value is None or value == "":
+        return None
+    try:
+        amount = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        amount = -1.0
+    if isinstance(value, bool) or not 0 <= amount < float("inf"):
+        raise InvalidInputError(field, value, "it must be an amount in USD, 0 or more", "Write for example 0.50.")
+    return amount

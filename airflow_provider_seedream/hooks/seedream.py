@@ -1,0 +1,204 @@
+"""The connection, turned into clients."""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
+
+from airflow_provider_seedream.hooks.settings import ConnectionSettings
+from airflow_provider_seedream.wavespeed.errors import ApiError, NotFoundError, WaveSpeedError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from airflow_provider_seedream.wavespeed.clients import AsyncWaveSpeedClient, WaveSpeedClient
+    from airflow_provider_seedream.wavespeed.image_set import ImageSetRequest
+    from airflow_provider_seedream.wavespeed.polling import PollSchedule, Verdict
+    from airflow_provider_seedream.wavespeed.prediction import Prediction
+
+PAGES = 20
+"""Pages of 100 predictions that a search reads at the most."""
+
+
+class SeedreamHook(BaseHook):
+    """Talks to WaveSpeedAI with what a connection of type ``seedream`` says.
+
+    Password: the API key. Host: the API's origin, default ``https://api.wavespeed.ai``. Extra: ``model`` (default
+    model), ``connect_timeout`` and ``read_timeout`` (seconds), ``max_cost`` (ceiling in USD per image set),
+    ``allow_insecure_http``. Where no connection ``seedream_default`` exists, the environment variable
+    ``WAVESPEED_API_KEY`` is used for it.
+
+    :param seedream_conn_id: the connection.
+    """
+
+    conn_name_attr = "seedream_conn_id"
+    default_conn_name = "seedream_default"
+    conn_type = "seedream"
+    hook_name = "Seedream (WaveSpeedAI)"
+
+    def __init__(self, seedream_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.seedream_conn_id = seedream_conn_id
+
+    @cached_property
+    def settings(self) -> ConnectionSettings:
+        """What the connection says, checked.
+
+        :raises InvalidInputError: naming the field of the connection that is wrong.
+        :raises AirflowNotFoundException: if there is no such connection.
+        """
+        try:
+            connection = self.get_connection(self.seedream_conn_id)
+        except AirflowNotFoundException:
+            return ConnectionSettings.of_environment(self.seedream_conn_id, self.default_conn_name)
+        return ConnectionSettings.of(connection, connection.extra_dejson)
+
+    async def asettings(self) -> ConnectionSettings:
+        """Like :attr:`settings`, for the event loop. Read anew on each call."""
+        from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+
+        try:
+            connection = await get_async_connection(self.seedream_conn_id)
+        except AirflowNotFoundException:
+            return ConnectionSettings.of_environment(self.seedream_conn_id, self.default_conn_name)
+        return ConnectionSettings.of(connection, await get_async_extra_dejson(connection))
+
+    @cached_property
+    def client(self) -> WaveSpeedClient:
+        """The client for code that may block."""
+        from airflow_provider_seedream.wavespeed.clients import WaveSpeedClient
+
+        return WaveSpeedClient(self.settings.endpoint)
+
+    async def aclient(self) -> AsyncWaveSpeedClient:
+        """A client for the event loop, which the caller closes."""
+        from airflow_provider_seedream.wavespeed.clients import AsyncWaveSpeedClient
+
+        return AsyncWaveSpeedClient((await self.asettings()).endpoint)
+
+    def get_conn(self) -> WaveSpeedClient:
+        """The client, under Airflow's usual name."""
+        return self.client
+
+    def submit(self, request: ImageSetRequest) -> Prediction:
+        """Submit an image set. This pays.
+
+        :raises ApiError: of the class that says whether it may have been accepted.
+        """
+        from airflow_provider_seedream.wavespeed import calls
+
+        return self.client.send(calls.submit(request))
+
+    def prediction(self, prediction_id: str) -> Prediction:
+        """Look at a prediction. Free."""
+        from airflow_provider_seedream.wavespeed import calls
+
+        return self.client.send(calls.result(prediction_id))
+
+    def wait(self, prediction_id: str, *, deadline: float, schedule: PollSchedule) -> Verdict:
+        """Wait, blocking, until a prediction ends or our deadline comes.
+
+        :param deadline: epoch seconds.
+        """
+        from airflow_provider_seedream.wavespeed import calls, polling
+
+        began = time.monotonic()
+        conversation = polling.wait(
+            prediction_id,
+            schedule=schedule,
+            remaining=deadline - time.time(),
+            elapsed=lambda: time.monotonic() - began,
+        )
+        gap = next(conversation)
+        while True:
+            time.sleep(gap)
+            look: polling.Look
+            try:
+                look = self.client.send(calls.result(prediction_id), attempts=1)
+            except ApiError as error:
+                look = error
+            try:
+                gap = conversation.send(look)
+            except StopIteration as end:
+                verdict: Verdict = end.value
+                return verdict
+
+    def predictions(
+        self, *, model: str, created_after: datetime, created_before: datetime
+    ) -> list[Prediction]:
+        """The account's predictions of a model within a window of time, newest first. Free.
+
+        The API keeps them for seven days and may list a new one late (API reference 4).
+        """
+        from airflow_provider_seedream.wavespeed import calls
+
+        found: list[Prediction] = []
+        for number in range(1, PAGES + 1):
+            page = self.client.send(
+                calls.list_predictions(
+                    model=model, created_after=created_after, created_before=created_before, page=number
+                )
+            )
+            found += page
+            if len(page) < calls.PAGE_SIZE:
+                break
+        return found
+
+    def balance(self) -> float:
+        """The account's balance in USD. Free."""
+        from airflow_provider_seedream.wavespeed import calls
+
+        return self.client.send(calls.balance())
+
+    def price(self, request: ImageSetRequest) -> float:
+        """What the API itself would charge for an image set, in USD. Free; submits nothing."""
+        from airflow_provider_seedream.wavespeed import calls
+
+        try:
+            return self.client.send(calls.price(request))
+        except NotFoundError:
+            return self.client.send(calls.price(request, path="pricing"))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask for the balance: free, one attempt, within ten seconds."""
+        from airflow_provider_seedream.wavespeed import calls
+        from airflow_provider_seedream.wavespeed.clients import WaveSpeedClient
+
+        try:
+            with WaveSpeedClient(self.settings.endpoint.hurried()) as client:
+                balance = client.send(calls.balance(), attempts=1)
+        except (WaveSpeedError, AirflowNotFoundException) as error:
+            return False, str(error)
+        return True, f"{self.settings.endpoint.origin} accepts the key. Balance: ${balance:.2f}."
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """The connection form where ``provider.yaml`` is not read for it (Airflow before 3.2)."""
+        from airflow_provider_seedream.get_provider_info import get_provider_info
+
+        form = get_provider_info()["connection-types"][0]["ui-field-behaviour"]
+        return {
+            "hidden_fields": form["hidden-fields"],
+            "relabeling": form["relabeling"],
+            "placeholders": form["placeholders"],
+        }
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """The extra fields of the form where ``provider.yaml`` is not read for them (Airflow before 3.2)."""
+        from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
+        from flask_babel import lazy_gettext
+        from wtforms import BooleanField, StringField
+
+        from airflow_provider_seedream.get_provider_info import get_provider_info
+
+        fields = get_provider_info()["connection-types"][0]["conn-fields"]
+        return {
+            name: BooleanField(lazy_gettext(field["label"]))
+            if "boolean" in field["schema"]["type"]
+            else StringField(lazy_gettext(field["label"]), widget=BS3TextFieldWidget())
+            for name, field in fields.items()
+        }

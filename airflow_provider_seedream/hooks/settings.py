@@ -1,0 +1,72 @@
+"""What a connection of type ``seedream`` says, checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, mask_secret
+
+from airflow_provider_seedream.wavespeed.endpoint import Endpoint
+from airflow_provider_seedream.wavespeed.inputs import dollars, refuse_unknown, switch
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
+
+API_KEY_VARIABLE = "WAVESPEED_API_KEY"
+EXTRA_FIELDS = ("model", "connect_timeout", "read_timeout", "max_cost", "allow_insecure_http")
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSettings:
+    """A connection's content.
+
+    :param endpoint: where the API is, with the key.
+    :param model: model for operators that name none, or ``None``.
+    :param max_cost: ceiling in USD for one image set, or ``None``.
+    """
+
+    endpoint: Endpoint
+    model: str | None = None
+    max_cost: float | None = None
+
+    @classmethod
+    def of(cls, connection: Connection, extra: Mapping[str, Any]) -> Self:
+        """Read a connection. The form stores fields that were left empty as null, which counts as left out.
+
+        :raises InvalidInputError: naming the field that is wrong.
+        """
+        refuse_unknown(extra, EXTRA_FIELDS, what="extra of the connection")
+        endpoint = Endpoint.build(
+            host=connection.host,
+            port=connection.port,
+            api_key=connection.password,
+            connect_timeout=extra.get("connect_timeout"),
+            read_timeout=extra.get("read_timeout"),
+            allow_insecure_http=switch("allow_insecure_http", extra.get("allow_insecure_http") or False),
+        )
+        mask_secret(endpoint.api_key)
+        return cls(endpoint, extra.get("model") or None, dollars("max_cost", extra.get("max_cost")))
+
+    @classmethod
+    def of_environment(cls, conn_id: str, default_conn_id: str) -> Self:
+        """Settings for a connection that does not exist: the key of the environment, for the default connection only.
+
+        Another id without a connection is a slip of the pen, and must not bill whichever account the environment
+        names.
+
+        :raises AirflowNotFoundException: saying how to make the connection.
+        """
+        key = os.environ.get(API_KEY_VARIABLE)
+        if not key or conn_id != default_conn_id:
+            raise AirflowNotFoundException(
+                f"seedream_conn_id={conn_id!r}: there is no such connection. Make one of type seedream with the API "
+                f"key as its password, for example: airflow connections add {conn_id} --conn-type seedream "
+                f"--conn-password KEY; or set AIRFLOW_CONN_{conn_id.upper()}"
+                + (f", or {API_KEY_VARIABLE}." if conn_id == default_conn_id else ".")
+            )
+        endpoint = Endpoint.build(host=None, api_key=key)
+        mask_secret(endpoint.api_key)
+        return cls(endpoint)

@@ -1,0 +1,74 @@
+"""What our operators do alike with their arguments and their errors."""
+
+from __future__ import annotations
+
+import datetime as dt
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, get_args
+
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError, WaveSpeedError
+from airflow_provider_seedream.wavespeed.inputs import closest, refuse_unknown
+from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt, PromptInput, Scene
+
+
+def refuse_unknown_arguments(operator: type[BaseOperator], given: Mapping[str, Any]) -> None:
+    """Refuse a keyword that neither the operator nor Airflow knows, naming the closest one that is known.
+
+    :raises InvalidInputError: for the first unknown keyword.
+    """
+    own = [name for name in inspect.signature(operator.__init__).parameters if name not in ("self", "kwargs")]
+    airflow = inspect.signature(BaseOperator.__init__).parameters
+    unknown = [name for name in given if not name.startswith("_") and name not in airflow]
+    refuse_unknown(unknown, own, what="argument")
+
+
+def one_of(field: str, value: object, literal: Any) -> None:
+    """Refuse a value that a ``Literal`` does not list.
+
+    :raises InvalidInputError: naming the choices.
+    """
+    choices = get_args(literal)
+    if value not in choices:
+        raise InvalidInputError(
+            field, value, f"it must be one of {', '.join(choices)}", closest(str(value), choices)
+        )
+
+
+def seconds(field: str, value: object, *, least: float) -> float:
+    """A length of time in seconds, given as such or as a timedelta.
+
+    :raises InvalidInputError: if it is shorter than ``least`` or no length of time.
+    """
+    number = value.total_seconds() if isinstance(value, dt.timedelta) else value
+    if isinstance(number, bool) or not isinstance(number, int | float) or not least <= number < float("inf"):
+        raise InvalidInputError(
+            field,
+            value,
+            f"it must be {least:g} seconds or more, as a number or a timedelta",
+            f"Write for example {field}=datetime.timedelta(minutes=30).",
+        )
+    return float(number)
+
+
+def plain_prompt(prompt: PromptInput) -> object:
+    """A prompt as text, lists and mappings, in which Airflow can render templates."""
+    if isinstance(prompt, ImageSetPrompt):
+        return prompt.to_json()
+    if isinstance(prompt, list | tuple):
+        return [scene.text if isinstance(scene, Scene) else scene for scene in prompt]
+    return prompt
+
+
+@contextmanager
+def lasting_errors_fail_at_once() -> Iterator[None]:
+    """Turn errors that trying again cannot cure into ``AirflowFailException``, so that no retry burns time or money."""
+    try:
+        yield
+    except WaveSpeedError as error:
+        if error.transient:
+            raise
+        raise AirflowFailException(f"{type(error).__name__}: {error}") from error

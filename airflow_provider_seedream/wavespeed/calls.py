@@ -1,0 +1,185 @@
+"""One function per API operation. Each gives a Call: what to send and how to read the answer. Nothing is sent here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Generic, Literal, TypeVar
+from urllib.parse import quote
+
+from airflow_provider_seedream.wavespeed.errors import Failure, UnreadableAnswerError, rule_for
+from airflow_provider_seedream.wavespeed.prediction import Prediction
+from airflow_provider_seedream.wavespeed.request import ImageSetRequest
+
+T = TypeVar("T")
+
+SYNC_MODE_WAIT = 150.0
+"""Seconds to wait for a sync-mode answer: the server gives up after about 90 (API reference 9)."""
+
+
+PAGE_SIZE = 100
+"""Predictions on one page of a list: the most that the API gives (API reference 4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One API operation as a value.
+
+    :param method: HTTP method.
+    :param path: path below the origin.
+    :param read: makes the result of the answer's ``data``.
+    :param json: JSON body, or ``None``.
+    :param pays: whether success costs money; such a call is never sent again unless it certainly did not count.
+    :param read_timeout: seconds to wait for the answer, where this call needs more than the endpoint's own.
+    """
+
+    method: Literal["GET", "POST"]
+    path: str
+    read: Callable[[Any], T]
+    json: Mapping[str, Any] | None = None
+    pays: bool = False
+    read_timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back over the wire, whichever client fetched it."""
+
+    status: int
+    text: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def parse(self, call: Call[T]) -> T:
+        """The call's result.
+
+        Tolerant of the shapes in API reference section 1: an HTTP error, an error code inside a 200, a flat
+        ``{"error"}``, a gateway's page.
+
+        :raises ApiError: of the class that the error table names.
+        """
+        body = self._body()
+        envelope = body.get("code") if isinstance(body, Mapping) else None
+        code = self.status
+        if 200 <= code < 300 and isinstance(envelope, int) and envelope not in (0, 200):
+            code = envelope
+        if not 200 <= code < 300:
+            rule = rule_for(code)
+            raise rule.error(
+                f"{call.method} {call.path} was answered {self._named(code)}: {_reason(body) or self._excerpt()}",
+                status=self.status,
+                code=code,
+                retry_after=retry_after(self.headers),
+            )
+        if not isinstance(body, Mapping) or "data" not in body:
+            raise self._unreadable(call, _reason(body))
+        try:
+            return call.read(body["data"])
+        except (UnreadableAnswerError, TypeError, ValueError, KeyError, AttributeError) as error:
+            raise self._unreadable(call, str(error)) from None
+
+    def _body(self) -> object:
+        try:
+            return json.loads(self.text)
+        except ValueError:
+            return None
+
+    def _unreadable(self, call: Call[Any], why: str) -> Exception:
+        rule = rule_for(Failure.UNREADABLE)
+        return rule.error(
+            f"{call.method} {call.path} was answered {self.status} with something unreadable: {why or self._excerpt()}",
+            status=self.status,
+        )
+
+    def _named(self, code: int) -> str:
+        return str(code) if code == self.status else f"{self.status} with code {code}"
+
+    def _excerpt(self) -> str:
+        return repr(self.text[:200]) if self.text.strip() else "an empty body"
+
+
+def submit(request: ImageSetRequest) -> Call[Prediction]:
+    """Submit an image set: the call that pays (API reference 2)."""
+    return Call(
+        "POST",
+        f"/api/v3/{request.model}",
+        Prediction.from_json,
+        json=request.inputs(),
+        pays=True,
+        read_timeout=SYNC_MODE_WAIT if request.enable_sync_mode else None,
+    )
+
+
+def result(prediction_id: str) -> Call[Prediction]:
+    """Look at a prediction (API reference 3)."""
+    return Call("GET", f"/api/v3/predictions/{quote(prediction_id, safe='')}/result", Prediction.from_json)
+
+
+def list_predictions(
+    *, model: str, created_after: datetime, created_before: datetime, page: int = 1
+) -> Call[list[Prediction]]:
+    """One page of the account's predictions, newest first (API reference 4)."""
+    body = {
+        "page": page,
+        "page_size": PAGE_SIZE,
+        "model": model,
+        "created_after": _iso(created_after),
+        "created_before": _iso(created_before),
+    }
+    return Call("POST", "/api/v3/predictions", _predictions, json=body)
+
+
+def balance() -> Call[float]:
+    """The account's balance in USD (API reference 7.1)."""
+    return Call("GET", "/api/v3/balance", lambda data: float(data["balance"]))
+
+
+def price(request: ImageSetRequest, *, path: Literal["price", "pricing"] = "price") -> Call[float]:
+    """What the API would charge for a request, in USD (API reference 7.2). Free; makes no prediction.
+
+    :param path: ``pricing`` is the older name of the same operation.
+    """
+    body = {"model_id": request.model, "inputs": request.inputs()}
+    return Call("POST", f"/api/v3/model/{path}", _price, json=body)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that an answer asks to wait: ``retry-after-ms``, or ``Retry-After`` as seconds or HTTP date."""
+    lower = {name.lower(): value.strip() for name, value in headers.items()}
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            seconds = float(lower[name]) * unit
+        except (KeyError, ValueError):
+            continue
+        return seconds if 0 <= seconds < float("inf") else None
+    try:
+        until = parsedate_to_datetime(lower["retry-after"])
+    except (KeyError, ValueError):
+        return None
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=UTC)
+    return max(0.0, (until - datetime.now(UTC)).total_seconds())
+
+
+def _predictions(data: Any) -> list[Prediction]:
+    return [Prediction.from_json(item) for item in data["items"]]
+
+
+def _price(data: Any) -> float:
+    return float(
+        next(data[key] for key in ("discounted_price", "price", "unit_price") if data.get(key) is not None)
+    )
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _reason(body: object) -> str:
+    if not isinstance(body, Mapping):
+        return ""
+    words = next((body[key] for key in ("message", "error", "detail", "errors") if body.get(key)), "")
+    extra = f" [{body['error_code']}]" if body.get("error_code") else ""
+    return f"{words if isinstance(words, str) else json.dumps(words)}{extra}"[:500]

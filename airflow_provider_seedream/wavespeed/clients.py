@@ -1,0 +1,212 @@
+"""Two drivers of a Call, one for threads (requests) and one for the event loop (aiohttp). They only move bytes."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from airflow_provider_seedream import __version__
+from airflow_provider_seedream.wavespeed.calls import Answer, Call
+from airflow_provider_seedream.wavespeed.endpoint import Endpoint
+from airflow_provider_seedream.wavespeed.errors import ApiError, Failure, rule_for, rule_of
+
+if TYPE_CHECKING:
+    import aiohttp
+    import requests
+
+T = TypeVar("T")
+
+ATTEMPTS = 5
+"""How often a call is sent at the most, where sending again is allowed."""
+
+LONGEST_WAIT = 30.0
+"""Seconds between two attempts at the most; a server that asks for more gets its error raised instead."""
+
+CONNECTIONS = 20
+"""Connections that one event loop keeps to the API: measured to serve thousands of waiting predictions."""
+
+
+class WaveSpeedClient:
+    """The client for code that may block: operators and hooks.
+
+    :param endpoint: where to send, and the key.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        import requests
+
+        self.endpoint = endpoint
+        self._session = requests.Session()
+        self._session.auth = _bearer(endpoint)
+
+    def send(self, call: Call[T], *, attempts: int = ATTEMPTS) -> T:
+        """Send a call, again where the error table allows it, and give its result.
+
+        :param attempts: how often to send at the most.
+        :raises ApiError: of the class that the error table names.
+        """
+        from tenacity import Retrying
+
+        result: T = Retrying(**_policy(call, attempts))(self._once, call)
+        return result
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _once(self, call: Call[T]) -> T:
+        import requests
+
+        if call.pays:
+            # A pooled connection may have been closed by the server a moment ago; a request that dies on it would
+            # count as unknown.
+            self._session.close()
+        try:
+            response = self._session.request(
+                call.method,
+                f"{self.endpoint.origin}{call.path}",
+                json=call.json,
+                headers=_headers("requests"),
+                timeout=(self.endpoint.connect_timeout, call.read_timeout or self.endpoint.read_timeout),
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise _failed(call, self.endpoint, _never_left(error), type(error).__name__) from None
+        text = response.content.decode("utf-8", "replace")
+        return Answer(response.status_code, self.endpoint.redact(text), response.headers).parse(call)
+
+
+class AsyncWaveSpeedClient:
+    """The client for the event loop: one session, one bounded pool of connections.
+
+    Made and closed inside the loop that uses it.
+
+    :param endpoint: where to send, and the key.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        import aiohttp
+
+        self.endpoint = endpoint
+        self._session: aiohttp.ClientSession = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=60),
+            headers={**_headers("aiohttp"), "Authorization": f"Bearer {endpoint.api_key}"},
+        )
+
+    async def send(self, call: Call[T], *, attempts: int = ATTEMPTS) -> T:
+        """Like :meth:`WaveSpeedClient.send`, without blocking."""
+        from tenacity import AsyncRetrying
+
+        result: T = await AsyncRetrying(**_policy(call, attempts))(self.once, call)
+        return result
+
+    async def once(self, call: Call[T]) -> T:
+        """Send a call exactly once: for a poller that has its own schedule.
+
+        :raises ApiError: of the class that the error table names.
+        """
+        import aiohttp
+
+        try:
+            async with self._session.request(
+                call.method,
+                f"{self.endpoint.origin}{call.path}",
+                json=call.json,
+                timeout=aiohttp.ClientTimeout(
+                    total=self.endpoint.connect_timeout + (call.read_timeout or self.endpoint.read_timeout),
+                    sock_connect=self.endpoint.connect_timeout,
+                ),
+                allow_redirects=False,
+            ) as response:
+                text = (await response.read()).decode("utf-8", "replace")
+                return Answer(response.status, self.endpoint.redact(text), response.headers).parse(call)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise _failed(call, self.endpoint, Failure.NOT_CONNECTED, type(error).__name__) from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _failed(call, self.endpoint, Failure.NO_ANSWER, type(error).__name__) from None
+
+    async def close(self) -> None:
+        """Close the session."""
+        await self._session.close()
+
+
+def _policy(call: Call[Any], attempts: int) -> dict[str, Any]:
+    from tenacity import retry_if_exception, stop_after_attempt, wait_random_exponential
+
+    backoff = wait_random_exponential(multiplier=0.5, max=10)
+
+    def wait(state: Any) -> float:
+        asked = state.outcome.exception().retry_after
+        return float(asked) if asked is not None else float(backoff(state))
+
+    def may_resend(error: BaseException) -> bool:
+        return (
+            isinstance(error, ApiError)
+            and rule_of(error).may_resend(pays=call.pays)
+            and (error.retry_after or 0) <= LONGEST_WAIT
+        )
+
+    return {
+        "stop": stop_after_attempt(attempts),
+        "wait": wait,
+        "retry": retry_if_exception(may_resend),
+        "reraise": True,
+    }
+
+
+def _headers(library: str) -> Mapping[str, str]:
+    return {
+        "X-Client-Name": "airflow-provider-seedream",
+        "X-Client-Version": __version__,
+        "User-Agent": f"airflow-provider-seedream/{__version__} {library}",
+    }
+
+
+def _bearer(endpoint: Endpoint) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
+    # As an auth object, not a header: a header would be overwritten by a machine's ~/.netrc.
+    def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {endpoint.api_key}"
+        return request
+
+    return authorize
+
+
+def _never_left(error: requests.RequestException) -> Failure:
+    """Whether a failure of requests happened before the connection stood.
+
+    A TLS failure counts only where the certificate was refused: an end of file may come after the request was sent.
+    """
+    import requests
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    if isinstance(error, requests.ConnectTimeout) or isinstance(
+        reason, NewConnectionError | ConnectTimeoutError
+    ):
+        return Failure.NOT_CONNECTED
+    cause: BaseException | None = reason if isinstance(reason, BaseException) else error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return Failure.NOT_CONNECTED
+        cause = next(
+            (a for a in cause.args if isinstance(a, BaseException)), cause.__cause__ or cause.__context__
+        )
+    return Failure.NO_ANSWER
+
+
+def _failed(call: Call[Any], endpoint: Endpoint, failure: Failure, detail: str) -> ApiError:
+    what = {
+        Failure.NOT_CONNECTED: "could not be connected",
+        Failure.NO_ANSWER: f"got no answer ({call.read_timeout or endpoint.read_timeout:g} s allowed)",
+    }[failure]
+    return rule_for(failure).error(f"{call.method} {endpoint.origin}{call.path} {what}: {detail}.")

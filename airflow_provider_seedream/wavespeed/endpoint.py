@@ -1,0 +1,125 @@
+"""Where the API is and how to be let in."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+
+DEFAULT_ORIGIN = "https://api.wavespeed.ai"
+CONNECT_TIMEOUT = 10.0
+READ_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An API origin with the key that belongs to it.
+
+    :param origin: scheme, host and port; nothing else is ever sent the key.
+    :param api_key: the key; never shown by ``repr``.
+    :param connect_timeout: seconds to wait for a connection; default 10.
+    :param read_timeout: seconds to wait for an answer; default 60 (the API advises 30 to 60, reference 3.2).
+    """
+
+    origin: str
+    api_key: str = field(repr=False)
+    connect_timeout: float = CONNECT_TIMEOUT
+    read_timeout: float = READ_TIMEOUT
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        host: str | None,
+        api_key: str | None,
+        port: int | None = None,
+        connect_timeout: float | None = None,
+        read_timeout: float | None = None,
+        allow_insecure_http: bool = False,
+    ) -> Endpoint:
+        """Check what a connection says and make an endpoint of it.
+
+        :param host: the API origin; default ``https://api.wavespeed.ai``.
+        :param api_key: the key; blanks around it are removed, being a known cause of 401 (API reference 1).
+        :param allow_insecure_http: let ``http://`` carry the key to a host that is not this machine.
+        :raises InvalidInputError: naming the field of the connection that is wrong.
+        """
+        key = (api_key or "").strip()
+        if not key:
+            raise InvalidInputError(
+                "password", "", "the connection has no API key", "Put the WaveSpeedAI key into its password."
+            )
+        if not key.isascii() or any(not character.isprintable() or character == " " for character in key):
+            raise InvalidInputError(
+                "password", "***", "an API key is printable ASCII without blanks", "Copy the key once more."
+            )
+        return cls(
+            origin=_origin((host or "").strip() or DEFAULT_ORIGIN, port, allow_insecure_http),
+            api_key=key,
+            connect_timeout=_seconds("connect_timeout", connect_timeout, CONNECT_TIMEOUT),
+            read_timeout=_seconds("read_timeout", read_timeout, READ_TIMEOUT),
+        )
+
+    def hurried(self) -> Endpoint:
+        """The same endpoint with time-outs that add up to under ten seconds, for a person who waits."""
+        return replace(
+            self, connect_timeout=min(4.0, self.connect_timeout), read_timeout=min(5.0, self.read_timeout)
+        )
+
+    def redact(self, text: str) -> str:
+        """``text`` without the key, for a server that repeats it."""
+        return text.replace(self.api_key, "***")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _origin(text: str, port: int | None, allow_insecure_http: bool) -> str:
+    way_out = f"Write scheme, host and port only, for example {DEFAULT_ORIGIN}."
+    try:
+        parts = urlsplit(text)
+        own_port = parts.port
+    except ValueError:
+        raise InvalidInputError("host", text, "it is not an origin", way_out) from None
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise InvalidInputError("host", text, "it must begin with https:// (or http://)", way_out)
+    if parts.username or parts.password:
+        raise InvalidInputError("host", "***", "it must hold no user or password", way_out)
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise InvalidInputError("host", text, "it must have no path or query", way_out)
+    if parts.scheme == "http" and not (allow_insecure_http or is_loopback(parts.hostname)):
+        raise InvalidInputError(
+            "host",
+            text,
+            "http:// would send the API key in clear to another machine",
+            "Use https://, or set allow_insecure_http in the connection's extra if you must.",
+        )
+    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    number = own_port or port
+    return f"{parts.scheme}://{name}{f':{number}' if number else ''}"
+
+
+def _seconds(field_name: str, value: object, default: float) -> float:
+    if value is None or value == "":
+        return default
+    try:
+        seconds = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        seconds = -1.0
+    if isinstance(value, bool) or not 0 < seconds <= 600:
+        raise InvalidInputError(
+            field_name,
+            value,
+            "it must be a number of seconds over 0, up to 600",
+            f"Leave it out for {default:g}.",
+        )
+    return seconds

@@ -1,0 +1,118 @@
+"""A prediction: what the API tells of one submitted job."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_seedream.wavespeed.errors import PredictionFailedError, UnreadableAnswerError
+
+
+class Status(enum.StrEnum):
+    """Statuses of a prediction (API reference 3.1). ``UNKNOWN`` stands for any word not listed there."""
+
+    CREATED = "created"
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMEOUT = "timeout"
+    DELETED = "deleted"
+    UNKNOWN = "unknown"
+
+    @property
+    def ended(self) -> bool:
+        """Whether this status is final. An unknown word is not: only a deadline ends the wait for it."""
+        return self in _FINAL
+
+
+_FINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.TIMEOUT, Status.DELETED})
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One submitted job as the API describes it.
+
+    :param id: the API's identifier; opaque.
+    :param model: model id, empty where the answer leaves it out.
+    :param status: where the job stands.
+    :param status_word: the API's own word for it.
+    :param outputs: links to the pictures, or bare base64 where that was asked for; empty until completed.
+    :param flags: per output, whether the API flagged it (NSFW); ``None`` where it says nothing.
+    :param error: the API's text on a failure.
+    :param code: task code of a failure (API reference 8.3).
+    :param created_at: ISO 8601 time of acceptance.
+    :param inference_ms: milliseconds of inference.
+    :param input: the inputs, where the API repeats them (not promised).
+    """
+
+    id: str
+    model: str
+    status: Status
+    status_word: str
+    outputs: tuple[str, ...] = ()
+    flags: tuple[bool | None, ...] = ()
+    error: str = ""
+    code: int | None = None
+    created_at: str | None = None
+    inference_ms: int | None = None
+    input: Mapping[str, Any] | None = None
+
+    @classmethod
+    def from_json(cls, data: object) -> Prediction:
+        """Parse an answer's ``data``, tolerating what the documentation leaves open.
+
+        :raises UnreadableAnswerError: if it is no object or has no id.
+        """
+        if not isinstance(data, Mapping) or not isinstance(data.get("id"), str) or not data["id"]:
+            raise UnreadableAnswerError("The answer holds no prediction id.")
+        word = str(data.get("status") or "")
+        outputs = _outputs(data.get("outputs"))
+        timings = data.get("timings")
+        inference = timings.get("inference") if isinstance(timings, Mapping) else None
+        return cls(
+            id=data["id"],
+            model=str(data.get("model") or ""),
+            status=Status(word) if word in Status._value2member_map_ else Status.UNKNOWN,
+            status_word=word,
+            outputs=outputs,
+            flags=_flags(data.get("has_nsfw_contents"), len(outputs)),
+            error=str(data.get("error") or ""),
+            code=_whole(data.get("code")) or None,
+            created_at=str(data["created_at"]) if data.get("created_at") else None,
+            inference_ms=_whole(inference) or _whole(data.get("executionTime")),
+            input=next((data[k] for k in ("input", "inputs") if isinstance(data.get(k), Mapping)), None),
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """What may travel through Airflow's database: no link, no picture, no prompt."""
+        return {
+            "status": self.status_word,
+            "code": self.code,
+            "error": self.error,
+            "images": len(self.outputs),
+            "created_at": self.created_at,
+            "inference_ms": self.inference_ms,
+        }
+
+    def failure(self) -> PredictionFailedError:
+        """The error of a prediction that ended without pictures."""
+        return PredictionFailedError(self.id, self.status_word, self.code, self.error)
+
+
+def _outputs(value: object) -> tuple[str, ...]:
+    items = [value] if isinstance(value, str | Mapping) else value if isinstance(value, list) else []
+    links = (item.get("url") if isinstance(item, Mapping) else item for item in items)
+    return tuple(link for link in links if isinstance(link, str) and link)
+
+
+def _flags(value: object, outputs: int) -> tuple[bool | None, ...]:
+    flags = [flag if isinstance(flag, bool) else None for flag in value] if isinstance(value, list) else []
+    return tuple((flags + [None] * outputs)[:outputs])
+
+
+def _whole(value: object) -> int | None:
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
