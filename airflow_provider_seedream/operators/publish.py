@@ -1,0 +1,192 @@
+"""The operator that publishes an image set."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_seedream.operators.arguments import (
+    lasting_errors_fail_at_once,
+    one_of,
+    refuse_unknown_arguments,
+    seconds,
+)
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.inputs import integer_within, switch
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+
+    from airflow_provider_seedream.publishing.manifest import Publisher
+    from airflow_provider_seedream.wavespeed.image_set import ImageSet
+
+OutputFormat = Literal["jpeg", "png"]
+OnExisting = Literal["replace", "fail"]
+
+_USE_OUTPUT = "Give image_set=<the Seedream task>.output."
+
+
+class SeedreamPublishOperator(BaseOperator):
+    """Brings an image set into a folder of any object store: verified pictures, then ``manifest.json``.
+
+    Each picture is fetched without credentials, looked at from first to last byte, and compared with the size (and
+    format) that was requested. Whoever finds a manifest finds all its pictures. A repeated task changes nothing and
+    fetches nothing; a retry fetches only what is missing. Gives ``{"path", "manifest", "files", "prediction_id",
+    "images", "bytes", "contact_sheet"}``: URLs, counts, and the URL of the contact sheet or null.
+
+    :param image_set: the result of ``SeedreamSequentialOperator``: its ``.output``, a mapping, or JSON text.
+    :param path: folder to publish to, such as ``"s3://bucket/stories/{{ run_id }}"`` or a local one. Mapped
+        instances need a folder each: put ``{{ ti.map_index }}`` into it.
+    :param seedream_conn_id: connection of type ``seedream`` the set was made with. Its key is never sent to the CDN.
+    :param storage_conn_id: connection of the object store; default: none, or the one named in ``path``.
+    :param output_format: ``"jpeg"`` or ``"png"``, to insist on what was requested; default: what comes.
+    :param contact_sheet: also draw ``contact-sheet.jpg`` (needs Pillow: extra ``pictures``).
+    :param on_existing: where another set is in the folder: ``"replace"`` it (default) or ``"fail"``.
+    :param max_bytes: the most one picture may have; default 96 MiB.
+    :param download_timeout: the longest one picture may take with all its retries; seconds or timedelta, default 300.
+    :param concurrency: downloads at a time, 1 to 16; default 4.
+    """
+
+    template_fields: Sequence[str] = (
+        "image_set",
+        "path",
+        "seedream_conn_id",
+        "storage_conn_id",
+        "output_format",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"image_set": "json"}
+    ui_color = "#e1eef5"
+
+    def __init__(
+        self,
+        *,
+        image_set: Mapping[str, Any] | str,
+        path: str,
+        seedream_conn_id: str = "seedream_default",
+        storage_conn_id: str | None = None,
+        output_format: OutputFormat | None = None,
+        contact_sheet: bool = False,
+        on_existing: OnExisting = "replace",
+        max_bytes: int = 96 * 1024 * 1024,
+        download_timeout: float | dt.timedelta = 300.0,
+        concurrency: int = 4,
+        **kwargs: Any,
+    ) -> None:
+        refuse_unknown_arguments(type(self), kwargs)
+        super().__init__(**kwargs)
+        one_of("on_existing", on_existing, OnExisting)
+        self.image_set = image_set
+        self.path = path
+        self.seedream_conn_id = seedream_conn_id
+        self.storage_conn_id = storage_conn_id
+        self.output_format = output_format
+        self.contact_sheet = switch("contact_sheet", contact_sheet)
+        self.on_existing: OnExisting = on_existing
+        self.max_bytes = integer_within("max_bytes", max_bytes, 1, 2**30, "Leave it out for 96 MiB.")
+        self.download_timeout = seconds("download_timeout", download_timeout, least=1.0)
+        self.concurrency = integer_within("concurrency", concurrency, 1, 16, "Leave it out for 4.")
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Publish the set.
+
+        :raises AirflowFailException: where trying again would not help.
+        """
+        from airflow_provider_seedream.publishing.download import DownloadLimits
+        from airflow_provider_seedream.publishing.manifest import MANIFEST_NAME, Role
+        from airflow_provider_seedream.publishing.publish import publish
+
+        with lasting_errors_fail_at_once():
+            image_set = read_image_set(self.image_set)
+            folder = self._folder()
+            if self.output_format is not None:
+                one_of("output_format", self.output_format, OutputFormat)
+            published = publish(
+                image_set,
+                folder,
+                output_format=self.output_format,
+                contact_sheet=self.contact_sheet,
+                on_existing=self.on_existing,
+                published_by=_publisher(context),
+                limits=DownloadLimits(max_bytes=self.max_bytes, total_timeout=self.download_timeout),
+                concurrency=self.concurrency,
+            )
+        manifest = published.manifest
+        sheets = [each.file for each in manifest.companions if each.role is Role.CONTACT_SHEET]
+        return {
+            "path": published.folder,
+            "manifest": str(folder / MANIFEST_NAME),
+            "files": [str(folder / image.file) for image in manifest.images],
+            "prediction_id": manifest.image_set.prediction_id,
+            "images": len(manifest.images),
+            "bytes": sum(image.bytes for image in manifest.images),
+            "contact_sheet": str(folder / sheets[0]) if sheets else None,
+        }
+
+    def _folder(self) -> ObjectStoragePath:
+        from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+        if not isinstance(self.path, str) or not self.path.strip():
+            raise InvalidInputError(
+                "path",
+                self.path,
+                "it must name a folder",
+                'Write for example path="s3://bucket/stories/{{ run_id }}", or a local folder.',
+            )
+        folder = ObjectStoragePath(self.path.strip(), conn_id=self.storage_conn_id)
+        try:
+            folder.fs  # noqa: B018 - looks the scheme up
+        except ValueError as error:
+            raise InvalidInputError(
+                "path",
+                self.path,
+                f"no object store answers to it ({error})",
+                "Install the Airflow provider of the store, for example apache-airflow-providers-amazon[s3fs].",
+            ) from None
+        return folder
+
+
+def read_image_set(value: object) -> ImageSet:
+    """The image set of whatever a template or an XCom made of it.
+
+    :raises InvalidInputError: telling what to write instead.
+    """
+    from airflow_provider_seedream.wavespeed.image_set import ImageSet
+
+    if isinstance(value, str):
+        value = _parsed(value)
+    if value is None:
+        raise InvalidInputError("image_set", None, "the task before gave nothing", _USE_OUTPUT)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        raise InvalidInputError(
+            "image_set",
+            value,
+            "it is a list of image sets, one task instance publishes one",
+            "Map over it: SeedreamPublishOperator.partial(...).expand(image_set=<the Seedream task>.output).",
+        )
+    return ImageSet.from_json(value)  # type: ignore[arg-type]  # refuses what is no mapping
+
+
+def _parsed(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    if text.strip().startswith(("{'", "[{'", '{"prediction_id')):
+        allowed = "it is a dict that a template turned into Python's text, which is not JSON"
+        way_out = f"{_USE_OUTPUT} Or set render_template_as_native_obj=True on the DAG."
+    else:
+        allowed, way_out = "it is neither a mapping nor JSON", _USE_OUTPUT
+    raise InvalidInputError("image_set", text, allowed, way_out)
+
+
+def _publisher(context: Context) -> Publisher | None:
+    from airflow_provider_seedream.publishing.manifest import Publisher
+
+    ti = context.get("ti")
+    if ti is None:
+        return None
+    return Publisher(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)

@@ -1,0 +1,179 @@
+"""The manifest of a published image set: a value, its JSON and its schema. Knows nothing of Airflow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_seedream.publishing.media import MediaType
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
+
+MANIFEST_NAME = "manifest.json"
+VERSION = 1
+_SCHEMA = Path(__file__).with_name("manifest.schema.json")
+
+
+class Role(StrEnum):
+    """What a companion file is."""
+
+    CONTACT_SHEET = "contact_sheet"
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """The task instance that published a set.
+
+    :param map_index: -1 where the task is not mapped.
+    """
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedPicture:
+    """One picture in the folder.
+
+    :param file: its name beside the manifest.
+    :param sha256: hex digest of the file.
+    :param bytes: length of the file.
+    :param width: pixels, read from the file; so are height and media type.
+    :param scene: its scene of the prompt, or None where that cannot be told.
+    :param flagged: whether the vendor holds it for unsafe; None where it did not say.
+    """
+
+    file: str
+    sha256: str
+    bytes: int
+    media_type: MediaType
+    width: int
+    height: int
+    scene: str | None
+    flagged: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """A file made from the pictures, in the same folder."""
+
+    role: Role
+    file: str
+    sha256: str
+    bytes: int
+    media_type: MediaType
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A published image set.
+
+    :param image_set: the operator's result, whole.
+    :param images: the file of each image of the set, in its order.
+    :param companions: other files that belong to the set.
+    :param published_by: the task instance, or None outside Airflow.
+    """
+
+    image_set: ImageSet
+    images: tuple[PublishedPicture, ...]
+    companions: tuple[Companion, ...] = ()
+    published_by: Publisher | None = None
+
+    @property
+    def files(self) -> frozenset[str]:
+        """Every file that belongs to the set, the manifest itself aside."""
+        return frozenset(each.file for each in self.images) | {each.file for each in self.companions}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON: every key of the result, each image with its file, and a version."""
+        plain = self.image_set.to_json()
+        plain["images"] = [
+            {"url": link.url or None, **asdict(image)}
+            for link, image in zip(self.image_set.images, self.images, strict=True)
+        ]
+        return {
+            "version": VERSION,
+            **plain,
+            "companions": [asdict(companion) for companion in self.companions],
+            "published_by": None if self.published_by is None else asdict(self.published_by),
+        }
+
+    def to_bytes(self) -> bytes:
+        """The file: UTF-8, indented; the same set always gives the same bytes."""
+        document = self.to_json()
+        validate(document)
+        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+        # A lone surrogate in a prompt has no UTF-8; backslashreplace writes just the escape that JSON has for it.
+        return f"{text}\n".encode("utf-8", "backslashreplace")
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Manifest:
+        """Read a manifest.
+
+        :raises InvalidInputError: it does not follow the schema; names the place.
+        """
+        validate(document)
+        links = tuple(Picture(image["url"] or "", image["flagged"]) for image in document["images"])
+        own = {field.name: document[field.name] for field in fields(ImageSet)}
+        publisher = document["published_by"]
+        return cls(
+            image_set=ImageSet(**{**own, "images": links}),
+            images=tuple(read_picture(image) for image in document["images"]),
+            companions=tuple(
+                Companion(**{**each, "role": Role(each["role"]), "media_type": MediaType(each["media_type"])})
+                for each in document["companions"]
+            ),
+            published_by=None if publisher is None else Publisher(**publisher),
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Manifest:
+        """Read a manifest file.
+
+        :raises InvalidInputError: it is not JSON, or does not follow the schema.
+        """
+        try:
+            document = json.loads(data)
+        except ValueError as error:
+            raise _refusal("", data[:60], f"it is not JSON ({error})") from None
+        return cls.from_json(document)
+
+
+def read_picture(mapping: Mapping[str, Any]) -> PublishedPicture:
+    """The picture of one entry of ``images`` that has been validated."""
+    own = {field.name: mapping[field.name] for field in fields(PublishedPicture)}
+    return PublishedPicture(**{**own, "media_type": MediaType(own["media_type"])})
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The JSON schema (draft 2020-12), shipped beside this file."""
+    document: dict[str, Any] = json.loads(_SCHEMA.read_bytes())
+    return document
+
+
+def validate(document: Mapping[str, Any]) -> None:
+    """Check a manifest's JSON against the schema, and that no file is named twice.
+
+    :raises InvalidInputError: names the place and what was expected there.
+    """
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    if (error := best_match(Draft202012Validator(schema()).iter_errors(document))) is not None:
+        raise _refusal(error.json_path.removeprefix("$"), error.instance, error.message[:200])
+    names = [each["file"] for key in ("images", "companions") for each in document[key]]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise _refusal(".images", min(twice), "a file is named twice")
+
+
+def _refusal(place: str, value: object, allowed: str) -> InvalidInputError:
+    way_out = "Publish the set again to write a new manifest."
+    return InvalidInputError(f"manifest{place}", value, allowed, way_out)

@@ -1,0 +1,88 @@
+"""Whether a file is the picture that was paid for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from airflow_provider_seedream.publishing.errors import PictureError, PictureFault
+from airflow_provider_seedream.publishing.media import (
+    DamagedMediaError,
+    Media,
+    MediaError,
+    MediaType,
+    TruncatedMediaError,
+    UnknownMediaError,
+    inspect,
+)
+
+_FAULTS: dict[type[MediaError], PictureFault] = {
+    UnknownMediaError: PictureFault.NOT_A_PICTURE,
+    TruncatedMediaError: PictureFault.TRUNCATED,
+    DamagedMediaError: PictureFault.DAMAGED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What a picture must be.
+
+    :param width: pixels.
+    :param height: pixels.
+    :param media_type: the requested type; None accepts PNG, JPEG and WebP.
+    """
+
+    width: int
+    height: int
+    media_type: MediaType | None = None
+
+    def __str__(self) -> str:
+        kind = self.media_type.value if self.media_type else "image/png, image/jpeg or image/webp"
+        return f"a whole {kind} of {self.width}x{self.height} pixels"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedPicture:
+    """A picture that was looked at from first to last byte.
+
+    :param media: what it is.
+    :param sha256: hex digest of its bytes.
+    :param bytes: its length.
+    """
+
+    media: Media
+    sha256: str
+    bytes: int
+
+
+def verify(file: BinaryIO, expected: Expectation, where: str) -> Media:
+    """Look at a whole picture and refuse it unless it is what was expected.
+
+    :param file: seekable.
+    :param where: the picture, for the error.
+    :raises PictureError: ``NOT_A_PICTURE``, ``TRUNCATED``, ``DAMAGED``, ``WRONG_FORMAT`` or ``WRONG_SIZE``.
+    """
+    try:
+        media = inspect(file)
+    except MediaError as error:
+        file.seek(0)
+        raise PictureError(
+            _FAULTS[type(error)],
+            where=where,
+            expected=str(expected),
+            got=f"a file starting {file.read(24)!r}: {error}",
+            way_out="Run the task again; if it stays so, look at the prediction in the WaveSpeedAI dashboard.",
+        ) from error
+    got = f"{media.media_type.value} of {media.width}x{media.height}"
+    way_out = (
+        "The file is not what was requested: look at the prediction before clearing the task that made it."
+    )
+    if expected.media_type not in (None, media.media_type):
+        raise PictureError(
+            PictureFault.WRONG_FORMAT, where=where, expected=str(expected), got=got, way_out=way_out
+        )
+    if (media.width, media.height) != (expected.width, expected.height):
+        raise PictureError(
+            PictureFault.WRONG_SIZE, where=where, expected=str(expected), got=got, way_out=way_out
+        )
+    return media
