@@ -11,7 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from airflow_provider_seedream.emulator import faults as _faults
 from airflow_provider_seedream.emulator.catalogue import CATALOGUE
 from airflow_provider_seedream.emulator.clock import Clock
 from airflow_provider_seedream.emulator.control import stats_of
@@ -189,6 +188,3 @@ class Emulator:
             with_input=True,
         )
         return {**body, "price": float(prediction.price), "refunded": prediction.refunded}
-
-
-faults = _faults
