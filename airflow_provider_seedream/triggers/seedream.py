@@ -29,7 +29,7 @@ class SeedreamPredictionTrigger(BaseTrigger):
         deadline: float,
         poll_interval: float | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.seedream_conn_id = seedream_conn_id
         self.prediction_id = prediction_id
         self.deadline = deadline

@@ -1,0 +1,179 @@
+"""Reading answers in every shape that the API reference allows for."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_seedream.wavespeed import (
+    ApiError,
+    BadRequestError,
+    ImageSetRequest,
+    PermissionDeniedError,
+    Prediction,
+    ServerError,
+    Status,
+    UnreadableAnswerError,
+    calls,
+)
+from airflow_provider_seedream.wavespeed.calls import Answer, retry_after
+
+LOOK = calls.result("abc")
+
+
+def envelope(data, code=200):
+    return json.dumps({"code": code, "message": "success", "data": data})
+
+
+def test_a_prediction_is_read_with_links_flags_and_times():
+    seen = Answer(
+        200,
+        envelope(
+            {
+                "id": "abc",
+                "model": "m",
+                "status": "completed",
+                "outputs": ["https://cdn/1.png", {"url": "https://cdn/2.png"}],
+                "has_nsfw_contents": [False],
+                "created_at": "2026-01-01T00:00:00.123456789Z",
+                "timings": {"inference": 4211},
+            }
+        ),
+    ).parse(LOOK)
+    assert seen.outputs == ("https://cdn/1.png", "https://cdn/2.png")
+    assert seen.flags == (False, None)
+    assert seen.inference_ms == 4211
+    assert seen.status is Status.COMPLETED
+
+
+def test_outputs_given_as_one_text_are_one_picture():
+    assert Prediction.from_json(
+        {"id": "a", "status": "completed", "outputs": "https://cdn/1.png"}
+    ).outputs == ("https://cdn/1.png",)
+
+
+def test_an_unknown_status_keeps_its_word_and_is_not_an_end():
+    seen = Prediction.from_json({"id": "a", "status": "warming-up"})
+    assert seen.status is Status.UNKNOWN
+    assert seen.status_word == "warming-up"
+    assert not seen.status.ended
+
+
+def test_an_error_code_inside_a_200_counts_as_that_code():
+    with pytest.raises(PermissionDeniedError, match=r"200 with code 403.*insufficient role"):
+        Answer(200, json.dumps({"code": 403, "message": "insufficient role"})).parse(LOOK)
+
+
+def test_a_flat_error_is_told_in_the_servers_words():
+    with pytest.raises(BadRequestError, match="no webhook with base64"):
+        Answer(400, json.dumps({"error": "no webhook with base64"})).parse(LOOK)
+
+
+def test_a_gateways_page_is_shown_in_excerpt():
+    with pytest.raises(ServerError, match="<html>"):
+        Answer(502, "<html>" + "x" * 10_000).parse(LOOK)
+
+
+def test_an_empty_gateway_answer_says_so():
+    with pytest.raises(ServerError, match="empty body"):
+        Answer(504, "").parse(LOOK)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "not json",
+        "[]",
+        "null",
+        "{}",
+        '{"code":200}',
+        envelope(None),
+        envelope([]),
+        envelope({"id": ""}),
+        envelope({"id": 5}),
+    ],
+)
+def test_a_success_that_holds_no_prediction_is_unreadable(body):
+    with pytest.raises(UnreadableAnswerError):
+        Answer(200, body).parse(LOOK)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+fields = ["id", "status", "outputs", "has_nsfw_contents", "timings", "code", "error", "created_at", "input"]
+
+
+@given(st.integers(100, 599), st.text(max_size=40) | st.builds(json.dumps, json_values))
+def test_no_body_whatever_raises_anything_but_our_errors(status, body):
+    try:
+        Answer(status, body).parse(LOOK)
+    except ApiError:
+        pass
+
+
+@given(st.dictionaries(st.sampled_from(fields), json_values))
+def test_no_prediction_data_whatever_raises_anything_but_unreadable(data):
+    try:
+        seen = Prediction.from_json(data)
+    except UnreadableAnswerError:
+        return
+    assert len(seen.flags) == len(seen.outputs)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"Retry-After": "7"}, 7.0),
+        ({"retry-after": " 1.5 "}, 1.5),
+        ({"Retry-After-Ms": "250", "Retry-After": "9"}, 0.25),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "-3"}, None),
+        ({"Retry-After": "nan"}, None),
+        ({"Retry-After": "inf"}, None),
+    ],
+)
+def test_retry_after_is_read_in_every_form(headers, seconds):
+    assert retry_after(headers) == seconds
+
+
+def test_retry_after_as_a_date_counts_from_now_and_never_below_zero():
+    now = datetime.now(UTC)
+    assert (
+        55
+        < (retry_after({"Retry-After": format_datetime(now + timedelta(seconds=60), usegmt=True)}) or 0)
+        <= 60
+    )
+    assert retry_after({"Retry-After": format_datetime(now - timedelta(seconds=60), usegmt=True)}) == 0
+
+
+def test_an_id_cannot_leave_its_place_in_the_path():
+    assert calls.result("../../balance?x=1").path == "/api/v3/predictions/..%2F..%2Fbalance%3Fx%3D1/result"
+
+
+def test_only_the_submission_pays():
+    request = ImageSetRequest.build(prompt="a fox")
+    now = datetime.now(UTC)
+    others = [
+        LOOK,
+        calls.balance(),
+        calls.price(request),
+        calls.list_predictions(model="m", created_after=now, created_before=now),
+    ]
+    assert calls.submit(request).pays
+    assert not any(call.pays for call in others)
+
+
+def test_the_price_that_counts_is_the_discounted_one():
+    call = calls.price(ImageSetRequest.build(prompt="a fox"))
+    assert call.read({"price": 0.2, "discounted_price": 0.1}) == 0.1
+    assert call.read({"unit_price": 0.3}) == 0.3

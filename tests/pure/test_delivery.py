@@ -1,0 +1,62 @@
+"""What came, against what was asked for."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from airflow_provider_seedream.wavespeed import DeliveryError, Prediction
+from airflow_provider_seedream.wavespeed.delivery import accept
+
+
+def delivered(flags, requested=3, *, on_short_delivery="accept", on_flagged="keep"):
+    prediction = Prediction.from_json(
+        {
+            "id": "abc",
+            "status": "completed",
+            "outputs": [f"https://cdn/{place}.png" for place in range(len(flags))],
+            "has_nsfw_contents": flags,
+        }
+    )
+    return accept(prediction, requested=requested, on_short_delivery=on_short_delivery, on_flagged=on_flagged)
+
+
+def test_a_whole_delivery_is_taken_as_it_is():
+    assert len(delivered([False, False, False]).outputs) == 3
+
+
+def test_fewer_pictures_are_taken_with_a_warning(caplog):
+    with caplog.at_level(logging.WARNING):
+        assert len(delivered([False, False]).outputs) == 2
+    assert "abc delivered 2 of 3" in caplog.text
+
+
+def test_fewer_pictures_fail_where_the_policy_says_so():
+    with pytest.raises(DeliveryError, match="abc is complete and paid, but holds 2 of 3"):
+        delivered([False, False], on_short_delivery="fail")
+
+
+def test_no_picture_at_all_fails_under_every_policy():
+    with pytest.raises(DeliveryError, match="abc"):
+        delivered([])
+
+
+def test_flagged_pictures_are_kept_and_say_so():
+    assert delivered([True, False, False]).flags == (True, False, False)
+
+
+def test_flagged_pictures_are_dropped_on_request_and_only_those():
+    taken = delivered([True, False, None], on_flagged="drop")
+    assert taken.outputs == ("https://cdn/1.png", "https://cdn/2.png")
+    assert taken.flags == (False, None)
+
+
+def test_flagged_pictures_fail_on_request():
+    with pytest.raises(DeliveryError, match="1 of 3 images are flagged"):
+        delivered([True, False, False], on_flagged="fail")
+
+
+def test_dropping_every_picture_is_a_failure():
+    with pytest.raises(DeliveryError, match="3 of 3"):
+        delivered([True, True, True], on_flagged="drop")

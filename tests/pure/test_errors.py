@@ -1,0 +1,93 @@
+"""The error table: what each answer means for a read and for a request that pays."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_seedream.wavespeed import (
+    AuthenticationError,
+    BadRequestError,
+    InsufficientBalanceError,
+    NoAnswerError,
+    NotConnectedError,
+    NotFoundError,
+    PermissionDeniedError,
+    PredictionFailedError,
+    RateLimitedError,
+    ServerError,
+    UnreadableAnswerError,
+)
+from airflow_provider_seedream.wavespeed.errors import RULES, Arrival, Failure, rule_for, rule_of
+
+TABLE = [
+    (400, BadRequestError, Arrival.REFUSED, False),
+    (401, AuthenticationError, Arrival.REFUSED, False),
+    (402, InsufficientBalanceError, Arrival.REFUSED, False),
+    (403, PermissionDeniedError, Arrival.REFUSED, False),
+    (404, NotFoundError, Arrival.REFUSED, False),
+    (408, NoAnswerError, Arrival.UNKNOWN, True),
+    (413, BadRequestError, Arrival.REFUSED, False),
+    (429, RateLimitedError, Arrival.REFUSED, True),
+    (500, ServerError, Arrival.UNKNOWN, True),
+    (502, ServerError, Arrival.UNKNOWN, True),
+    (504, ServerError, Arrival.UNKNOWN, True),
+    (302, UnreadableAnswerError, Arrival.UNKNOWN, True),
+    (Failure.NOT_CONNECTED, NotConnectedError, Arrival.NEVER, True),
+    (Failure.NO_ANSWER, NoAnswerError, Arrival.UNKNOWN, True),
+    (Failure.UNREADABLE, UnreadableAnswerError, Arrival.UNKNOWN, True),
+]
+
+
+@pytest.mark.parametrize(("code", "error", "arrival", "transient"), TABLE)
+def test_each_row_says_class_arrival_and_whether_again_may_help(code, error, arrival, transient):
+    rule = rule_for(code)
+    assert (rule.error, rule.arrival, rule.error.transient) == (error, arrival, transient)
+
+
+@pytest.mark.parametrize("code", [408, 500, 502, 503, 504, 302, Failure.NO_ANSWER, Failure.UNREADABLE])
+def test_what_may_have_been_accepted_is_read_again_but_never_paid_again(code):
+    assert rule_for(code).may_resend(pays=False)
+    assert not rule_for(code).may_resend(pays=True)
+
+
+@pytest.mark.parametrize("code", [429, Failure.NOT_CONNECTED])
+def test_what_certainly_did_not_count_may_be_paid_again(code):
+    assert rule_for(code).may_resend(pays=True)
+
+
+@given(st.integers(100, 599) | st.sampled_from(Failure))
+def test_no_answer_lets_a_paying_request_be_sent_again_unless_it_certainly_did_not_count(code):
+    rule = rule_for(code)
+    if rule.may_resend(pays=True):
+        assert rule.arrival in (Arrival.NEVER, Arrival.REFUSED)
+
+
+@given(st.sampled_from(list(RULES)))
+def test_an_error_leads_back_to_its_row(code):
+    rule = rule_for(code)
+    error = rule.error("x", code=code if isinstance(code, int) else None)
+    assert rule_of(error) == rule
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "transient"),
+    [
+        (1200, "failed", False),
+        (1401, "failed", False),
+        (1999, "failed", False),
+        (5000, "failed", True),
+        (5003, "failed", True),
+        (5999, "failed", True),
+        (None, "failed", False),
+        (None, "cancelled", True),
+        (None, "timeout", True),
+        (None, "deleted", True),
+    ],
+)
+def test_a_failed_prediction_says_whether_a_new_one_may_pass(code, status, transient):
+    error = PredictionFailedError("abc", status, code, "why")
+    assert error.transient is transient
+    assert "abc" in str(error)
+    assert "why" in str(error)

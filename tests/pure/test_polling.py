@@ -1,0 +1,162 @@
+"""When to look next, and how a wait ends."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_seedream.wavespeed import (
+    AuthenticationError,
+    DeadlineReachedError,
+    LookRefusedError,
+    NoAnswerError,
+    Prediction,
+    PredictionFailedError,
+    RateLimitedError,
+    ServerError,
+    WaitBrokenOffError,
+)
+from airflow_provider_seedream.wavespeed.polling import (
+    FIRST_LOOK,
+    FLOOR,
+    Outcome,
+    PollSchedule,
+    Verdict,
+    wait,
+)
+
+
+def seen(status, **more):
+    return Prediction.from_json({"id": "abc", "status": status, **more})
+
+
+class Waiting:
+    """Drives a wait on a clock of its own; each look costs no time."""
+
+    def __init__(self, looks, *, remaining=600.0, poll_interval=None, jitter=0.0):
+        self.now, self.gaps = 0.0, []
+        conversation = wait(
+            "abc",
+            schedule=PollSchedule.every(poll_interval),
+            remaining=remaining,
+            elapsed=lambda: self.now,
+            jitter=lambda: jitter,
+        )
+        gap = next(conversation)
+        looks = iter(looks)
+        while True:
+            self.gaps.append(gap)
+            self.now += gap
+            try:
+                gap = conversation.send(next(looks, seen("processing")))
+            except StopIteration as end:
+                self.verdict = end.value
+                return
+
+
+def test_a_completed_prediction_ends_the_wait():
+    assert Waiting([seen("processing"), seen("completed")]).verdict.outcome is Outcome.COMPLETED
+
+
+def test_a_failed_prediction_ends_the_wait_with_its_code():
+    verdict = Waiting([seen("failed", code=1200, error="nope")]).verdict
+    assert verdict.outcome is Outcome.FAILED
+    assert isinstance(verdict.error, PredictionFailedError)
+    assert verdict.error.code == 1200
+
+
+def test_an_unknown_status_is_waited_for():
+    assert Waiting([seen("warming-up"), seen("completed")]).verdict.outcome is Outcome.COMPLETED
+
+
+def test_trouble_on_the_way_never_ends_the_wait_before_the_deadline():
+    trouble = [ServerError("x", code=503), NoAnswerError("x"), RateLimitedError("x", code=429)] * 5
+    assert Waiting([*trouble, seen("completed")]).verdict.outcome is Outcome.COMPLETED
+
+
+def test_a_refused_look_ends_the_wait_at_once_with_the_id():
+    waiting = Waiting([AuthenticationError("bad key", code=401)])
+    assert waiting.verdict.outcome is Outcome.REFUSED
+    assert isinstance(waiting.verdict.error, LookRefusedError)
+    assert "abc" in str(waiting.verdict.error)
+
+
+def test_the_deadline_ends_the_wait_after_one_last_look():
+    waiting = Waiting([], remaining=30.0)
+    assert waiting.verdict.outcome is Outcome.DEADLINE
+    assert isinstance(waiting.verdict.error, DeadlineReachedError)
+    assert waiting.now == 30.0
+
+
+def test_a_completion_seen_at_the_deadline_still_counts():
+    assert Waiting([seen("completed")], remaining=0.0).verdict.outcome is Outcome.COMPLETED
+
+
+def test_the_servers_retry_after_is_honoured():
+    waiting = Waiting([RateLimitedError("x", code=429, retry_after=40.0), seen("completed")])
+    assert waiting.gaps[1] == 40.0
+
+
+def test_a_retry_after_beyond_the_deadline_does_not_carry_us_past_it():
+    waiting = Waiting([RateLimitedError("x", code=429, retry_after=4000.0)], remaining=60.0)
+    assert waiting.now == 60.0
+
+
+def test_a_users_interval_stays_fixed():
+    assert set(Waiting([], remaining=1000.0, poll_interval=20.0).gaps[:-1]) == {20.0}
+
+
+@given(
+    remaining=st.floats(0.0, 5000.0),
+    poll_interval=st.none() | st.floats(0.1, 300.0),
+    jitter=st.floats(0.0, 0.999),
+    looks=st.lists(
+        st.sampled_from(
+            [
+                seen("processing"),
+                seen("odd"),
+                ServerError("x", code=500),
+                RateLimitedError("x", code=429, retry_after=9.0),
+            ]
+        ),
+        max_size=30,
+    ),
+)
+def test_every_wait_ends_at_its_deadline_and_never_looks_below_the_floor(
+    remaining, poll_interval, jitter, looks
+):
+    waiting = Waiting(looks, remaining=remaining, poll_interval=poll_interval, jitter=jitter)
+    assert waiting.verdict.outcome is Outcome.DEADLINE
+    assert abs(waiting.now - remaining) < 1e-6
+    assert all(gap >= FLOOR for gap in waiting.gaps[:-1])
+    if len(waiting.gaps) > 1:
+        assert waiting.gaps[0] >= FIRST_LOOK
+
+
+@given(st.sampled_from(["completed", "failed", "cancelled", "timeout", "deleted"]))
+def test_an_event_survives_json_and_rebuilds_its_error_from_the_outcome(status):
+    verdict = Verdict.of(seen(status, code=5000, error="because", outputs=["https://secret-link"]))
+    event = json.loads(json.dumps(verdict.event()))
+    back = Verdict.from_event(event)
+    assert back.outcome is verdict.outcome
+    assert str(back.error) == str(verdict.error)
+    assert type(back.error) is type(verdict.error)
+    assert "secret-link" not in json.dumps(event)
+
+
+def test_an_event_of_an_error_of_our_own_says_whether_a_retry_helps():
+    back = Verdict.from_event(Verdict(Outcome.ERROR, "abc", error=OSError("disk")).event())
+    assert isinstance(back.error, WaitBrokenOffError)
+    assert back.error.transient
+    assert "abc" in str(back.error)
+
+
+@given(st.none() | st.integers() | st.text() | st.dictionaries(st.text(), st.integers()))
+def test_an_event_that_is_none_of_ours_is_refused(event):
+    try:
+        Verdict.from_event(event)
+    except WaitBrokenOffError:
+        return
+    raise AssertionError("accepted")

@@ -1,0 +1,174 @@
+"""What a try does about what earlier tries left behind: never pay twice."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_seedream.submission.budget import Ceiling, check
+from airflow_provider_seedream.submission.lost import candidates, window
+from airflow_provider_seedream.submission.record import (
+    Changed,
+    Collect,
+    GiveUp,
+    Look,
+    Lost,
+    Phase,
+    Resume,
+    SubmissionRecord,
+    Submit,
+    UnreadableRecordError,
+    decide,
+)
+from airflow_provider_seedream.wavespeed import BudgetExceededError, Prediction, Status
+
+INTENT = SubmissionRecord(
+    phase=Phase.INTENT, fingerprint="f", generation=1, cost_usd=0.14, intent_at=1000.0, arrives_by=1300.0
+)
+SUBMITTED = INTENT.submitted("abc", at=1001.0, deadline=4600.0)
+
+
+def seen(status, **more):
+    return Prediction.from_json({"id": "abc", "status": status, **more})
+
+
+def decided(record, *, prediction=None, fingerprint="f", generation=1, on_clear="resubmit"):
+    return decide(
+        record, fingerprint=fingerprint, generation=generation, on_clear=on_clear, prediction=prediction
+    )
+
+
+def test_nothing_remembered_is_submitted():
+    assert isinstance(decided(None), Submit)
+
+
+def test_an_intent_without_an_id_is_lost_not_absent():
+    assert decided(INTENT) == Lost(INTENT)
+
+
+def test_a_submitted_prediction_is_looked_at_first():
+    assert decided(SUBMITTED) == Look("abc")
+
+
+@pytest.mark.parametrize("status", ["created", "pending", "processing", "an-unknown-word"])
+def test_a_running_prediction_is_resumed_even_after_a_clear(status):
+    assert isinstance(decided(SUBMITTED, prediction=seen(status)), Resume)
+    assert isinstance(decided(SUBMITTED, prediction=seen(status), generation=2), Resume)
+
+
+def test_a_completed_prediction_is_collected_by_a_retry():
+    assert isinstance(decided(SUBMITTED, prediction=seen("completed")), Collect)
+
+
+def test_a_clear_of_a_completed_task_makes_new_pictures_unless_told_to_reuse():
+    assert isinstance(decided(SUBMITTED, prediction=seen("completed"), generation=2), Submit)
+    assert isinstance(
+        decided(SUBMITTED, prediction=seen("completed"), generation=2, on_clear="reuse"), Collect
+    )
+
+
+def test_a_failure_that_may_pass_is_submitted_anew_and_a_final_one_is_not():
+    assert isinstance(decided(SUBMITTED, prediction=seen("failed", code=5000)), Submit)
+    assert isinstance(decided(SUBMITTED, prediction=seen("failed", code=1200)), GiveUp)
+    assert isinstance(decided(SUBMITTED, prediction=seen("failed", code=1200), generation=2), Submit)
+
+
+@pytest.mark.parametrize("status", ["cancelled", "timeout", "deleted"])
+def test_a_prediction_ended_by_the_server_is_submitted_anew(status):
+    assert isinstance(decided(SUBMITTED, prediction=seen(status)), Submit)
+
+
+def test_a_changed_request_is_not_paid_beside_the_old_one_without_a_clear():
+    assert decided(INTENT, fingerprint="g") == Changed(INTENT)
+    assert decided(SUBMITTED, fingerprint="g", prediction=seen("processing")) == Changed(SUBMITTED)
+    assert decided(SUBMITTED, fingerprint="g", prediction=seen("completed")) == Changed(SUBMITTED)
+    assert isinstance(decided(SUBMITTED, fingerprint="g", generation=2), Submit)
+
+
+@given(
+    record=st.sampled_from([INTENT, SUBMITTED]),
+    status=st.sampled_from([each.value for each in Status]),
+    code=st.sampled_from([None, 1200, 5000]),
+    fingerprint=st.sampled_from("fg"),
+    on_clear=st.sampled_from(["resubmit", "reuse"]),
+)
+def test_without_a_clear_nothing_is_paid_while_an_unfailed_prediction_may_exist(
+    record, status, code, fingerprint, on_clear
+):
+    prediction = seen(status, code=code)
+    decision = decided(
+        record,
+        prediction=prediction if record.phase is Phase.SUBMITTED else None,
+        fingerprint=fingerprint,
+        on_clear=on_clear,
+    )
+    if isinstance(decision, Submit):
+        assert record.phase is Phase.SUBMITTED
+        assert prediction.status in (Status.FAILED, Status.CANCELLED, Status.TIMEOUT, Status.DELETED)
+
+
+@given(
+    st.builds(
+        SubmissionRecord,
+        phase=st.just(Phase.SUBMITTED),
+        fingerprint=st.text(),
+        generation=st.integers(1, 99),
+        cost_usd=st.floats(0, 10),
+        intent_at=st.floats(0, 2e9),
+        arrives_by=st.floats(0, 2e9),
+        prediction_id=st.text(min_size=1),
+        submitted_at=st.none() | st.floats(0, 2e9),
+        deadline=st.none() | st.floats(0, 2e9),
+    )
+)
+def test_a_record_survives_json(record):
+    assert SubmissionRecord.from_json(json.loads(json.dumps(record.to_json()))) == record
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "x",
+        [],
+        {},
+        {"version": 2},
+        {"version": 1, "phase": "intent"},
+        {**INTENT.to_json(), "phase": "paid"},
+        {**INTENT.to_json(), "extra": 1},
+        {**INTENT.to_json(), "phase": "submitted"},
+    ],
+)
+def test_a_record_that_cannot_be_read_is_never_taken_for_none(stored):
+    with pytest.raises(UnreadableRecordError):
+        SubmissionRecord.from_json(stored)
+
+
+def test_a_lost_submission_is_looked_for_around_its_time():
+    first, last = window(INTENT)
+    assert first.timestamp() < INTENT.intent_at
+    assert last.timestamp() > INTENT.arrives_by
+
+
+def test_candidates_leave_out_claimed_ids_and_other_inputs():
+    inputs = {"prompt": "a fox", "size": "2048*2048", "max_images": 1}
+    listed = [
+        Prediction.from_json({"id": "mine", "status": "processing", "input": {**inputs, "seed": 1}}),
+        Prediction.from_json({"id": "silent", "status": "processing"}),
+        Prediction.from_json(
+            {"id": "other", "status": "processing", "input": {**inputs, "prompt": "an owl"}}
+        ),
+        Prediction.from_json({"id": "claimed", "status": "processing"}),
+    ]
+    assert [each.id for each in candidates(listed, inputs=inputs, claimed={"claimed"})] == ["mine", "silent"]
+
+
+def test_a_price_over_any_ceiling_is_refused_with_price_ceiling_and_where_it_was_set():
+    with pytest.raises(BudgetExceededError, match=r"\$0.14.*\$0.1 set by the connection.*Nothing was sent"):
+        check(0.14, [Ceiling(None, "nobody"), Ceiling(0.2, "the task"), Ceiling(0.1, "the connection")])
+
+
+def test_a_price_at_the_ceiling_is_allowed():
+    check(0.105, [Ceiling(0.035 * 3, "the task")])
