@@ -86,6 +86,10 @@ class Manifest:
     companions: tuple[Companion, ...] = ()
     published_by: Publisher | None = None
 
+    def __post_init__(self) -> None:
+        if [link.flagged for link in self.image_set.images] != [image.flagged for image in self.images]:
+            raise ValueError("a manifest has exactly one file for each image of its set, with the same flag")
+
     @property
     def files(self) -> frozenset[str]:
         """Every file that belongs to the set, the manifest itself aside."""

@@ -1,0 +1,194 @@
+"""The manifest says what was published, and its schema admits nothing else."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from airflow_provider_seedream.publishing.manifest import (
+    Companion,
+    Manifest,
+    PublishedPicture,
+    Publisher,
+    Role,
+    schema,
+    validate,
+)
+from airflow_provider_seedream.publishing.media import MediaType
+from airflow_provider_seedream.publishing.names import SLUG_LENGTH, slug, stem
+from airflow_provider_seedream.publishing.progress import set_key
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
+
+SHA = "0" * 64
+SET = ImageSet(
+    prediction_id="3f2c",
+    model="bytedance/seedream-v5.0-lite/sequential",
+    prompt="2 images. First, a fox. Second, a hare.",
+    size="2048*2048",
+    requested=2,
+    images=(
+        Picture("https://cdn.example/1.jpg?Signature=s", False),
+        Picture("https://cdn.example/2.jpg", None),
+    ),
+    cost_usd=0.07,
+    inference_ms=8123,
+    created_at="2026-01-02T03:04:05Z",
+)
+
+
+def published(
+    index: int, scene: str | None = "a fox", media_type: MediaType = MediaType.JPEG
+) -> PublishedPicture:
+    name = f"{stem(index, scene)}.{media_type.extension}"
+    return PublishedPicture(name, SHA, 1000, media_type, 2048, 2048, scene, flagged)
+
+
+MANIFEST = Manifest(
+    SET,
+    (published(1, flagged=False), published(2, "a hare")),
+    (Companion(Role.CONTACT_SHEET, "contact-sheet.jpg", SHA, 10, MediaType.JPEG),),
+    Publisher("story", "manual__1", "publish", 3),
+)
+
+
+def test_the_schema_itself_is_valid() -> None:
+    Draft202012Validator.check_schema(schema())
+
+
+def test_a_manifest_holds_the_whole_result_and_a_file_for_each_image() -> None:
+    plain = MANIFEST.to_json()
+    result = SET.to_json()
+    assert {key: plain[key] for key in result if key != "images"} == {
+        k: v for k, v in result.items() if k != "images"
+    }
+    assert plain["version"] == 1
+    assert [image["url"] for image in plain["images"]] == [picture.url for picture in SET.images]
+    assert [image["file"] for image in plain["images"]] == ["01-a-fox.jpg", "02-a-hare.jpg"]
+    assert plain["published_by"]["map_index"] == 3
+
+
+def test_a_manifest_survives_being_written_and_read() -> None:
+    assert Manifest.from_bytes(MANIFEST.to_bytes()) == MANIFEST
+
+
+def test_the_same_set_gives_the_same_bytes() -> None:
+    assert MANIFEST.to_bytes() == Manifest.from_bytes(MANIFEST.to_bytes()).to_bytes()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    prompt=st.text(st.characters(codec=None), max_size=300),
+    scene=st.none() | st.text(st.characters(codec=None), max_size=60),
+    url=st.sampled_from(["", "https://cdn.example/a.png"]),
+    flagged=st.none() | st.booleans(),
+)
+def test_any_prompt_and_scene_survive(prompt: str, scene: str | None, url: str, flagged: bool | None) -> None:
+    image_set = ImageSet("p", "m", prompt, "2048*2048", 1, (Picture(url, flagged),), 0.035)
+    manifest = Manifest(image_set, (published(1, scene, MediaType.PNG, flagged),))
+    data = manifest.to_bytes()
+    data.decode("utf-8")
+    assert Manifest.from_bytes(data) == manifest
+
+
+@pytest.mark.parametrize("images", [(), (published(1), published(2)), (published(1, flagged=False),)])
+def test_a_manifest_without_a_file_for_each_image_cannot_be_made(
+    images: tuple[PublishedPicture, ...],
+) -> None:
+    with pytest.raises(ValueError, match="exactly one file"):
+        Manifest(SET, images)
+
+
+def test_a_base64_set_has_null_for_its_links() -> None:
+    image_set = ImageSet("p", "m", "a fox", "2048*2048", 1, (Picture("", None),), 0.035)
+    assert Manifest(image_set, (published(1),)).to_json()["images"][0]["url"] is None
+
+
+def broken(*path: str | int, value: Any = ..., key: str | None = None) -> dict[str, Any]:
+    document: Any = copy.deepcopy(MANIFEST.to_json())
+    place = document
+    for step in path[:-1]:
+        place = place[step]
+    if value is ...:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return document  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("document", "place"),
+    [
+        (broken("surprise", value=1), "manifest"),
+        (broken("images", 0, "surprise", value=1), "manifest.images[0]"),
+        (broken("version", value=2), "manifest.version"),
+        (broken("prediction_id"), "manifest"),
+        (broken("images", value=[]), "manifest.images"),
+        (broken("images", 1, "sha256", value="abc"), "manifest.images[1].sha256"),
+        (broken("images", 1, "bytes", value=0), "manifest.images[1].bytes"),
+        (broken("images", 1, "media_type", value="image/gif"), "manifest.images[1].media_type"),
+        (broken("images", 0, "file", value="../../etc/passwd"), "manifest.images[0].file"),
+        (broken("images", 0, "file", value="a/b.jpg"), "manifest.images[0].file"),
+        (broken("images", 0, "file", value=".hidden.jpg"), "manifest.images[0].file"),
+        (broken("images", 0, "file", value="a.jpg\n"), "manifest.images[0].file"),
+        (broken("images", 0, "file", value="02-a-hare.jpg"), "manifest.images"),
+        (broken("companions", 0, "role", value="mystery"), "manifest.companions[0].role"),
+        (broken("size", value="big"), "manifest.size"),
+        (broken("cost_usd", value=-1), "manifest.cost_usd"),
+    ],
+)
+def test_what_the_schema_does_not_admit_is_refused_with_its_place(
+    document: dict[str, Any], place: str
+) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        validate(document)
+    assert caught.value.field == place
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", json.dumps({}).encode()])
+def test_a_file_that_is_no_manifest_is_refused(data: bytes) -> None:
+    with pytest.raises(InvalidInputError):
+        Manifest.from_bytes(data)
+
+
+def test_a_set_is_the_same_whatever_the_signature_of_its_links() -> None:
+    again = copy.copy(SET).to_json()
+    again["images"][0]["url"] = "https://cdn.example/1.jpg?Signature=other"
+    assert set_key(ImageSet.from_json(again)) == set_key(SET)
+    again["images"][0]["url"] = "https://cdn.example/3.jpg"
+    assert set_key(ImageSet.from_json(again)) != set_key(SET)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("A fox in deep snow", "a-fox-in-deep-snow"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("..\\..\\windows\\system32", "windows-system32"),
+        ("Café déjà vu — it's", "cafe-deja-vu-its"),
+        ("狐狸在雪地里", ""),
+        ("🦊🦊", ""),
+        ("\u202egpj.exe\x00\n", "gpj-exe"),
+        ("<script>alert(1)</script>", "script-alert-1-script"),
+        ("con", "con"),
+        ("a" * 200, "a" * SLUG_LENGTH),
+    ],
+)
+def test_slugs_are_readable_and_harmless(text: str, expected: str) -> None:
+    assert slug(text) == expected
+
+
+@settings(max_examples=300, deadline=None)
+@given(index=st.integers(1, 15), scene=st.none() | st.text(st.characters(codec=None), max_size=20_000))
+def test_every_name_is_one_the_schema_admits(index: int, scene: str | None) -> None:
+    name = f"{stem(index, scene)}.webp"
+    assert name.isascii()
+    assert len(name) <= 60
+    assert name.startswith(f"{index:02d}-")
+    validate(broken("images", 0, "file", value=name))

@@ -1,0 +1,377 @@
+"""Downloads over real sockets: what is fetched is what was paid for, and nothing of ours leaks on the way."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_seedream.publishing.download import DownloadLimits, download
+from airflow_provider_seedream.publishing.errors import PictureError, PictureFault
+from airflow_provider_seedream.publishing.media import Media, MediaType
+from airflow_provider_seedream.publishing.verification import Expectation, VerifiedPicture
+from tests.cdn import Cdn, body, in_turn, picture, redirect
+
+JPEG = picture()
+EXPECTED = Expectation(64, 48)
+ONE_TRY = DownloadLimits(attempts=1)
+
+
+@pytest.fixture
+def cdn() -> Iterator[Cdn]:
+    with Cdn() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits between tries shrink to a hundredth."""
+    from tenacity import nap
+
+    sleep = nap.sleep_using_event.__call__
+    monkeypatch.setattr(nap.sleep_using_event, "__call__", lambda self, seconds: sleep(self, seconds / 100))
+
+
+def fetch(
+    url: str, folder: Path, expected: Expectation = EXPECTED, limits: DownloadLimits = ONE_TRY, **options: Any
+) -> VerifiedPicture:
+    return download(url, folder / "picture", expected, limits=limits, **options)
+
+
+def refused(
+    url: str, folder: Path, expected: Expectation = EXPECTED, limits: DownloadLimits = ONE_TRY
+) -> PictureError:
+    with pytest.raises(PictureError) as caught:
+        fetch(url, folder, expected, limits)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("kind", "media_type"), [("JPEG", MediaType.JPEG), ("PNG", MediaType.PNG), ("WEBP", MediaType.WEBP)]
+)
+def test_a_picture_arrives_whole_with_its_digest(
+    cdn: Cdn, tmp_path: Path, kind: str, media_type: MediaType
+) -> None:
+    data = picture(kind)
+    cdn.paths["/a"] = body(data)
+    got = fetch(f"{cdn.url}/a", tmp_path)
+    assert got == VerifiedPicture(Media(media_type, 64, 48), hashlib.sha256(data).hexdigest(), len(data))
+    assert (tmp_path / "picture").read_bytes() == data
+
+
+def test_no_credential_is_ever_sent(cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password canary-netrc\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("WAVESPEED_API_KEY", "canary-key")
+    cdn.paths["/a"] = body(b"", 302, Location="/b", Set_Cookie="session=canary-cookie")
+    cdn.paths["/b"] = body(JPEG)
+    fetch(f"{cdn.url}/a", tmp_path)
+    assert [path for path, _ in cdn.requests] == ["/a", "/b"]
+    for _, headers in cdn.requests:
+        assert sorted(headers) == ["Accept", "Accept-Encoding", "Host", "User-Agent"]
+        assert "canary" not in str(headers)
+
+
+def test_a_page_with_status_200_is_refused_before_the_rest_is_read(cdn: Cdn, tmp_path: Path) -> None:
+    cdn.paths["/a"] = body(b"<!doctype html><title>Sign in</title>", Content_Type="text/html")
+    error = refused(f"{cdn.url}/a", tmp_path)
+    assert error.fault is PictureFault.NOT_A_PICTURE
+    assert not error.transient
+    assert "text/html" in str(error)
+
+
+def test_an_empty_answer_is_not_a_picture(cdn: Cdn, tmp_path: Path) -> None:
+    cdn.paths["/a"] = body(b"")
+    assert refused(f"{cdn.url}/a", tmp_path).fault is PictureFault.NOT_A_PICTURE
+
+
+def test_a_compressed_answer_is_refused_instead_of_unpacked(cdn: Cdn, tmp_path: Path) -> None:
+    cdn.paths["/a"] = body(JPEG, Content_Encoding="gzip")
+    assert refused(f"{cdn.url}/a", tmp_path).fault is PictureFault.NOT_A_PICTURE
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_picture_that_ends_early_is_refused(cdn: Cdn, tmp_path: Path, kind: str) -> None:
+    cdn.paths["/a"] = body(picture(kind)[:-20])
+    error = refused(f"{cdn.url}/a", tmp_path)
+    assert error.fault is PictureFault.TRUNCATED
+    assert error.transient
+
+
+def test_a_connection_that_breaks_off_is_told_from_a_short_file(cdn: Cdn, tmp_path: Path) -> None:
+    def cut(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(JPEG)))
+        handler.end_headers()
+        handler.wfile.write(JPEG[:500])
+        handler.wfile.flush()
+        handler.connection.shutdown(socket.SHUT_RDWR)
+
+    cdn.paths["/a"] = cut
+    error = refused(f"{cdn.url}/a", tmp_path)
+    assert error.fault is PictureFault.TRUNCATED
+    assert "broke off" in str(error)
+
+
+def test_the_wrong_pixel_size_is_refused_and_both_are_named(cdn: Cdn, tmp_path: Path) -> None:
+    cdn.paths["/a"] = body(JPEG)
+    error = refused(f"{cdn.url}/a", tmp_path, Expectation(65, 48))
+    assert error.fault is PictureFault.WRONG_SIZE
+    assert "65x48" in str(error)
+    assert "64x48" in str(error)
+
+
+def test_the_wrong_format_is_refused_whatever_name_and_header_say(cdn: Cdn, tmp_path: Path) -> None:
+    cdn.paths["/a.png"] = body(JPEG, Content_Type="image/png")
+    error = refused(f"{cdn.url}/a.png", tmp_path, Expectation(64, 48, MediaType.PNG))
+    assert error.fault is PictureFault.WRONG_FORMAT
+    assert "image/jpeg" in str(error)
+
+
+def test_an_endless_body_is_cut_at_the_limit(cdn: Cdn, tmp_path: Path) -> None:
+    sent = 0
+
+    def endless(handler: BaseHTTPRequestHandler) -> None:
+        nonlocal sent
+        handler.send_response(200)
+        handler.send_header("Connection", "close")
+        handler.end_headers()
+        handler.wfile.write(JPEG[:100])
+        while True:
+            handler.wfile.write(bytes(65536))
+            sent += 65536
+
+    cdn.paths["/a"] = endless
+    error = refused(f"{cdn.url}/a", tmp_path, limits=DownloadLimits(max_bytes=2**20, attempts=3))
+    assert error.fault is PictureFault.TOO_LARGE
+    assert (tmp_path / "picture").stat().st_size <= 2**20
+    assert cdn.asked("/a") == 1
+
+
+def test_a_body_that_drips_does_not_outlive_the_deadline(cdn: Cdn, tmp_path: Path) -> None:
+    def drip(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(JPEG)))
+        handler.end_headers()
+        for start in range(len(JPEG)):
+            handler.wfile.write(JPEG[start : start + 1])
+            time.sleep(0.02)
+
+    cdn.paths["/a"] = drip
+    began = time.monotonic()
+    error = refused(f"{cdn.url}/a", tmp_path, limits=DownloadLimits(total_timeout=0.5, attempts=3))
+    assert error.fault is PictureFault.TIMED_OUT
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_an_expired_link_says_so_without_showing_its_signature(cdn: Cdn, tmp_path: Path, status: int) -> None:
+    cdn.paths["/set/a.jpg"] = body(b"no", status)
+    error = refused(
+        f"{cdn.url}/set/a.jpg?Signature=canary&Expires=1", tmp_path, limits=DownloadLimits(attempts=3)
+    )
+    assert error.fault is PictureFault.EXPIRED
+    assert "seven days" in str(error)
+    assert "127.0.0.1/set/a.jpg" in str(error)
+    assert "canary" not in str(error)
+    assert cdn.asked("/set/a.jpg") == 1
+
+
+def test_an_unreachable_host_shows_no_signature_in_the_whole_traceback(tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    with pytest.raises(PictureError) as caught:
+        fetch(f"http://127.0.0.1:{port}/a?Signature=canary", tmp_path)
+    assert caught.value.fault is PictureFault.UNREACHABLE
+    assert "canary" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_what_may_pass_is_tried_again(cdn: Cdn, tmp_path: Path, status: int) -> None:
+    cdn.paths["/a"] = in_turn(body(b"", status, Retry_After="0"), body(JPEG[:-30]), body(JPEG))
+    assert fetch(f"{cdn.url}/a", tmp_path, limits=DownloadLimits()).bytes == len(JPEG)
+    assert cdn.asked("/a") == 3
+
+
+def test_tries_are_bounded(cdn: Cdn, tmp_path: Path) -> None:
+    cdn.paths["/a"] = body(b"", 503)
+    error = refused(f"{cdn.url}/a", tmp_path, limits=DownloadLimits(attempts=4))
+    assert error.fault is PictureFault.SERVER_ERROR
+    assert error.transient
+    assert cdn.asked("/a") == 4
+
+
+def test_a_wait_longer_than_the_time_left_is_declined(cdn: Cdn, tmp_path: Path) -> None:
+    cdn.paths["/a"] = body(b"", 429, Retry_After="3600")
+    error = refused(f"{cdn.url}/a", tmp_path, limits=DownloadLimits(attempts=4))
+    assert error.fault is PictureFault.THROTTLED
+    assert error.retry_after == 3600
+    assert cdn.asked("/a") == 1
+
+
+def test_another_thread_can_stop_a_download(cdn: Cdn, tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(PictureError) as caught:
+        fetch(f"{cdn.url}/a", tmp_path, stop=stop)
+    assert caught.value.fault is PictureFault.STOPPED
+    assert cdn.requests == []
+
+
+def test_three_redirects_are_followed_and_a_fourth_is_not(cdn: Cdn, tmp_path: Path) -> None:
+    for hop in range(4):
+        cdn.paths[f"/{hop}"] = redirect(f"/{hop + 1}", (301, 302, 307, 308)[hop])
+    cdn.paths["/4"] = body(JPEG)
+    assert fetch(f"{cdn.url}/1", tmp_path).bytes == len(JPEG)
+    assert refused(f"{cdn.url}/0", tmp_path).fault is PictureFault.TOO_MANY_REDIRECTS
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://cdn.wavespeed.ai/a.jpg",
+        "http://localhost.attacker.example/a.jpg",
+        "ftp://127.0.0.1/a.jpg",
+        "file:///etc/passwd",
+        "https://user:pass@cdn.wavespeed.ai/a.jpg",
+        "https:///a.jpg",
+        "https://[::1/a.jpg",
+        "a.jpg",
+        "",
+    ],
+)
+def test_links_that_are_not_https_are_refused_unvisited(url: str, tmp_path: Path) -> None:
+    assert refused(url, tmp_path).fault is PictureFault.UNSAFE_ADDRESS
+
+
+@pytest.mark.parametrize("location", ["http://10.0.0.1/a", "http://cdn.wavespeed.ai/a", "file:///etc/passwd"])
+def test_a_redirect_must_keep_the_rules_of_links(cdn: Cdn, tmp_path: Path, location: str) -> None:
+    cdn.paths["/a"] = redirect(location)
+    assert refused(f"{cdn.url}/a", tmp_path).fault is PictureFault.UNSAFE_ADDRESS
+
+
+@pytest.fixture
+def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cdn]:
+    """A CDN reached by the public names ``cdn.test`` and ``elsewhere.test``, over TLS."""
+    certificate = _certificate(tmp_path, "cdn.test", "elsewhere.test")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    resolve = socket.getaddrinfo
+
+    def names(host: str, *args: Any, **kwargs: Any) -> Any:
+        return resolve("127.0.0.1" if str(host).endswith(".test") else host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", names)
+    with Cdn(tls=tls) as server:
+        server.url = f"https://cdn.test:{server.port}"
+        yield server
+
+
+def test_https_is_verified_with_the_bundle_of_the_environment(
+    far: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far.paths["/a"] = body(JPEG)
+    assert fetch(f"{far.url}/a", tmp_path).bytes == len(JPEG)
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    error = refused(f"{far.url}/a", tmp_path)
+    assert "SSLError" in str(error)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "https://169.254.169.254/latest/meta-data",
+        "https://10.1.2.3/a",
+        "https://192.168.0.1/a",
+        "https://127.0.0.1/a",
+        "https://localhost/a",
+        "https://[::1]/a",
+        "https://[fe80::1]/a",
+        "https://[::ffff:10.0.0.1]/a",
+        "https://0.0.0.0/a",
+        "https://100.64.0.1/a",
+        "http://cdn.test/a",
+    ],
+)
+def test_a_redirect_into_a_private_network_is_refused_unvisited(
+    far: Cdn, tmp_path: Path, location: str
+) -> None:
+    far.paths["/a"] = redirect(location)
+    error = refused(f"{far.url}/a", tmp_path)
+    assert error.fault is PictureFault.UNSAFE_ADDRESS
+    assert len(far.requests) == 1
+
+
+def test_a_redirect_to_a_name_that_resolves_to_a_private_address_is_refused_before_a_byte_is_sent(
+    far: Cdn, tmp_path: Path
+) -> None:
+    far.paths["/a"] = redirect(f"https://elsewhere.test:{far.port}/b?Signature=canary")
+    far.paths["/b"] = body(JPEG)
+    error = refused(f"{far.url}/a", tmp_path)
+    assert error.fault is PictureFault.UNSAFE_ADDRESS
+    assert "127.0.0.1" in str(error)
+    assert "canary" not in str(error)
+    assert [path for path, _ in far.requests] == ["/a"]
+
+
+def test_a_proxy_of_the_environment_is_used_but_not_for_this_machine(
+    cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Cdn() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        cdn.paths["/a"] = body(JPEG)
+        fetch(f"{cdn.url}/a", tmp_path)
+        error = refused("https://cdn.example/a", tmp_path)
+    assert "ProxyError" in str(error)  # the test's proxy does not know CONNECT, which it was asked for
+    assert cdn.asked("/a") == 1
+
+
+def _certificate(folder: Path, *names: str) -> Path:
+    """A certificate that signs itself, with its key, in one file."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
+    now = dt.datetime.now(dt.UTC)
+    alternatives = [
+        *(x509.DNSName(each) for each in names),
+        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+    ]
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "certificate.pem"
+    path.write_bytes(
+        certificate.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return path
