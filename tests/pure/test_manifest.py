@@ -44,7 +44,10 @@ SET = ImageSet(
 
 
 def published(
-    index: int, scene: str | None = "a fox", media_type: MediaType = MediaType.JPEG
+    index: int,
+    scene: str | None = "a fox",
+    media_type: MediaType = MediaType.JPEG,
+    flagged: bool | None = None,
 ) -> PublishedPicture:
     name = f"{stem(index, scene)}.{media_type.extension}"
     return PublishedPicture(name, SHA, 1000, media_type, 2048, 2048, scene, flagged)
