@@ -123,6 +123,8 @@ def test_the_count_a_text_names_is_seen(text, count):
         "3 images each",
         "one image for each scene",
         "someone pictures a fox",
+        "a level 5 photo studio",
+        "3 image frames on a shelf",
         "ſix images",
         "sıx images",
     ],
