@@ -1,0 +1,243 @@
+"""Both clients through the same cases, against the emulator."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from pathlib import Path
+
+import pytest
+from tenacity import wait_none
+
+from airflow_provider_seedream.emulator import Emulator, faults
+from airflow_provider_seedream.wavespeed import (
+    AuthenticationError,
+    BadRequestError,
+    ImageSetRequest,
+    InsufficientBalanceError,
+    NoAnswerError,
+    NotConnectedError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    ServerError,
+    Status,
+    UnreadableAnswerError,
+    WaveSpeedError,
+    calls,
+    clients,
+)
+from airflow_provider_seedream.wavespeed.clients import AsyncWaveSpeedClient, WaveSpeedClient
+from airflow_provider_seedream.wavespeed.endpoint import Endpoint
+
+pytest_plugins = ["airflow_provider_seedream.emulator.pytest_plugin"]
+
+REQUEST = ImageSetRequest.build(prompt=["a fox at dawn", "a fox at noon"])
+
+
+def endpoint_of(emulator, **more):
+    return Endpoint.build(host=emulator.url, api_key=more.pop("api_key", emulator.api_key), **more)
+
+
+def send_blocking(endpoint, call, **options):
+    with WaveSpeedClient(endpoint) as client:
+        return client.send(call, **options)
+
+
+def send_in_a_loop(endpoint, call, **options):
+    async def send():
+        client = AsyncWaveSpeedClient(endpoint)
+        try:
+            return await client.send(call, **options)
+        finally:
+            await client.close()
+
+    return asyncio.run(send())
+
+
+@pytest.fixture(params=[send_blocking, send_in_a_loop], ids=["requests", "aiohttp"])
+def send(request):
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def no_pauses_between_attempts(monkeypatch):
+    policy = clients._policy
+    monkeypatch.setattr(
+        clients, "_policy", lambda call, attempts: {**policy(call, attempts), "wait": wait_none()}
+    )
+
+
+def test_a_submission_gives_an_id_and_the_result_its_pictures(send, seedream_emulator):
+    endpoint = endpoint_of(seedream_emulator)
+    submitted = send(endpoint, calls.submit(REQUEST))
+    assert submitted.status is Status.CREATED
+    seedream_emulator.clock.advance(60)
+    seen = send(endpoint, calls.result(submitted.id))
+    assert seen.status is Status.COMPLETED
+    assert len(seen.outputs) == 2
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_lists_balance_and_price_are_free(send, seedream_emulator):
+    endpoint = endpoint_of(seedream_emulator)
+    submitted = send(endpoint, calls.submit(REQUEST))
+    now = dt.datetime.now(dt.UTC)
+    window = {"created_after": now - dt.timedelta(minutes=1), "created_before": now + dt.timedelta(minutes=1)}
+    listed = send(endpoint, calls.list_predictions(model=REQUEST.model, **window))
+    assert [each.id for each in listed] == [submitted.id]
+    assert send(endpoint, calls.balance()) == pytest.approx(100 - 0.07)
+    assert send(endpoint, calls.price(REQUEST)) == pytest.approx(0.07)
+    assert send(endpoint, calls.price(REQUEST, path="pricing")) == pytest.approx(0.07)
+    assert seedream_emulator.paid_tasks == 1
+
+
+READ_FAULTS = [
+    (faults.Status(500), ServerError),
+    (faults.Html(502), ServerError),
+    (faults.Html(504, empty=True), ServerError),
+    (faults.Status(429), RateLimitedError),
+    (faults.EnvelopeCode(503, "busy"), ServerError),
+    (faults.DropBefore(), NoAnswerError),
+    (faults.Garbage(), UnreadableAnswerError),
+    (faults.Truncated(), NoAnswerError),
+]
+
+
+@pytest.mark.parametrize(("fault", "error"), READ_FAULTS, ids=repr)
+def test_a_read_that_fails_in_passing_is_sent_again_and_succeeds(send, seedream_emulator, fault, error):
+    seedream_emulator.faults.add("balance", fault, times=2)
+    assert send(endpoint_of(seedream_emulator), calls.balance()) == pytest.approx(100)
+    assert len(seedream_emulator.journal) == 3
+
+
+@pytest.mark.parametrize(("fault", "error"), READ_FAULTS, ids=repr)
+def test_a_read_that_goes_on_failing_is_told_by_its_class(send, seedream_emulator, fault, error):
+    seedream_emulator.faults.add("balance", fault, times=None)
+    with pytest.raises(error):
+        send(endpoint_of(seedream_emulator), calls.balance())
+    # aiohttp repeats a GET by itself, once, where a kept connection was cut.
+    assert len(seedream_emulator.journal) in ((5, 10) if isinstance(fault, faults.DropBefore) else (5,))
+
+
+UNKNOWN = [
+    faults.Status(500, processed=True),
+    faults.Status(500),
+    faults.Html(502, processed=True),
+    faults.DropBefore(),
+    faults.DropAfter(),
+    faults.Garbage(),
+    faults.Truncated(),
+    faults.EnvelopeCode(500, "busy", processed=True),
+]
+
+
+@pytest.mark.parametrize("fault", UNKNOWN, ids=repr)
+def test_a_submission_that_may_have_been_accepted_is_sent_once(send, seedream_emulator, fault):
+    seedream_emulator.faults.add("submit", fault, times=None)
+    with pytest.raises((ServerError, NoAnswerError, UnreadableAnswerError)):
+        send(endpoint_of(seedream_emulator), calls.submit(REQUEST))
+    assert len(seedream_emulator.journal) == 1
+
+
+def test_a_submission_without_an_answer_in_time_is_sent_once(send, seedream_emulator):
+    seedream_emulator.faults.add("submit", faults.Timeout(3.0), times=None)
+    with pytest.raises(NoAnswerError):
+        send(endpoint_of(seedream_emulator, connect_timeout=0.5, read_timeout=0.5), calls.submit(REQUEST))
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_a_submission_refused_for_its_rate_is_sent_again(send, seedream_emulator):
+    seedream_emulator.faults.add("submit", faults.Status(429, headers={"Retry-After": "1"}), times=2)
+    assert send(endpoint_of(seedream_emulator), calls.submit(REQUEST)).id
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_a_wait_that_is_too_long_is_declined_rather_than_slept(send, seedream_emulator):
+    seedream_emulator.faults.add("balance", faults.Status(429, headers={"Retry-After": "3600"}), times=None)
+    with pytest.raises(RateLimitedError) as refused:
+        send(endpoint_of(seedream_emulator), calls.balance())
+    assert refused.value.retry_after == 3600
+    assert len(seedream_emulator.journal) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (faults.Status(400), BadRequestError),
+        (faults.FlatError(400, "no"), BadRequestError),
+        (faults.Status(402), InsufficientBalanceError),
+        (faults.Status(403), PermissionDeniedError),
+        (faults.EnvelopeCode(403), PermissionDeniedError),
+        (faults.Status(404), NotFoundError),
+    ],
+    ids=repr,
+)
+def test_a_refusal_is_final(send, seedream_emulator, fault, error):
+    seedream_emulator.faults.add("submit", fault, times=None)
+    with pytest.raises(error):
+        send(endpoint_of(seedream_emulator), calls.submit(REQUEST))
+    assert len(seedream_emulator.journal) == 1
+
+
+def test_a_wrong_key_is_refused_without_being_shown(send, seedream_emulator):
+    with pytest.raises(AuthenticationError) as refused:
+        send(endpoint_of(seedream_emulator, api_key="canary-key-7f3a"), calls.balance())
+    assert "canary-key-7f3a" not in str(refused.value)
+
+
+def test_a_key_that_the_server_repeats_is_taken_out(send, seedream_emulator):
+    seedream_emulator.faults.add("balance", faults.Status(401, body={"message": "unknown key emulator-key"}))
+    with pytest.raises(AuthenticationError, match=r"unknown key \*\*\*"):
+        send(endpoint_of(seedream_emulator), calls.balance())
+
+
+def test_nobody_listening_counts_as_certainly_not_arrived(send):
+    with Emulator() as gone:
+        endpoint = endpoint_of(gone)
+    with pytest.raises(NotConnectedError, match="could not be connected"):
+        send(endpoint, calls.submit(REQUEST))
+
+
+def test_a_name_that_leads_nowhere_counts_as_certainly_not_arrived(send):
+    endpoint = Endpoint.build(host="https://no-such-host.invalid", api_key="k")
+    with pytest.raises(NotConnectedError):
+        send(endpoint, calls.submit(REQUEST), attempts=2)
+
+
+def test_a_redirect_is_never_followed_so_the_key_stays_with_its_origin(send, seedream_emulator):
+    with Emulator() as elsewhere:
+        seedream_emulator.faults.add(
+            "balance", faults.Status(307, headers={"Location": f"{elsewhere.url}/api/v3/balance"}), times=None
+        )
+        with pytest.raises(UnreadableAnswerError):
+            send(endpoint_of(seedream_emulator), calls.balance(), attempts=1)
+        assert not elsewhere.journal
+
+
+def test_a_netrc_of_the_machine_does_not_replace_the_key(send, seedream_emulator, tmp_path, monkeypatch):
+    netrc = Path(tmp_path, "netrc")
+    netrc.write_text("machine 127.0.0.1 login me password wrong\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    assert send(endpoint_of(seedream_emulator), calls.balance()) == pytest.approx(100)
+
+
+def test_no_error_of_any_class_holds_the_key(send, seedream_emulator):
+    endpoint = endpoint_of(seedream_emulator)
+    for fault, _ in READ_FAULTS:
+        seedream_emulator.faults.clear()
+        seedream_emulator.faults.add("balance", fault, times=None)
+        with pytest.raises(WaveSpeedError) as failed:
+            send(endpoint, calls.balance(), attempts=1)
+        assert endpoint.api_key not in f"{failed.value!r} {failed.value.__cause__!r}"
+
+
+def test_one_client_keeps_one_connection_for_many_reads(seedream_emulator):
+    async def many():
+        client = AsyncWaveSpeedClient(endpoint_of(seedream_emulator))
+        for _ in range(20):
+            await client.once(calls.balance())
+        await client.close()
+
+    asyncio.run(many())
+    assert seedream_emulator.connections == 1
