@@ -36,7 +36,6 @@ def main() -> int:
     with contextlib.ExitStack() as stack:
         emulator = None if os.environ.get("WAVESPEED_API_KEY", "").strip() else stack.enter_context(drawing())
         print("Starting Airflow", flush=True)
-        import airflow.settings
         from airflow.utils import db
 
         warnings.simplefilter("ignore")  # Airflow's import switches on its own, which concern nobody here

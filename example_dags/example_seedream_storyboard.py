@@ -50,7 +50,7 @@ with DAG(
     description="Three scenes, one image set, one folder with a manifest.",
     doc_md=__doc__,
     schedule=None,
-    start_date=dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc),
+    start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
     catchup=False,
     tags=["example", "seedream"],
     params={
@@ -63,10 +63,9 @@ with DAG(
 ) as dag:
 
     @task
-    def write_prompt(params: dict[str, Any] | None = None) -> dict[str, Any]:
+    def write_prompt(**context: Any) -> dict[str, Any]:
         """Turn the scenes into a prompt. A task, because scenes tend to come from somewhere: a file, a model."""
-        assert params is not None
-        return storyboard_prompt(params["scenes"]).to_json()
+        return storyboard_prompt(context["params"]["scenes"]).to_json()
 
     # Three scenes make three pictures, so nothing here says how many. The task hands its waiting to the triggerer,
     # and a retry takes up the pictures that an earlier try has paid for (Airflow 3.3 and newer).
