@@ -339,8 +339,7 @@ class SeedreamSequentialOperator(BaseOperator):
         return replace(
             image_set,
             images=tuple(
-                Picture(str(folder / placed.file), picture.flagged)
-                for placed, picture in zip(published.manifest.pictures, image_set.images, strict=True)
+                Picture(str(folder / placed.file), placed.flagged) for placed in published.manifest.images
             ),
         )
 

@@ -1,0 +1,96 @@
+"""As much of Airflow's context as an operator touches, kept in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+from typing import Any
+
+from airflow.providers.common.compat.sdk import TaskDeferred
+
+
+class TaskInstance:
+    """XCom and the counters of one task instance. Everything pushed must be JSON, as in Airflow."""
+
+    def __init__(self, *, max_tries: int = 0, map_index: int = -1) -> None:
+        self.max_tries = max_tries
+        self.map_index = map_index
+        self.dag_id, self.run_id, self.task_id, self.try_number = "dag", "run", "gen", 1
+        self.xcom: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcom[key] = json.loads(json.dumps(value))
+
+    def xcom_pull(self, task_ids: Any = None, key: str = "return_value", map_indexes: Any = None) -> Any:
+        value = self.xcom.get(key)
+        return [value] if isinstance(task_ids, list) else value
+
+
+class TaskStateStore:
+    """Airflow 3.3's store for one task instance: outlives its tries."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, str] = {}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return json.loads(self.rows[key]) if key in self.rows else default
+
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+        self.rows[key] = json.dumps(value)
+
+    def delete(self, key: str) -> None:
+        self.rows.pop(key, None)
+
+
+class Tries:
+    """The tries of one task instance, as Airflow 3.3 (or an older one, without a store) would run them."""
+
+    def __init__(self, *, store: bool = True) -> None:
+        self.store = TaskStateStore() if store else None
+        self.ti = TaskInstance()
+
+    def next_try(self) -> dict[str, Any]:
+        """The context of the next try: Airflow empties a task's XCom before each."""
+        self.ti.xcom.clear()
+        return self.context()
+
+    def clear(self) -> None:
+        """A person clears the task: Airflow raises ``max_tries``."""
+        self.ti.max_tries += 1
+
+    def context(self) -> dict[str, Any]:
+        context: dict[str, Any] = {"ti": self.ti}
+        if self.store is not None:
+            context["task_state_store"] = self.store
+        return context
+
+
+def run(operator: Any, tries: Tries, *, between: Any = None) -> Any:
+    """One try from its start to its end, through the deferral where there is one.
+
+    :param between: called while the task is deferred.
+    """
+    try:
+        return operator.execute(tries.next_try())
+    except TaskDeferred as deferral:
+        if between is not None:
+            between()
+        return operator.execute_complete(tries.context(), event_of(deferral.trigger))
+
+
+def event_of(trigger: Any) -> Any:
+    """The one event of a trigger, as it arrives after serialization."""
+    path, kwargs = trigger.serialize()
+    revived = import_string(path)(**json.loads(json.dumps(kwargs)))
+
+    async def first() -> Any:
+        return [event.payload async for event in revived.run()]
+
+    (payload,) = asyncio.run(first())
+    return json.loads(json.dumps(payload))
+
+
+def import_string(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)

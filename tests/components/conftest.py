@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import pytest
+from tenacity import wait_none
+
+from airflow_provider_seedream.submission import submitter
+from airflow_provider_seedream.wavespeed import clients
+from airflow_provider_seedream.wavespeed.polling import PollSchedule
+
+pytest_plugins = ["airflow_provider_seedream.emulator.pytest_plugin"]
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that waits for the API waits a moment only; what it does is the same."""
+    policy = clients._policy
+    monkeypatch.setattr(
+        clients, "_policy", lambda call, attempts: {**policy(call, attempts), "wait": wait_none()}
+    )
+    monkeypatch.setattr(submitter, "SEARCHES", (0.0, 0.05))
+    fast = PollSchedule(first=0.02, interval=0.05, cap=0.05)
+    monkeypatch.setattr(PollSchedule, "every", classmethod(lambda cls, poll_interval: fast))

@@ -1,0 +1,601 @@
+"""Publishing, as its users see it: a folder with pictures and a manifest, whatever happens on the way."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
+from PIL import Image
+
+from airflow_provider_seedream.operators.publish import SeedreamPublishOperator
+from airflow_provider_seedream.publishing import contact_sheet
+from airflow_provider_seedream.publishing.errors import FolderTakenError, PictureError, PictureFault
+from airflow_provider_seedream.publishing.manifest import Manifest
+from airflow_provider_seedream.publishing.publish import Published, publish
+from airflow_provider_seedream.publishing.storage import TEMPORARY_SUFFIX, Folder
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
+from tests.cdn import Cdn, body, in_turn, picture
+
+PROMPT = "3 images. First, a fox sets out. Second, the fox meets a hare. Third, both sleep."
+NAMES = ["01-a-fox-sets-out.jpg", "02-the-fox-meets-a-hare.jpg", "03-both-sleep.jpg"]
+
+
+@pytest.fixture
+def cdn() -> Iterator[Cdn]:
+    with Cdn() as server:
+        for index in range(3):
+            server.paths[f"/p1/{index}.jpg"] = body(picture(seed=index))
+            server.paths[f"/p2/{index}.jpg"] = body(picture("PNG", seed=10 + index))
+        yield server
+
+
+def image_set(cdn: Cdn, prediction_id: str = "p1", count: int = 3, **changes: Any) -> ImageSet:
+    values: dict[str, Any] = {
+        "prediction_id": prediction_id,
+        "model": "bytedance/seedream-v5.0-lite/sequential",
+        "prompt": PROMPT,
+        "size": "64*48",
+        "requested": 3,
+        "images": tuple(
+            Picture(f"{cdn.url}/{prediction_id}/{i}.jpg?Signature=s", i == 1) for i in range(count)
+        ),
+        "cost_usd": 0.105,
+    }
+    return ImageSet(**{**values, **changes})
+
+
+def run(
+    given: object, path: Path | str, *, map_index: int = -1, run_id: str = "r1", **options: Any
+) -> dict[str, Any]:
+    operator = SeedreamPublishOperator(task_id="publish", image_set=given, path=str(path), **options)  # type: ignore[arg-type]
+    ti = SimpleNamespace(dag_id="story", run_id=run_id, task_id="publish", map_index=map_index)
+    return operator.execute({"ti": ti})  # type: ignore[typeddict-item]
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.iterdir())
+
+
+def manifest_of(folder: Path) -> Manifest:
+    return Manifest.from_bytes((folder / "manifest.json").read_bytes())
+
+
+def assert_readable(folder: Path) -> None:
+    """What every reader may rely on at any moment: a manifest means that all its pictures are there."""
+    if (folder / "manifest.json").exists():
+        for each in manifest_of(folder).images:
+            assert hashlib.sha256((folder / each.file).read_bytes()).hexdigest() == each.sha256
+
+
+def test_a_set_is_published_with_its_manifest(cdn: Cdn, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "story"
+    result = run(image_set(cdn).to_json(), out)
+    assert files(out) == [*NAMES, "manifest.json"]
+    assert result == json.loads(json.dumps(result))
+    assert result["prediction_id"] == "p1"
+    assert result["images"] == 3
+    assert result["bytes"] == sum((out / name).stat().st_size for name in NAMES)
+    assert [Path(file).name for file in result["files"]] == NAMES
+    assert result["manifest"].endswith("/story/manifest.json")
+    manifest = manifest_of(out)
+    assert manifest.image_set == image_set(cdn)
+    assert [each.scene for each in manifest.images] == [
+        "a fox sets out",
+        "the fox meets a hare",
+        "both sleep",
+    ]
+    assert [each.flagged for each in manifest.images] == [False, True, False]
+    assert manifest.published_by is not None
+    assert manifest.published_by.run_id == "r1"
+    for index, each in enumerate(manifest.images):
+        assert (out / each.file).read_bytes() == picture(seed=index)
+        with Image.open(out / each.file) as opened:
+            assert opened.size == (each.width, each.height) == (64, 48)
+
+
+@pytest.mark.parametrize("form", ["json text", "padded json text", "url path"])
+def test_the_set_may_come_as_json_text_and_the_path_as_url(cdn: Cdn, tmp_path: Path, form: str) -> None:
+    given: object = image_set(cdn).to_json()
+    if form != "url path":
+        given = json.dumps(given) if form == "json text" else f" {json.dumps(given)}\n"
+    assert run(given, f"file://{tmp_path}" if form == "url path" else tmp_path)["images"] == 3
+
+
+def test_a_second_publish_fetches_and_changes_nothing(cdn: Cdn, tmp_path: Path) -> None:
+    first = run(image_set(cdn).to_json(), tmp_path)
+    before = {each: (each.stat().st_mtime_ns, each.read_bytes()) for each in tmp_path.iterdir()}
+    asked = len(cdn.requests)
+    signed_anew = image_set(cdn).to_json()
+    signed_anew["images"][0]["url"] += "2"
+    assert run(signed_anew, tmp_path, run_id="r2") == first
+    assert len(cdn.requests) == asked
+    assert {each: (each.stat().st_mtime_ns, each.read_bytes()) for each in tmp_path.iterdir()} == before
+
+
+def test_a_picture_that_was_damaged_since_is_fetched_again_and_only_that(cdn: Cdn, tmp_path: Path) -> None:
+    run(image_set(cdn).to_json(), tmp_path)
+    (tmp_path / NAMES[1]).write_bytes(picture(seed=99))
+    cdn.requests.clear()
+    run(image_set(cdn).to_json(), tmp_path)
+    assert [path.partition("?")[0] for path, _ in cdn.requests] == ["/p1/1.jpg"]
+    assert_readable(tmp_path)
+
+
+@pytest.mark.parametrize("broken", [0, 1, 2])
+def test_a_half_done_publish_is_finished_without_fetching_again(
+    cdn: Cdn, tmp_path: Path, broken: int
+) -> None:
+    cdn.paths[f"/p1/{broken}.jpg"] = in_turn(body(b"", 404), body(picture(seed=broken)))
+    with pytest.raises(AirflowFailException, match="seven days"):
+        run(image_set(cdn).to_json(), tmp_path, concurrency=1)
+    assert "manifest.json" not in files(tmp_path)
+    assert not [name for name in files(tmp_path) if name.endswith(TEMPORARY_SUFFIX)]
+    run(image_set(cdn).to_json(), tmp_path)
+    assert [cdn.asked(f"/p1/{index}.jpg") for index in range(3)] == [
+        1 + (index == broken) for index in range(3)
+    ]
+    assert files(tmp_path) == [*NAMES, "manifest.json"]
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def killed_at(step: int, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Callable[[], int]:
+    """Let the process die before the given change of the store; each change is followed by a reader's look."""
+    taken = 0
+    for name in ("commit", "delete"):
+        original = getattr(Folder, name)
+
+        def change(self: Folder, *args: Any, _original: Any = original) -> None:
+            nonlocal taken
+            taken += 1
+            if taken >= step:
+                raise Killed
+            _original(self, *args)
+            assert_readable(folder)
+
+        monkeypatch.setattr(Folder, name, change)
+    return lambda: taken
+
+
+@pytest.mark.parametrize("before", ["nothing", "another set", "half a set"])
+def test_killed_at_any_step_the_next_publish_ends_the_same_and_fetches_nothing_twice(
+    cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    for step in range(1, 100):
+        folder = tmp_path / str(step)
+        folder.mkdir()
+        if before == "another set":
+            run(image_set(cdn, "p2").to_json(), folder)
+        if before == "half a set":
+            run(image_set(cdn).to_json(), folder)
+            (folder / NAMES[2]).unlink()
+        cdn.requests.clear()
+        with monkeypatch.context() as patch:
+            taken = killed_at(step, patch, folder)
+            try:
+                run(image_set(cdn).to_json(), folder, concurrency=1)
+            except Killed:
+                pass
+            steps = taken()
+        assert_readable(folder)
+        held = {index for index in range(3) if _holds(folder / NAMES[index], picture(seed=index))}
+        cdn.requests.clear()
+        run(image_set(cdn).to_json(), folder)
+        assert {int(path[4]) for path, _ in cdn.requests}.isdisjoint(held)
+        assert files(folder) == [*NAMES, "manifest.json"]
+        assert_readable(folder)
+        assert manifest_of(folder).image_set.prediction_id == "p1"
+        if steps < step:
+            assert step > 5
+            return
+    raise AssertionError("never came to its end")
+
+
+def _holds(file: Path, data: bytes) -> bool:
+    return file.exists() and file.read_bytes() == data
+
+
+def test_another_set_in_the_folder_is_replaced_and_leaves_nothing_behind(cdn: Cdn, tmp_path: Path) -> None:
+    run(image_set(cdn, "p2").to_json(), tmp_path)
+    assert files(tmp_path)[0].endswith(".png")
+    (tmp_path / "notes.txt").write_text("mine")
+    run(image_set(cdn).to_json(), tmp_path)
+    assert files(tmp_path) == [*NAMES, "manifest.json", "notes.txt"]
+
+
+def test_another_set_in_the_folder_is_left_alone_on_request(cdn: Cdn, tmp_path: Path) -> None:
+    run(image_set(cdn, "p2").to_json(), tmp_path)
+    with pytest.raises(AirflowFailException, match='on_existing="replace"'):
+        run(image_set(cdn).to_json(), tmp_path, on_existing="fail")
+    assert manifest_of(tmp_path).image_set.prediction_id == "p2"
+
+
+def test_mapped_instances_that_share_a_folder_are_told_instead_of_overwriting_each_other(
+    cdn: Cdn, tmp_path: Path
+) -> None:
+    run(image_set(cdn, "p1").to_json(), tmp_path, map_index=0)
+    with pytest.raises(AirflowFailException, match="ti.map_index"):
+        run(image_set(cdn, "p2").to_json(), tmp_path, map_index=1)
+    assert manifest_of(tmp_path).image_set.prediction_id == "p1"
+    run(image_set(cdn, "p2").to_json(), tmp_path, map_index=0)  # cleared: the same instance has a new set
+
+
+def test_two_publishes_at_once_never_leave_a_manifest_of_the_wrong_pictures(
+    cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, other = Folder.commit, image_set(cdn, "p2")
+    entered = False
+
+    def commit(self: Folder, staged: Path, name: str) -> None:
+        nonlocal entered
+        if name == NAMES[0] and not entered:
+            entered = True
+            publish(other, ObjectStoragePath(f"file://{tmp_path}"))
+            (tmp_path / "manifest.json").unlink()
+            original(self, _staged(tmp_path, _progress_of(other)), "manifest.json.partial")
+        original(self, staged, name)
+
+    monkeypatch.setattr(Folder, "commit", commit)
+    with pytest.raises(FolderTakenError, match="at this very moment"):
+        publish(image_set(cdn), ObjectStoragePath(f"file://{tmp_path}"), concurrency=1)
+    assert "manifest.json" not in files(tmp_path)
+
+
+def _staged(folder: Path, data: bytes) -> Path:
+    path = folder / "staged"
+    path.write_bytes(data)
+    return path
+
+
+def _progress_of(other: ImageSet) -> bytes:
+    from airflow_provider_seedream.publishing.progress import set_key
+
+    document = {
+        "version": 1,
+        "key": set_key(other),
+        "prediction_id": other.prediction_id,
+        "published_by": None,
+        "pictures": {},
+        "replaces": [],
+    }
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize("junk", [b"", b"not json", b"[]", b'{"version": 7}', b"\xff\xfe\x00"])
+@pytest.mark.parametrize("name", ["manifest.json", "manifest.json.partial"])
+def test_unreadable_records_are_written_anew(cdn: Cdn, tmp_path: Path, name: str, junk: bytes) -> None:
+    (tmp_path / name).write_bytes(junk)
+    assert run(image_set(cdn).to_json(), tmp_path)["images"] == 3
+    assert files(tmp_path) == [*NAMES, "manifest.json"]
+
+
+def test_a_record_cannot_name_files_outside_the_folder(cdn: Cdn, tmp_path: Path) -> None:
+    victim = tmp_path / "victim.jpg"
+    victim.write_bytes(b"mine")
+    out = tmp_path / "out"
+    out.mkdir()
+    record = json.loads(_progress_of(image_set(cdn)))
+    (out / "manifest.json.partial").write_text(
+        json.dumps({**record, "replaces": ["../victim.jpg", "..", ""]})
+    )
+    run(image_set(cdn).to_json(), out)
+    assert victim.read_bytes() == b"mine"
+    assert files(out) == [*NAMES, "manifest.json"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("../../../etc/passwd", "01-etc-passwd.jpg"),
+        ("/absolute\\path:with*stars?", "01-absolute-path-with-stars.jpg"),
+        ("<script>alert('x')</script>", "01-script-alert-x-script.jpg"),
+        ("\u202egnp.exe \U0001f98a", "01-gnp-exe.jpg"),
+        ("狐狸在雪地里", "01-picture.jpg"),
+        ("fox " * 5000, "01-" + "-".join(["fox"] * 12) + ".jpg"),
+    ],
+)
+def test_prompts_cannot_choose_paths(cdn: Cdn, tmp_path: Path, prompt: str, name: str) -> None:
+    run(image_set(cdn, count=1, prompt=prompt, requested=1).to_json(), tmp_path / "a" / "b")
+    assert files(tmp_path / "a" / "b") == [name, "manifest.json"]
+    assert manifest_of(tmp_path / "a" / "b").image_set.prompt == prompt
+    assert files(tmp_path) == ["a"]
+
+
+def test_where_fewer_pictures_came_nobody_guesses_their_scenes(cdn: Cdn, tmp_path: Path) -> None:
+    run(image_set(cdn, count=2).to_json(), tmp_path)
+    assert files(tmp_path) == ["01-picture.jpg", "02-picture.jpg", "manifest.json"]
+    assert [each.scene for each in manifest_of(tmp_path).images] == [None, None]
+
+
+@pytest.mark.parametrize("form", ["base64", "bytes"])
+def test_base64_sets_go_the_same_way(cdn: Cdn, tmp_path: Path, form: str) -> None:
+    plain = [picture("PNG", seed=index) for index in range(3)]
+    sources: list[str | bytes] = (
+        list(plain) if form == "bytes" else [base64.b64encode(each).decode() for each in plain]
+    )
+    given = image_set(cdn, images=(Picture("", None),) * 3)
+    target = ObjectStoragePath(f"file://{tmp_path}")
+    published = publish(given, target, sources=sources, output_format="png")
+    assert published.fetched == 3
+    assert [(tmp_path / each.file).read_bytes() for each in published.manifest.images] == plain
+    assert manifest_of(tmp_path).to_json()["images"][0]["url"] is None
+    assert publish(given, target, sources=sources).fetched == 0
+    assert cdn.requests == []
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        ("no base64!", PictureFault.DAMAGED),
+        (f"data:image/png;base64,{base64.b64encode(picture('PNG')).decode()}", PictureFault.DAMAGED),
+        (picture("PNG")[:-9], PictureFault.TRUNCATED),
+        (picture("PNG", width=65), PictureFault.WRONG_SIZE),
+        (picture("JPEG"), PictureFault.WRONG_FORMAT),
+        (b"<html>", PictureFault.NOT_A_PICTURE),
+    ],
+)
+def test_bad_base64_is_refused_like_bad_downloads(
+    cdn: Cdn, tmp_path: Path, source: str | bytes, fault: PictureFault
+) -> None:
+    given = image_set(cdn, images=(Picture("", None),))
+    with pytest.raises(PictureError) as caught:
+        publish(given, ObjectStoragePath(f"file://{tmp_path}"), sources=[source], output_format="png")
+    assert caught.value.fault is fault
+    assert "1 of prediction p1" in str(caught.value)
+    assert files(tmp_path) == ["manifest.json.partial"]
+
+
+def test_as_many_sources_as_images_are_needed(cdn: Cdn, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="the set has 3 images"):
+        publish(image_set(cdn), ObjectStoragePath(f"file://{tmp_path}"), sources=[b"x"])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"<html>Sign in</html>",
+        picture(width=65),
+        picture("PNG"),
+    ],
+)
+def test_bad_bytes_fail_at_once_and_nothing_of_them_stays(cdn: Cdn, tmp_path: Path, data: bytes) -> None:
+    cdn.paths["/p1/1.jpg"] = body(data)
+    with pytest.raises(AirflowFailException, match=r"127\.0\.0\.1/p1/1\.jpg"):
+        run(image_set(cdn).to_json(), tmp_path, output_format="jpeg")
+    assert NAMES[1] not in files(tmp_path)
+    assert "manifest.json" not in files(tmp_path)
+    assert not [name for name in files(tmp_path) if name.endswith(TEMPORARY_SUFFIX)]
+
+
+def test_faults_that_may_pass_leave_the_retry_to_airflow(cdn: Cdn, tmp_path: Path) -> None:
+    cdn.paths["/p1/1.jpg"] = body(b"", 503, Retry_After="3600")
+    with pytest.raises(PictureError) as caught:
+        run(image_set(cdn).to_json(), tmp_path)
+    assert caught.value.transient
+
+
+def test_the_cause_is_told_and_not_the_downloads_it_stopped(cdn: Cdn, tmp_path: Path) -> None:
+    def slow(handler: Any) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "100000")
+        handler.end_headers()
+        for _ in range(100):
+            handler.wfile.write(picture()[:1000])
+            __import__("time").sleep(0.02)
+
+    cdn.paths["/p1/0.jpg"] = slow
+    cdn.paths["/p1/2.jpg"] = body(b"", 410)
+    with pytest.raises(AirflowFailException, match="status 410"):
+        run(image_set(cdn).to_json(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (None, "gave nothing"),
+        ("", "neither a mapping nor JSON"),
+        ("a fox", "neither a mapping nor JSON"),
+        (str({"prediction_id": "p1", "flagged": None}), "render_template_as_native_obj"),
+        ([{"prediction_id": "p1"}], r"\.expand\(image_set="),
+        ("[]", r"\.expand\(image_set="),
+        (7, "must be a mapping"),
+        ({}, "prediction_id"),
+        ({"prediction_id": "p1", "surprise": 1}, "surprise"),
+    ],
+)
+def test_what_is_no_image_set_is_refused_with_a_way_out(tmp_path: Path, given: object, message: str) -> None:
+    with pytest.raises(AirflowFailException, match=message) as caught:
+        run(given, tmp_path)
+    assert "image_set" in str(caught.value)
+
+
+def test_a_set_without_images_is_refused(cdn: Cdn, tmp_path: Path) -> None:
+    with pytest.raises(AirflowFailException, match="delivered no images"):
+        run(image_set(cdn, count=0).to_json(), tmp_path)
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("path", ["", "  "])
+def test_an_empty_path_is_refused(cdn: Cdn, path: str) -> None:
+    with pytest.raises(AirflowFailException, match="path="):
+        run(image_set(cdn).to_json(), path)
+
+
+def test_an_unknown_store_is_refused_with_what_to_install(cdn: Cdn) -> None:
+    with pytest.raises(AirflowFailException, match="Airflow provider of the store"):
+        run(image_set(cdn).to_json(), "nowhere://bucket/story")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"on_existing": "merge"},
+        {"concurrency": 0},
+        {"max_bytes": "lots"},
+        {"download_timeout": 0},
+        {"contact_sheet": "perhaps"},
+        {"contactsheet": True},
+    ],
+)
+def test_wrong_arguments_are_refused_when_the_dag_is_read(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError, match=next(iter(wrong))):
+        SeedreamPublishOperator(task_id="publish", image_set={}, path="x", **wrong)
+
+
+def test_a_wrong_format_is_refused_when_it_is_rendered(cdn: Cdn, tmp_path: Path) -> None:
+    with pytest.raises(AirflowFailException, match="output_format='gif'"):
+        run(image_set(cdn).to_json(), tmp_path, output_format="gif")
+
+
+def test_one_line_tells_what_was_published(
+    cdn: Cdn, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="airflow_provider_seedream"):
+        run(image_set(cdn).to_json(), tmp_path)
+        run(image_set(cdn).to_json(), tmp_path)
+    lines = [
+        each.getMessage() for each in caplog.records if each.name.startswith("airflow_provider_seedream")
+    ]
+    assert len(lines) == 2
+    assert lines[0].startswith("Prediction p1 is published")
+    assert lines[1].endswith("unchanged.")
+    assert "Signature" not in caplog.text
+
+
+def test_a_contact_sheet_stands_beside_the_pictures_and_in_the_manifest(cdn: Cdn, tmp_path: Path) -> None:
+    assert run(image_set(cdn).to_json(), tmp_path)["contact_sheet"] is None
+    asked = len(cdn.requests)
+    result = run(image_set(cdn).to_json(), tmp_path, contact_sheet=True)
+    assert len(cdn.requests) == asked
+    assert result["contact_sheet"].endswith("/contact-sheet.jpg")
+    data = (tmp_path / "contact-sheet.jpg").read_bytes()
+    assert manifest_of(tmp_path).companions[0].sha256 == hashlib.sha256(data).hexdigest()
+    with Image.open(io.BytesIO(data)) as sheet:
+        assert sheet.width == contact_sheet.SHEET_WIDTH
+    written = (tmp_path / "contact-sheet.jpg").stat().st_mtime_ns
+    run(image_set(cdn).to_json(), tmp_path, contact_sheet=True)
+    assert (tmp_path / "contact-sheet.jpg").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 7, 15])
+@pytest.mark.parametrize("size", [(64, 48), (48, 96), (160, 48)])
+def test_a_contact_sheet_holds_any_number_and_shape_of_pictures(count: int, size: tuple[int, int]) -> None:
+    captions = ["", "a fox", "x" * 5000, "狐狸 🦊 Füchse", "\u202eevil\x00"] * 3
+    pictures = [picture(width=size[0], height=size[1], seed=index) for index in range(count)]
+    data = contact_sheet.contact_sheet(pictures, captions[:count], title="t", subtitle="s")
+    with Image.open(io.BytesIO(data)) as sheet:
+        assert sheet.format == "JPEG"
+        assert 100 < sheet.height < 6 * contact_sheet.SHEET_WIDTH
+
+
+def test_without_pillow_a_contact_sheet_is_refused_before_anything_is_fetched(
+    cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(AirflowFailException, match="airflow-provider-seedream\\[pictures\\]"):
+        run(image_set(cdn).to_json(), tmp_path, contact_sheet=True)
+    assert cdn.requests == []
+
+
+def test_other_stores_get_each_file_in_a_single_put(
+    cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    try:
+        from airflow.sdk.io import attach
+    except ImportError:
+        from airflow.io.store import attach
+
+    store = MemoryFileSystem()
+    attach("memory", fs=store)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    puts: list[str] = []
+    put = store.put_file
+    monkeypatch.setattr(
+        store, "put_file", lambda source, name, **kw: (puts.append(Path(name).name), put(source, name, **kw))
+    )
+    try:
+        result = run(image_set(cdn).to_json(), "memory://bucket/story", contact_sheet=True)
+        assert result["files"][0] == "memory://bucket/story/01-a-fox-sets-out.jpg"
+        names = sorted(Path(each).name for each in store.ls("/bucket/story", detail=False))
+        assert names == [*NAMES, "contact-sheet.jpg", "manifest.json"]
+        assert puts[-1] == "manifest.json"
+        assert [puts.count(name) for name in NAMES] == [1, 1, 1]
+        asked = len(cdn.requests)
+        assert run(image_set(cdn).to_json(), "memory://bucket/story", contact_sheet=True) == result
+        assert len(cdn.requests) == asked
+        assert files(tmp_path) == []
+    finally:
+        store.rm("/bucket", recursive=True)
+
+
+def test_a_temporary_file_of_a_killed_publish_is_swept_after_an_hour(cdn: Cdn, tmp_path: Path) -> None:
+    import os
+    import time
+
+    old, young = tmp_path / f".01.a{TEMPORARY_SUFFIX}", tmp_path / f".01.b{TEMPORARY_SUFFIX}"
+    old.touch()
+    young.touch()
+    os.utime(old, (time.time() - 7200,) * 2)
+    run(image_set(cdn).to_json(), tmp_path)
+    assert files(tmp_path) == [young.name, *NAMES, "manifest.json"]
+
+
+def test_reading_a_dag_file_loads_no_http_or_picture_library() -> None:
+    code = (
+        "import sys; from airflow.providers.common.compat.sdk import BaseOperator; before = set(sys.modules);"
+        "import airflow_provider_seedream.operators.publish;"
+        "print(sorted({'requests', 'urllib3', 'aiohttp', 'PIL', 'jsonschema', 'fsspec'} & (set(sys.modules) - before)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.splitlines()[-1] == "[]"
+
+
+def published_bytes(published: Published) -> int:
+    return sum(each.bytes for each in published.manifest.images)
+
+
+def test_pictures_of_the_emulator_are_published_at_full_size(tmp_path: Path) -> None:
+    from airflow_provider_seedream.emulator import Emulator
+
+    with Emulator(median_seconds=0.05) as emulator:
+        given = generate(emulator, "2 images. First, a fox. Second, a hare.", "2560*1440", "png")
+        published = publish(given, ObjectStoragePath(f"file://{tmp_path}"), output_format="png")
+    assert [(each.width, each.height) for each in published.manifest.images] == [(2560, 1440)] * 2
+    assert all(entry.client_name is None for entry in emulator.journal if "cdn" in entry.path)
+
+
+def generate(emulator: Any, prompt: str, size: str, output_format: str) -> ImageSet:
+    import time
+
+    import requests
+
+    with requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {emulator.api_key}"
+        inputs = {"prompt": prompt, "size": size, "max_images": 2, "output_format": output_format}
+        model = "bytedance/seedream-v5.0-lite/sequential"
+        made = session.post(f"{emulator.url}/api/v3/{model}", json=inputs, timeout=10).json()["data"]
+        for _ in range(200):
+            got = session.get(f"{emulator.url}/api/v3/predictions/{made['id']}/result", timeout=10).json()[
+                "data"
+            ]
+            if got["status"] == "completed":
+                pictures = tuple(Picture(url, None) for url in got["outputs"])
+                return ImageSet(made["id"], model, prompt, size, 2, pictures, 0.07)
+            time.sleep(0.05)
+    raise AssertionError("the emulator never completed")
