@@ -49,7 +49,7 @@ async def download(request: web.Request) -> web.StreamResponse:
 
 async def _picture(request: web.Request, fault: faults.Fault | None) -> web.Response:
     site = request.app[SITE]
-    prediction = next((p for p in site.tasks.all() if p.id == request.match_info["prediction_id"]), None)
+    prediction = site.tasks.known(request.match_info["prediction_id"])
     position, _, extension = request.match_info["file"].partition(".")
     now = site.clock.now()
     if (

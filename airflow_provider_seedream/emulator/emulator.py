@@ -17,6 +17,7 @@ from airflow_provider_seedream.emulator.control import stats_of
 from airflow_provider_seedream.emulator.fault_book import FaultBook
 from airflow_provider_seedream.emulator.journal import JournalEntry
 from airflow_provider_seedream.emulator.outputs import enhanced
+from airflow_provider_seedream.emulator.prediction import Prediction
 from airflow_provider_seedream.emulator.server import Server
 from airflow_provider_seedream.emulator.settings import Settings
 from airflow_provider_seedream.emulator.wire import picture_urls, prediction_json
@@ -178,7 +179,7 @@ class Emulator:
         connection: dict[str, Any] = {"conn_type": "seedream", "host": self.url, "password": self.api_key}
         return json.dumps({**connection, "extra": extra} if extra else connection)
 
-    def _shown(self, prediction: Any) -> dict[str, Any]:
+    def _shown(self, prediction: Prediction) -> dict[str, Any]:
         pictures = CATALOGUE[prediction.model].makes_pictures
         body = prediction_json(
             prediction,

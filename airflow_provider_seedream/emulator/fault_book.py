@@ -18,6 +18,7 @@ ROUTES = (
     "models",
     "usage",
     "billing",
+    "upload",
     "cdn",
     "*",
 )

@@ -85,8 +85,6 @@ class Garbage:
 class Truncated:
     """Do it, then cut the connection in the middle of the answer."""
 
-    processed: bool = True
-
 
 @dataclass(frozen=True, slots=True)
 class ShowStatus:

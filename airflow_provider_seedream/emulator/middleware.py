@@ -23,7 +23,7 @@ from airflow_provider_seedream.emulator.wire import failure, flat_failure
 CONTROL = "/_emulator/"
 """Paths of the control plane: without a key, and in no journal."""
 
-_GATEWAY_PAGE = "<html><head><title>{0}</title></head><body><h1>{0} Bad Gateway</h1></body></html>"
+_GATEWAY_PAGE = "<html><head><title>{0}</title></head><body><h1>{0} {1}</h1></body></html>"
 _REASONS = {
     400: "Bad Request",
     401: "Unauthorized",
@@ -48,7 +48,7 @@ def journalling(host: Literal["api", "cdn"]) -> Middleware:
         if request.path.startswith(CONTROL):
             return await handler(request)
         connection = _connection(request, connections, site, host)
-        raw = await request.read()
+        raw = await request.read() if request.content_type == "application/json" else b""
         visit = Visit(request.match_info.get("prediction_id"))
         VISIT.set(visit)
         status = 0
@@ -119,7 +119,7 @@ async def struck(
 ) -> web.StreamResponse:
     """The answer that a fault leaves of the proper one, which is made first only where it says so."""
     if getattr(fault, "processed", False) or isinstance(fault, faults.DropAfter):
-        answer = await proper()
+        await proper()
     match fault:
         case faults.Status(code=code, body=body, headers=headers):
             if body is None:
@@ -132,7 +132,7 @@ async def struck(
         case faults.FlatError(status=code, text=text):
             return flat_failure(code, text)
         case faults.Html(status=code, empty=empty):
-            page = "" if empty else _GATEWAY_PAGE.format(code)
+            page = "" if empty else _GATEWAY_PAGE.format(code, _REASONS.get(code, ""))
             return web.Response(status=code, text=page, content_type="text/html")
         case faults.DropBefore() | faults.DropAfter():
             return disconnect(request)
@@ -142,7 +142,7 @@ async def struck(
         case faults.Garbage():
             return web.Response(body=b"\x00\xff<<<not json", content_type="application/json")
         case faults.Truncated():
-            return await half_of(request, answer)
+            return await half_of(request, await proper())
         case faults.Slow(seconds=seconds):
             await asyncio.sleep(seconds)
     return await proper()

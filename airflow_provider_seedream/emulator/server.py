@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from airflow_provider_seedream.emulator import cdn, control, money_routes, read_routes
+from airflow_provider_seedream.emulator import cdn, control, money_routes, read_routes, upload_routes
 from airflow_provider_seedream.emulator.clock import Clock
 from airflow_provider_seedream.emulator.fault_book import FaultBook
 from airflow_provider_seedream.emulator.journal import Journal, JournalEntry
@@ -23,8 +23,9 @@ from airflow_provider_seedream.emulator.site import SITE, Site
 from airflow_provider_seedream.emulator.store import MemoryStore, SqliteStore, Store
 from airflow_provider_seedream.emulator.submit import submit
 from airflow_provider_seedream.emulator.tasks import Tasks
+from airflow_provider_seedream.emulator.uploads import BIGGEST, Uploads
 
-BIGGEST_BODY = 32 * 1024 * 1024
+BIGGEST_BODY = BIGGEST + 1024 * 1024
 SHUTDOWN = 0.2
 """Seconds that answers under way get on a stop."""
 
@@ -39,6 +40,8 @@ _API = (
     web.post("/api/v3/predictions/delete", read_routes.delete, name="delete"),
     web.get("/api/v3/predictions/{prediction_id}/result", read_routes.result, name="result"),
     web.get("/api/v3/predictions/{prediction_id}", read_routes.result, name="result.bare"),
+    web.post("/api/v3/media/uploads", upload_routes.ticket, name="upload"),
+    web.post("/api/v3/media/upload/binary", upload_routes.binary, name="upload.form"),
     web.post("/api/v3/{model:.+}", submit, name="submit"),
 )
 
@@ -88,13 +91,16 @@ class Server:
             faults=FaultBook(seed),
             rate_limit=RateLimit(clock),
             gallery=Gallery(),
+            uploads=Uploads(self._store),
             executor=self._executor,
             cdn_port=cdn_port,
         )
 
     async def start(self) -> None:
         """Listen on both ports; afterwards ``port`` and ``site.cdn_port`` are the real ones."""
-        pictures = web.Application(middlewares=[journalling("cdn")])
+        pictures = web.Application(middlewares=[journalling("cdn")], client_max_size=BIGGEST_BODY)
+        pictures.router.add_get("/uploads/{upload_id}/{file}", upload_routes.send, name="reference")
+        pictures.router.add_put("/uploads/{upload_id}/{file}", upload_routes.receive)
         pictures.router.add_get("/{prediction_id}/{file}", cdn.download, name="cdn")
         api = web.Application(middlewares=[journalling("api"), answering], client_max_size=BIGGEST_BODY)
         if self._with_control:

@@ -14,6 +14,7 @@ from airflow_provider_seedream.emulator.limits import RateLimit
 from airflow_provider_seedream.emulator.pictures import Gallery
 from airflow_provider_seedream.emulator.settings import Settings
 from airflow_provider_seedream.emulator.tasks import Tasks
+from airflow_provider_seedream.emulator.uploads import Uploads
 
 
 @dataclass(slots=True)
@@ -32,6 +33,7 @@ class Site:
     faults: FaultBook
     rate_limit: RateLimit
     gallery: Gallery
+    uploads: Uploads
     executor: Executor
     cdn_port: int = 0
 
@@ -41,7 +43,8 @@ class Site:
 
     def cdn_origin(self, request: web.Request) -> str:
         """The CDN's origin, under the host name by which this client reached the API."""
-        return f"{request.scheme}://{request.url.host or '127.0.0.1'}:{self.cdn_port}"
+        host = request.url.host or "127.0.0.1"
+        return f"{request.scheme}://{f'[{host}]' if ':' in host else host}:{self.cdn_port}"
 
 
 SITE = web.AppKey("site", Site)

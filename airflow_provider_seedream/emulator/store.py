@@ -57,13 +57,14 @@ class _Statements:
 
 
 class SqliteStore:
-    """One file, written before the answer to a request leaves.
+    """One file, written before the answer to a request leaves. Once closed, it is written no more.
 
     :param path: created where it does not exist.
     """
 
     def __init__(self, path: str | Path) -> None:
         self._lock = threading.Lock()
+        self._closed = False
         self._file = sqlite3.connect(path, check_same_thread=False)
         # With a write-ahead log a commit is one append; it survives the process, not a power cut.
         self._file.execute("PRAGMA journal_mode=WAL")
@@ -76,10 +77,13 @@ class SqliteStore:
             return [json.loads(row) for (row,) in self._file.execute(_Statements().read, (table,))]
 
     def write(self, *changes: tuple[str, str, Row]) -> None:
+        if self._closed:
+            return
         rows = [(table, key, json.dumps(row)) for table, key, row in changes]
         with self._lock, self._file:
             self._file.executemany(_Statements().write, rows)
 
     def close(self) -> None:
         with self._lock:
+            self._closed = True
             self._file.close()

@@ -12,10 +12,12 @@ from airflow_provider_seedream.emulator.prediction import Outcome, Prediction
 from airflow_provider_seedream.emulator.requests_in import json_object
 from airflow_provider_seedream.emulator.site import SITE, Site
 from airflow_provider_seedream.emulator.tasks import InsufficientBalanceError
+from airflow_provider_seedream.emulator.upload_routes import dead
 from airflow_provider_seedream.emulator.validation import Problem, clean
 from airflow_provider_seedream.emulator.visit import VISIT
 from airflow_provider_seedream.emulator.wire import failure, flat_failure, prediction_json, success
 
+UNREACHABLE = 1402
 SYNC_WAIT_OVER = 5004
 
 
@@ -35,6 +37,8 @@ async def submit(request: web.Request) -> web.Response:
             return failure(400, f"invalid parameters: {inputs.message}")
         refusal = Outcome("failed", code=inputs.code, error=inputs.message, images=0, flags=())
         inputs = {key: value for key, value in body.items() if key in model.properties}
+    elif any(dead(request, url) for url in inputs.get("images", ())):
+        refusal = Outcome("failed", code=UNREACHABLE, error="image could not be fetched", images=0, flags=())
     images = inputs.get("max_images", 1) if refusal is None else 1
     wait = site.rate_limit.admit(images, site.settings)
     if wait is not None:

@@ -95,10 +95,13 @@ class Tasks:
 
     def find(self, prediction_id: str) -> Prediction | None:
         """A prediction that is neither deleted nor past the retention time."""
+        prediction = self.known(prediction_id)
+        return None if prediction is None or self._expired(prediction) else prediction
+
+    def known(self, prediction_id: str) -> Prediction | None:
+        """A prediction that was not deleted, past the retention time or not."""
         prediction = self._predictions.get(prediction_id)
-        if prediction is None or prediction.deleted or self._expired(prediction):
-            return None
-        return prediction
+        return None if prediction is None or prediction.deleted else prediction
 
     def strike(self, prediction_id: str, faults: Iterable[Fault]) -> None:
         """Change how a prediction ends while it is looked at; a new ending word shows at once."""
