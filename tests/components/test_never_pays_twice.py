@@ -1,0 +1,375 @@
+"""What each event leads to, counted in paid tasks. Rows that need real processes are in tests/standalone."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
+
+from airflow_provider_seedream.emulator import faults
+from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
+from airflow_provider_seedream.submission.store import KEY
+from airflow_provider_seedream.triggers.seedream import SeedreamPredictionTrigger
+from airflow_provider_seedream.wavespeed import (
+    DeadlineReachedError,
+    LostSubmissionError,
+    PredictionFailedError,
+    RateLimitedError,
+    WaitBrokenOffError,
+)
+from tests.components.airflow_context import Tries, event_of, run
+
+pytestmark = pytest.mark.usefixtures("hurried")
+
+
+SUBMITTER_KEEPS = "airflow_provider_seedream.submission.submitter.Submitter._keep"
+HOOK_WAITS = "airflow_provider_seedream.hooks.seedream.SeedreamHook.wait"
+OPERATOR_DEFERS = "airflow_provider_seedream.operators.seedream.SeedreamSequentialOperator.defer"
+
+
+class WorkerKilledError(BaseException):
+    """Stands for SIGKILL: nothing of ours runs after it."""
+
+
+def operator(**arguments):
+    return SeedreamSequentialOperator(
+        **{"task_id": "gen", "prompt": "2 images. First, a fox. Second, an owl.", **arguments}
+    )
+
+
+def killed(*_, **__):
+    raise WorkerKilledError
+
+
+@pytest.fixture(params=[True, False], ids=["deferred", "waiting"])
+def deferrable(request):
+    return request.param
+
+
+def test_a_worker_killed_between_post_and_record_finds_the_intent_and_fails_with_the_candidate(
+    seedream_emulator, monkeypatch, deferrable
+):
+    tries = Tries()
+    lose_the_answer(monkeypatch, tries)
+    with pytest.raises(
+        AirflowFailException, match=rf"it may have been accepted.*{seedream_emulator.predictions[0]['id']}"
+    ):
+        run(operator(deferrable=deferrable), tries)
+    assert seedream_emulator.paid_tasks == 1
+
+
+def run_and_kill_at(monkeypatch, place, task, tries):
+    with monkeypatch.context() as patch:
+        patch.setattr(place, killed)
+        with pytest.raises(WorkerKilledError):
+            run(task, tries)
+
+
+def lose_the_answer(monkeypatch, tries):
+    run_and_kill_at(monkeypatch, SUBMITTER_KEEPS, operator(), tries)
+    assert tries.store.get(KEY)["phase"] == "intent"
+
+
+def test_the_same_under_adopt_takes_the_one_candidate(seedream_emulator, monkeypatch, deferrable):
+    tries = Tries()
+    lose_the_answer(monkeypatch, tries)
+    result = run(operator(deferrable=deferrable, on_lost_submission="adopt"), tries)
+    assert result["prediction_id"] == seedream_emulator.predictions[0]["id"]
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_adopt_never_chooses_between_two_candidates(seedream_emulator, monkeypatch):
+    run(operator(), Tries())
+    tries = Tries()
+    lose_the_answer(monkeypatch, tries)
+    with pytest.raises(LostSubmissionError) as lost:
+        run(operator(on_lost_submission="adopt"), tries)
+    assert all(each["id"] in str(lost.value) for each in seedream_emulator.predictions)
+    assert seedream_emulator.paid_tasks == 2
+
+
+def test_the_same_under_resubmit_does_not_pay_while_a_candidate_is_listed(seedream_emulator, monkeypatch):
+    tries = Tries()
+    lose_the_answer(monkeypatch, tries)
+    with pytest.raises(LostSubmissionError):
+        run(operator(on_lost_submission="resubmit"), tries)
+    assert seedream_emulator.paid_tasks == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "paid"),
+    [
+        (faults.DropAfter(), 1),
+        (faults.Html(502, processed=True), 1),
+        (faults.Garbage(), 1),
+        (faults.DropBefore(), 0),
+        (faults.Html(502), 0),
+        (faults.Status(503), 0),
+    ],
+    ids=repr,
+)
+def test_a_lost_answer_and_its_twin_that_never_arrived_are_both_paid_at_most_once(
+    seedream_emulator, fault, paid
+):
+    seedream_emulator.faults.add("submit", fault)
+    tries = Tries()
+    for _ in range(3):
+        with pytest.raises(AirflowFailException, match="Not sent again"):
+            run(operator(), tries)
+    assert seedream_emulator.paid_tasks == paid
+
+
+def test_a_lost_answer_is_adopted_in_the_same_try(seedream_emulator, deferrable):
+    seedream_emulator.faults.add("submit", faults.DropAfter())
+    result = run(operator(on_lost_submission="adopt", deferrable=deferrable), Tries())
+    assert len(result["images"]) == 2
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_a_submission_that_never_arrived_is_resubmitted_by_the_next_try_after_looking(seedream_emulator):
+    seedream_emulator.faults.add("submit", faults.DropBefore())
+    tries = Tries()
+    with pytest.raises(LostSubmissionError):
+        run(operator(on_lost_submission="resubmit"), tries)
+    assert len(run(operator(on_lost_submission="resubmit"), tries)["images"]) == 2
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_a_worker_killed_while_it_polls_is_followed_by_a_try_with_the_full_result(
+    seedream_emulator, monkeypatch
+):
+    tries = Tries()
+    run_and_kill_at(monkeypatch, HOOK_WAITS, operator(deferrable=False), tries)
+    result = run(operator(deferrable=False), tries)
+    assert len(result["images"]) == 2
+    assert result["prediction_id"] == seedream_emulator.predictions[0]["id"]
+    assert tries.ti.xcom["prediction_id"] == result["prediction_id"]
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_a_worker_killed_between_record_and_defer_is_followed_by_a_try_that_defers_again(
+    seedream_emulator, monkeypatch
+):
+    seedream_emulator.clock.hold()
+    tries = Tries()
+    run_and_kill_at(monkeypatch, OPERATOR_DEFERS, operator(), tries)
+    result = run(operator(), tries, between=lambda: seedream_emulator.clock.advance(60))
+    assert len(result["images"]) == 2
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_a_trigger_started_again_keeps_its_deadline_and_posts_nothing(seedream_emulator):
+    with pytest.raises(TaskDeferred) as deferral:
+        operator().execute(Tries().next_try())
+    first = deferral.value.trigger.serialize()
+    again = SeedreamPredictionTrigger(**first[1])
+    assert again.serialize() == first
+    assert event_of(again)["outcome"] == "completed"
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_a_trigger_that_breaks_off_says_so_and_the_next_try_resumes(seedream_emulator, monkeypatch):
+    tries = Tries()
+    with monkeypatch.context() as patch:
+        patch.setattr("airflow_provider_seedream.triggers.watcher.PredictionWatcher.wait", broken)
+        with pytest.raises(WaitBrokenOffError, match=r"broke off.*stays paid"):
+            run(operator(), tries)
+    assert len(run(operator(), tries)["images"]) == 2
+    assert seedream_emulator.paid_tasks == 1
+
+
+async def broken(*_, **__):
+    raise OSError("the loop is on fire")
+
+
+def test_a_failure_after_completion_is_followed_by_a_try_straight_to_the_result(seedream_emulator, tmp_path):
+    (tmp_path / "taken").write_text("a file where the folder should be")
+    tries = Tries()
+    arguments = {"output_path": str(tmp_path / "taken")}
+    with pytest.raises((OSError, ValueError)):
+        run(operator(**arguments), tries)
+    (tmp_path / "taken").unlink()
+    began = time.monotonic()
+    assert len(run(operator(**arguments), tries, between=pytest.fail)["images"]) == 2
+    assert time.monotonic() - began < 5
+    assert seedream_emulator.paid_tasks == 1
+
+
+@pytest.mark.parametrize("code", [1200, 1400, 1401, 1402])
+def test_a_prediction_that_asks_for_another_request_fails_for_good(seedream_emulator, deferrable, code):
+    seedream_emulator.faults.add("submit", faults.FailPrediction(code, "blocked by moderation"))
+    tries = Tries()
+    with pytest.raises(AirflowFailException, match=f"ended as failed .code {code}.*blocked by moderation"):
+        run(operator(deferrable=deferrable), tries)
+    with pytest.raises(AirflowFailException, match=str(code)):
+        run(operator(deferrable=deferrable), tries)
+    assert seedream_emulator.paid_tasks == 1
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_an_account_that_may_not_pay_fails_for_good(seedream_emulator, status):
+    seedream_emulator.faults.add("submit", faults.Status(status))
+    with pytest.raises(AirflowFailException, match=f"answered {status}"):
+        run(operator(), Tries())
+    assert seedream_emulator.paid_tasks == 0
+
+
+def test_a_prediction_that_failed_in_passing_is_submitted_once_more_by_the_next_try(
+    seedream_emulator, deferrable
+):
+    seedream_emulator.faults.add("submit", faults.FailPrediction(5000, "internal"))
+    tries = Tries()
+    with pytest.raises(PredictionFailedError, match="5000"):
+        run(operator(deferrable=deferrable), tries)
+    assert len(run(operator(deferrable=deferrable), tries)["images"]) == 2
+    assert seedream_emulator.paid_tasks == 2
+
+
+@pytest.mark.parametrize("status", ["cancelled", "timeout", "deleted"])
+def test_a_prediction_ended_by_the_server_fails_with_its_id_and_may_be_submitted_anew(
+    seedream_emulator, status, deferrable
+):
+    seedream_emulator.faults.add("submit", faults.EndAs(status))
+    tries = Tries()
+    with pytest.raises(PredictionFailedError) as failed:
+        run(operator(deferrable=deferrable), tries)
+    assert seedream_emulator.predictions[0]["id"] in str(failed.value)
+    assert len(run(operator(deferrable=deferrable), tries)["images"]) == 2
+    assert seedream_emulator.paid_tasks == 2
+
+
+def test_a_prediction_found_completed_by_a_later_try_is_collected_without_deferring(seedream_emulator):
+    tries = Tries()
+    with pytest.raises(TaskDeferred):
+        operator().execute(tries.next_try())
+    seedream_emulator.clock.advance(60)
+    assert len(operator().execute(tries.next_try())["images"]) == 2
+
+
+def test_an_unknown_status_is_waited_for_and_logged_once(seedream_emulator, caplog):
+    seedream_emulator.faults.add("result", faults.ShowStatus("warming-up"), times=3)
+    assert len(run(operator(), Tries())["images"]) == 2
+    assert caplog.text.count("warming-up") == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faults.Status(429, headers={"Retry-After": "0.1"}),
+        faults.Status(503),
+        faults.Garbage(),
+        faults.DropBefore(),
+        faults.Truncated(),
+    ],
+    ids=repr,
+)
+def test_trouble_while_polling_never_fails_the_task(seedream_emulator, fault, deferrable):
+    seedream_emulator.faults.add("result", fault, times=7)
+    assert len(run(operator(deferrable=deferrable), Tries())["images"]) == 2
+    assert seedream_emulator.paid_tasks == 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_refused_look_stops_at_once_with_the_id(seedream_emulator, status, deferrable):
+    seedream_emulator.faults.add("result", faults.Status(status), times=None)
+    with pytest.raises(AirflowFailException, match="is paid, but the API refuses to tell of it") as failed:
+        run(operator(deferrable=deferrable), Tries())
+    assert seedream_emulator.predictions[0]["id"] in str(failed.value)
+    assert seedream_emulator.polls() == 1
+
+
+def test_a_rate_limit_that_stays_is_not_paid_and_leaves_the_next_try_free(seedream_emulator):
+    seedream_emulator.faults.add("submit", faults.Status(429, headers={"Retry-After": "0"}), times=5)
+    tries = Tries()
+    with pytest.raises(RateLimitedError):
+        run(operator(), tries)
+    assert tries.store.rows == {}
+    assert len(run(operator(), tries)["images"]) == 2
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_our_deadline_is_no_failure_of_the_prediction_which_the_next_try_collects(
+    seedream_emulator, monkeypatch, deferrable
+):
+    seedream_emulator.clock.hold()
+    tries = Tries()
+    task = operator(deferrable=deferrable)
+    task.timeout = 0.3
+    with pytest.raises(DeadlineReachedError, match="may still succeed and stays paid"):
+        run(task, tries)
+    seedream_emulator.clock.advance(60)
+    assert len(run(operator(deferrable=deferrable), tries)["images"]) == 2
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_clearing_a_finished_task_makes_new_pictures_unless_told_to_reuse(seedream_emulator):
+    tries = Tries()
+    first = run(operator(), tries)["prediction_id"]
+    tries.clear()
+    assert run(operator(on_clear="reuse"), tries)["prediction_id"] == first
+    tries.clear()
+    assert run(operator(), tries)["prediction_id"] != first
+    assert seedream_emulator.paid_tasks == 2
+
+
+def test_clearing_a_task_whose_prediction_runs_resumes_it(seedream_emulator):
+    seedream_emulator.clock.hold()
+    tries = Tries()
+    with pytest.raises(TaskDeferred):
+        operator().execute(tries.next_try())
+    tries.clear()
+    run(operator(), tries, between=lambda: seedream_emulator.clock.advance(60))
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_a_clear_while_running_looks_like_a_retry_and_reuses(seedream_emulator):
+    tries = Tries()
+    first = run(operator(retries=1), tries)["prediction_id"]
+    assert run(operator(retries=1), tries)["prediction_id"] == first
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_a_request_that_changed_between_tries_is_not_paid_beside_the_first(seedream_emulator):
+    tries = Tries()
+    run(operator(), tries)
+    with pytest.raises(AirflowFailException, match=r"An earlier try paid \$0.07 for prediction"):
+        run(operator(prompt="two images of a bear"), tries)
+    tries.clear()
+    run(operator(prompt="two images of a bear"), tries)
+    assert seedream_emulator.paid_tasks == 2
+
+
+def test_two_mapped_instances_with_equal_requests_are_two_submissions(seedream_emulator):
+    one, other = Tries(), Tries()
+    other.ti.map_index = 1
+    assert run(operator(), one)["prediction_id"] != run(operator(), other)["prediction_id"]
+    assert seedream_emulator.paid_tasks == 2
+
+
+def test_without_a_store_a_deferral_still_keeps_everything_within_one_try(seedream_emulator):
+    tries = Tries(store=False)
+    result = run(operator(), tries)
+    assert len(result["images"]) == 2
+    assert result["submitted_at"]
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_a_record_that_cannot_be_read_is_never_taken_for_none(seedream_emulator):
+    tries = Tries()
+    tries.store.set(KEY, {"version": 99})
+    with pytest.raises(AirflowFailException, match="A prediction may be paid"):
+        run(operator(), tries)
+    assert seedream_emulator.paid_tasks == 0
+
+
+def test_trigger_arguments_of_earlier_versions_still_work():
+    SeedreamPredictionTrigger(seedream_conn_id="seedream_default", prediction_id="abc", deadline=1.0)
+
+
+def test_a_kill_says_what_becomes_of_the_prediction(seedream_emulator, capfd):
+    task = operator()
+    with pytest.raises(TaskDeferred):
+        task.execute(Tries().next_try())
+    task.on_kill()
+    assert f"Killed while prediction {seedream_emulator.predictions[0]['id']} runs" in capfd.readouterr().out
