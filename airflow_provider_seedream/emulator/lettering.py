@@ -18,7 +18,9 @@ def write(canvas: Image.Image, number: int, words: str, palette: Palette, top: f
     centre = margin + radius
     pen.ellipse((centre - radius, middle - radius, centre + radius, middle + radius), fill=palette.accent)
     digits = ImageFont.load_default(radius * 1.15)
-    pen.text((centre, middle), str(number), palette.near, digits, anchor="mm", stroke_width=radius * 0.03)
+    pen.text(
+        (centre, middle), str(number), palette.near, digits, anchor="mm", stroke_width=round(radius * 0.03)
+    )
     size = min(unit * 0.04, strip * 0.25)
     font = ImageFont.load_default(size)
     room = canvas.width - centre - radius - 2 * margin

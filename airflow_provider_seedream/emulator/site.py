@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -43,7 +44,8 @@ class Site:
 
     def cdn_origin(self, request: web.Request) -> str:
         """The CDN's origin, under the host name by which this client reached the API."""
-        host = request.url.host or "127.0.0.1"
+        # request.url is broken where aiohttp 3.9 meets a newer yarl.
+        host = urlsplit(f"//{request.host}").hostname or "127.0.0.1"
         return f"{request.scheme}://{f'[{host}]' if ':' in host else host}:{self.cdn_port}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -45,12 +46,17 @@ async def binary(request: web.Request) -> web.Response:
     """``POST /api/v3/media/upload/binary``: a form with the field ``file``."""
     site = request.app[SITE]
     try:
-        field = (await request.post()).get("file")
+        form = await request.post()
     except web.HTTPRequestEntityTooLarge:
         return failure(413, f"files larger than {BIGGEST} bytes are not accepted")
-    if not isinstance(field, FileField):
-        return failure(400, "the form field 'file' is required")
-    content = field.file.read()
+    with ExitStack() as opened:
+        for part in form.values():
+            if isinstance(part, FileField):
+                opened.callback(part.file.close)
+        field = form.get("file")
+        if not isinstance(field, FileField):
+            return failure(400, "the form field 'file' is required")
+        content = field.file.read()
     upload = Upload(uuid.uuid4().hex, field.filename, field.content_type, site.clock.now(), content)
     site.uploads.put(upload)
     return success(
