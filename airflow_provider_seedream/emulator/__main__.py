@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import json
+import logging
 import signal
 import sys
 from collections.abc import Sequence
 from decimal import Decimal
 from importlib.util import find_spec
+from typing import Any
 
 from airflow_provider_seedream.emulator.server import Server
 from airflow_provider_seedream.emulator.settings import TIERS, Settings
+
+
+def switch(text: str) -> tuple[str, Any]:
+    """Read ``name=value``; a value that is no JSON is taken as text."""
+    name, equals, value = text.partition("=")
+    if not equals or name not in {field.name for field in dataclasses.fields(Settings)}:
+        raise argparse.ArgumentTypeError(f"{text!r} is no switch")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,6 +47,14 @@ def parser() -> argparse.ArgumentParser:
     line.add_argument("--spread", type=float, default=0.3, help="spread of that time; 0: all alike")
     line.add_argument(
         "--tier", choices=list(TIERS), default="unlimited", help="account level, for the limits"
+    )
+    line.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=switch,
+        metavar="NAME=VALUE",
+        help="any other switch, its value in JSON, as in list_input=true; may be repeated",
     )
     line.add_argument("--control", action="store_true", help="serve the control plane under /_emulator/")
     return line
@@ -55,10 +77,10 @@ def banner(server: Server, *, control: bool) -> str:
     return "\n".join([*lines, "", f"export AIRFLOW_CONN_SEEDREAM_DEFAULT='{connection}'", ""])
 
 
-async def serve(options: argparse.Namespace) -> None:
+async def serve(options: argparse.Namespace, settings: Settings) -> None:
     """Run until SIGINT or SIGTERM."""
     server = Server(
-        settings=Settings(median_seconds=options.median_seconds, spread=options.spread, tier=options.tier),
+        settings=settings,
         seed=options.seed,
         api_key=options.api_key,
         balance=options.balance,
@@ -83,11 +105,18 @@ async def serve(options: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit status."""
-    options = parser().parse_args(arguments)
+    line = parser()
+    options = line.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
     if find_spec("PIL") is None:
         sys.stderr.write("Pillow is missing, so pictures cannot be drawn: install the extra 'emulator'.\n")
+    known = {"median_seconds": options.median_seconds, "spread": options.spread, "tier": options.tier}
     try:
-        asyncio.run(serve(options))
+        settings = Settings(**{**known, **dict(options.set)})
+    except ValueError as trouble:
+        line.error(str(trouble))
+    try:
+        asyncio.run(serve(options, settings))
     except OSError as trouble:
         sys.stderr.write(f"Cannot start: {trouble}\n")
         return 1

@@ -33,6 +33,7 @@ def picture(prediction: Prediction, position: int, size: tuple[int, int] | None 
     width, height = size or dimensions(prediction.inputs)
     return Picture(
         prompt=str(prediction.inputs["prompt"]),
+        take=prediction.take,
         position=position,
         count=int(prediction.inputs.get("max_images", 1)),
         width=width,

@@ -88,7 +88,7 @@ def paint(picture: Picture) -> bytes:
 
 def compose(picture: Picture, shared: Look, words: str) -> Image.Image:
     """Draw from the sky down to the lettering."""
-    chance = dice("scene", picture.prompt, picture.position)
+    chance = dice("scene", picture.prompt, picture.position, picture.take)
     said = frozenset(words_of(words))
     palette = shared.palette
     here = 0.2 + 0.6 * ((picture.position * 0.618 + chance.uniform(0, 0.12)) % 1.0)

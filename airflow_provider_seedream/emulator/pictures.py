@@ -14,10 +14,12 @@ KEPT_BYTES = 64 * 1024 * 1024
 class Picture:
     """One picture to draw.
 
+    :param take: other takes of one prompt show the same characters in the same land, composed anew.
     :param position: from 1, within a set of ``count``.
     """
 
     prompt: str
+    take: int
     position: int
     count: int
     width: int

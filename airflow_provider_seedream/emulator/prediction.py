@@ -37,6 +37,7 @@ class Prediction:
 
     :param number: counts all tasks of this emulator from 1.
     :param created_at: epoch seconds, as are all times here.
+    :param take: counts the tasks with this very prompt from 1, for other pictures each time.
     :param starts_at: when a place among the parallel tasks is free.
     """
 
@@ -49,6 +50,7 @@ class Prediction:
     starts_at: float
     ends_at: float
     outcome: Outcome
+    take: int = 1
     refunded: bool = False
     deleted: bool = False
 

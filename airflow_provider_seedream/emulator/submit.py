@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from aiohttp import web
@@ -16,6 +17,8 @@ from airflow_provider_seedream.emulator.upload_routes import dead
 from airflow_provider_seedream.emulator.validation import Problem, clean
 from airflow_provider_seedream.emulator.visit import VISIT
 from airflow_provider_seedream.emulator.wire import failure, flat_failure, prediction_json, success
+
+log = logging.getLogger(__name__)
 
 UNREACHABLE = 1402
 SYNC_WAIT_OVER = 5004
@@ -64,6 +67,8 @@ def _create(site: Site, model: Model, inputs: dict[str, Any], refusal: Outcome |
         prediction = site.tasks.create(model, inputs, site.faults.endings("submit"), refusal)
     except InsufficientBalanceError:
         return None
+    shown = (prediction.id, model.model_id, prediction.price, prediction.inputs.get("max_images", 1))
+    log.info("%s accepted by %s: $%.3f charged for %s", *shown)
     visit = VISIT.get()
     visit.paid, visit.prediction_id = True, prediction.id
     return prediction

@@ -8,6 +8,7 @@ import math
 import random
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -43,6 +44,7 @@ class Tasks:
         self._seed = seed
         past = [Prediction.from_json(row) for row in store.rows("prediction")]
         self._predictions = {prediction.id: prediction for prediction in past}
+        self._takes = Counter(str(p.inputs.get("prompt")) for p in past)
         self._unrefunded = {p.id for p in past if p.outcome.status != "completed" and not p.refunded}
         self._places = [p.ends_at for p in past if not p.over(clock.now())]
         heapq.heapify(self._places)
@@ -157,6 +159,7 @@ class Tasks:
             starts_at=starts_at,
             ends_at=starts_at + settings.median_seconds * math.exp(settings.spread * drawn),
             outcome=refusal or Outcome(images=count, flags=(False,) * count),
+            take=self._takes[str(inputs.get("prompt"))] + 1,
         )
 
     def _expired(self, prediction: Prediction) -> bool:
@@ -176,6 +179,8 @@ class Tasks:
         if booking is not None:
             changes.append(("booking", booking.uuid, booking.to_json()))
         self._store.write(*changes)
+        if prediction.id not in self._predictions:
+            self._takes[str(prediction.inputs.get("prompt"))] += 1
         self._predictions[prediction.id] = prediction
         if booking is not None:
             self._ledger.book(booking)

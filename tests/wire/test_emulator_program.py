@@ -82,6 +82,18 @@ def test_the_program_ends_on_a_signal_while_a_client_is_kept_waiting() -> None:
         assert (process.returncode, complaints) == (0, "")
 
 
+def test_the_program_says_what_every_task_costs_and_takes_any_switch() -> None:
+    with program("--set", "list_input=true", "--set", "invalid_input=fail") as (process, url, _):
+        prediction_id = submit(url, max_images=4)
+        body = {"page": 1, "page_size": 1}
+        listed = requests.post(f"{url}/api/v3/predictions", json=body, headers=HEADERS, timeout=10).json()
+        assert listed["data"]["items"][0]["input"]["max_images"] == 4
+        process.terminate()
+        said, _ = process.communicate(timeout=10)
+    assert f"{prediction_id} accepted by {MODEL}" in said
+    assert "$0.140 charged for 4" in said
+
+
 def test_a_taken_port_is_said_in_one_line() -> None:
     with Emulator() as running:
         port = running.url.rpartition(":")[2]

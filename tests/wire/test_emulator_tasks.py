@@ -146,6 +146,21 @@ def test_links_and_predictions_are_gone_after_seven_days(api: Api, status: int) 
     assert api.get(f"predictions/{prediction_id}/result").status_code == 404
 
 
+def test_a_second_task_with_the_same_prompt_draws_other_pictures_and_a_first_one_always_the_same(
+    api: Api,
+) -> None:
+    def drawn(running: Emulator, client: Api) -> bytes:
+        prediction_id = client.submit(size="1440*2560")["id"]
+        running.clock.advance(10)
+        return requests.get(client.result(prediction_id)["outputs"][0], timeout=10).content
+
+    first, second = drawn(api.emulator, api), drawn(api.emulator, api)
+    with Emulator() as other, requests.Session() as session:
+        again = drawn(other, Api(other, session))
+    assert first == again
+    assert first != second
+
+
 def test_sync_mode_answers_with_the_finished_set(api: Api) -> None:
     api.emulator.clock.release()
     api.emulator.configure(median_seconds=0.1)
