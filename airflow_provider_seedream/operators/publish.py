@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseOperator
 
 from airflow_provider_seedream.operators.arguments import (
     lasting_errors_fail_at_once,
@@ -15,7 +15,7 @@ from airflow_provider_seedream.operators.arguments import (
     refuse_unknown_arguments,
     seconds,
 )
-from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError, WaveSpeedError
 from airflow_provider_seedream.wavespeed.inputs import integer_within, switch
 
 if TYPE_CHECKING:
@@ -41,9 +41,11 @@ class SeedreamPublishOperator(BaseOperator):
     :param image_set: the result of ``SeedreamSequentialOperator``: its ``.output``, a mapping, or JSON text.
     :param path: folder to publish to, such as ``"s3://bucket/stories/{{ run_id }}"`` or a local one. Mapped
         instances need a folder each: put ``{{ ti.map_index }}`` into it.
-    :param seedream_conn_id: connection of type ``seedream`` the set was made with. Its key is never sent to the CDN.
+    :param seedream_conn_id: connection of type ``seedream`` the set was made with, used only to ask for new links where
+        one has expired. Its key is never sent to the CDN.
     :param storage_conn_id: connection of the object store; default: none, or the one named in ``path``.
     :param output_format: ``"jpeg"`` or ``"png"``, to insist on what was requested; default: what comes.
+    :param check_size: refuse pictures of another size than was requested; ``False`` takes them as they are.
     :param contact_sheet: also draw ``contact-sheet.jpg`` (needs Pillow: extra ``pictures``).
     :param on_existing: where another set is in the folder: ``"replace"`` it (default) or ``"fail"``.
     :param max_bytes: the most one picture may have; default 96 MiB.
@@ -69,6 +71,7 @@ class SeedreamPublishOperator(BaseOperator):
         seedream_conn_id: str = "seedream_default",
         storage_conn_id: str | None = None,
         output_format: OutputFormat | None = None,
+        check_size: bool = True,
         contact_sheet: bool = False,
         on_existing: OnExisting = "replace",
         max_bytes: int = 96 * 1024 * 1024,
@@ -84,6 +87,7 @@ class SeedreamPublishOperator(BaseOperator):
         self.seedream_conn_id = seedream_conn_id
         self.storage_conn_id = storage_conn_id
         self.output_format = output_format
+        self.check_size = switch("check_size", check_size)
         self.contact_sheet = switch("contact_sheet", contact_sheet)
         self.on_existing: OnExisting = on_existing
         self.max_bytes = integer_within("max_bytes", max_bytes, 1, 2**30, "Leave it out for 96 MiB.")
@@ -108,11 +112,13 @@ class SeedreamPublishOperator(BaseOperator):
                 image_set,
                 folder,
                 output_format=self.output_format,
+                check_size=self.check_size,
                 contact_sheet=self.contact_sheet,
                 on_existing=self.on_existing,
                 published_by=_publisher(context),
                 limits=DownloadLimits(max_bytes=self.max_bytes, total_timeout=self.download_timeout),
                 concurrency=self.concurrency,
+                refresh=self._current_links,
             )
         manifest = published.manifest
         sheets = [each.file for each in manifest.companions if each.role is Role.CONTACT_SHEET]
@@ -126,6 +132,15 @@ class SeedreamPublishOperator(BaseOperator):
             "contact_sheet": str(folder / sheets[0]) if sheets else None,
         }
 
+    def _current_links(self, prediction_id: str) -> Sequence[str] | None:
+        from airflow_provider_seedream.hooks.seedream import SeedreamHook
+
+        try:
+            return SeedreamHook(self.seedream_conn_id).prediction(prediction_id).outputs
+        except (WaveSpeedError, AirflowNotFoundException) as error:
+            self.log.warning("Prediction %s: no new links are to be had: %s", prediction_id, error)
+            return None
+
     def _folder(self) -> ObjectStoragePath:
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
@@ -136,10 +151,10 @@ class SeedreamPublishOperator(BaseOperator):
                 "it must name a folder",
                 'Write for example path="s3://bucket/stories/{{ run_id }}", or a local folder.',
             )
-        folder = ObjectStoragePath(self.path.strip(), conn_id=self.storage_conn_id)
         try:
+            folder = ObjectStoragePath(self.path.strip(), conn_id=self.storage_conn_id)
             folder.fs  # noqa: B018 - looks the scheme up
-        except ValueError as error:
+        except (ValueError, ImportError) as error:
             raise InvalidInputError(
                 "path",
                 self.path,

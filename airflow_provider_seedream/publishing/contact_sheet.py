@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from airflow_provider_seedream.publishing.fonts import Typeface
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
-    Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+    from airflow_provider_seedream.publishing.fonts import Font
 
 SHEET_WIDTH = 1800
 MARGIN, GAP, RADIUS = 56, 36, 22
 CAPTION_LINES = 3
 BACKGROUND, INK, MUTED = "#f7f5f1", "#23211e", "#8b867d"
-_WIDE_FONTS = ("NotoSansCJK-Regular.ttc", "NotoSans-Regular.ttf", "DejaVuSans.ttf", "arialuni.ttf")
 
 
 def require_pillow() -> None:
@@ -74,11 +74,14 @@ def contact_sheet(
         raise InvalidInputError(
             "pictures", [], "a contact sheet needs one at least", "Give the pictures of a set."
         )
-    texts = [_wrapped(caption, _font(layout.text_size, caption), layout) for caption in captions]
+    face = Typeface.for_texts([*captions, title, subtitle])
+    texts = [
+        _wrapped(face.drawable(caption[:600]), face.font(layout.text_size), layout) for caption in captions
+    ]
     heights = layout.row_heights([len(lines) for lines in texts])
     sheet = Image.new("RGB", (SHEET_WIDTH, layout.top(title) + sum(heights) + MARGIN - GAP), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
-    _draw_head(draw, title, subtitle)
+    _draw_head(draw, face, title, subtitle)
     y = layout.top(title)
     for index, tile in enumerate(tiles):
         row, column = divmod(index, layout.columns)
@@ -86,7 +89,7 @@ def contact_sheet(
             y += heights[row - 1]
         x = MARGIN + column * (layout.tile_width + GAP)
         sheet.paste(tile, (x, y), tile)
-        _draw_caption(draw, layout, x, y + layout.tile_height, index + 1, captions[index], texts[index])
+        _draw_caption(draw, face, layout, x, y + layout.tile_height, index + 1, texts[index])
     out = io.BytesIO()
     if output_format == "png":
         sheet.save(out, "PNG", optimize=True)
@@ -105,11 +108,13 @@ class _Layout:
     @classmethod
     def of(cls, count: int, columns: int | None, ratio: float) -> _Layout:
         if columns is None:
-            # 2 and 3 stand in one row; 4 make a square.
-            columns = count if count <= 3 else min(5, math.ceil(math.sqrt(count * min(max(ratio, 0.5), 2.0))))
+            # Up to three stand in one row. More come close to a square, with few places left empty.
+            square = math.ceil(math.sqrt(count * min(max(ratio, 0.6), 1.6)))
+            near = [min(each, 5) for each in (square, square + 1)]
+            columns = count if count <= 3 else min(near, key=lambda each: -count % each)
         columns = max(1, min(columns, count))
         width = (SHEET_WIDTH - 2 * MARGIN - (columns - 1) * GAP) // columns
-        return cls(columns, width, round(width * ratio), max(20, min(30, width // 18)))
+        return cls(columns, width, round(width * ratio), max(20, min(34, width // 18)))
 
     @property
     def line_height(self) -> int:
@@ -136,30 +141,31 @@ def _tile(picture: Image.Image, layout: _Layout) -> Image.Image:
     return tile
 
 
-def _draw_head(draw: ImageDraw.ImageDraw, title: str, subtitle: str) -> None:
+def _draw_head(draw: ImageDraw.ImageDraw, face: Typeface, title: str, subtitle: str) -> None:
     if not title:
         return
     baseline = MARGIN + 44
-    draw.text((MARGIN, baseline), title, INK, font=_font(46, title), anchor="ls")
-    draw.text((SHEET_WIDTH - MARGIN, baseline), subtitle, MUTED, font=_font(24, subtitle), anchor="rs")
+    draw.text((MARGIN, baseline), face.drawable(title), INK, font=face.font(46), anchor="ls")
+    draw.text(
+        (SHEET_WIDTH - MARGIN, baseline), face.drawable(subtitle), MUTED, font=face.font(24), anchor="rs"
+    )
 
 
 def _draw_caption(
     draw: ImageDraw.ImageDraw,
+    face: Typeface,
     layout: _Layout,
     x: int,
     y: int,
     number: int,
-    caption: str,
     lines: Sequence[str],
 ) -> None:
-    y += 22
-    radius = layout.line_height // 2
-    draw.text((x, y + radius), f"{number:02d}", MUTED, font=_font(layout.text_size, ""), anchor="lm")
-    font = _font(layout.text_size, caption)
+    font = face.font(layout.text_size)
+    middle = y + 22 + layout.line_height // 2
+    draw.text((x, middle), f"{number:02d}", MUTED, font=font, anchor="lm")
     for index, line in enumerate(lines):
-        middle = y + radius + index * layout.line_height
-        draw.text((x + _indent(layout), middle), line, INK, font=font, anchor="lm")
+        at = x + _indent(layout), middle + index * layout.line_height
+        draw.text(at, line, INK, font=font, anchor="lm")
 
 
 def _indent(layout: _Layout) -> int:
@@ -169,7 +175,7 @@ def _indent(layout: _Layout) -> int:
 def _wrapped(caption: str, font: Font, layout: _Layout) -> list[str]:
     """Lines that fit beside the number; the last ends in an ellipsis where more would come."""
     room = layout.tile_width - _indent(layout)
-    words = " ".join(caption[:600].split()).split(" ")
+    words = caption.split(" ")
     lines, line = [], ""
     for word in words:
         longer = f"{line} {word}".strip()
@@ -182,7 +188,7 @@ def _wrapped(caption: str, font: Font, layout: _Layout) -> list[str]:
     lines.append(line)
     fitted = [_cut(each, font, room) for each in lines[:CAPTION_LINES]]
     if len(lines) > CAPTION_LINES:
-        fitted[-1] = _cut(f"{lines[CAPTION_LINES - 1]} …", font, room)
+        fitted[-1] = _cut(f"{lines[CAPTION_LINES - 1]}…", font, room)
     return [each for each in fitted if each]
 
 
@@ -192,16 +198,3 @@ def _cut(line: str, font: Font, room: int) -> str:
     while line and font.getlength(f"{line}…") > room:
         line = line[:-1]
     return f"{line.rstrip()}…"
-
-
-def _font(size: int, text: str) -> Font:
-    """Pillow's own font, or for letters it lacks the first wide one this machine has."""
-    from PIL import ImageFont
-
-    if any(ord(letter) > 0x24F and not 0x2010 <= ord(letter) <= 0x2044 for letter in text):
-        for name in _WIDE_FONTS:
-            try:
-                return ImageFont.truetype(name, size)
-            except OSError:
-                continue
-    return ImageFont.load_default(size)

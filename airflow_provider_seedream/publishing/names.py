@@ -26,3 +26,8 @@ def slug(text: str, length: int = SLUG_LENGTH) -> str:
 def stem(index: int, scene: str | None) -> str:
     """The name of picture ``index`` (from 1) without its extension, such as ``01-a-fox-in-snow``."""
     return f"{index:02d}-{slug(scene or '') or 'picture'}"
+
+
+def is_file_name(name: object) -> bool:
+    """Whether a name is one this package could have given: it can only mean a file in its own folder."""
+    return isinstance(name, str) and re.fullmatch(r"[a-z0-9][a-z0-9-]{0,80}\.[a-z0-9]{1,5}", name) is not None

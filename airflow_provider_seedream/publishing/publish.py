@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import logging
-import re
 from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Literal
 
 from airflow_provider_seedream.publishing.contact_sheet import contact_sheet as draw_contact_sheet
 from airflow_provider_seedream.publishing.contact_sheet import require_pillow
-from airflow_provider_seedream.publishing.download import DownloadLimits, download
-from airflow_provider_seedream.publishing.errors import FolderTakenError, PictureError, PictureFault
+from airflow_provider_seedream.publishing.download import DownloadLimits
+from airflow_provider_seedream.publishing.errors import FolderTakenError
+from airflow_provider_seedream.publishing.links import Refresh
 from airflow_provider_seedream.publishing.manifest import (
     MANIFEST_NAME,
     Companion,
@@ -28,10 +25,9 @@ from airflow_provider_seedream.publishing.manifest import (
 )
 from airflow_provider_seedream.publishing.media import MediaType
 from airflow_provider_seedream.publishing.names import stem
-from airflow_provider_seedream.publishing.progress import PROGRESS_NAME, Progress, set_key
+from airflow_provider_seedream.publishing.progress import PROGRESS_NAME, Progress, read_manifest, set_key
 from airflow_provider_seedream.publishing.storage import Folder
-from airflow_provider_seedream.publishing.verification import Expectation, VerifiedPicture, verify
-from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.publishing.supply import Supply
 from airflow_provider_seedream.wavespeed.image_set import ImageSet
 from airflow_provider_seedream.wavespeed.prompt import scenes_of
 
@@ -65,11 +61,13 @@ def publish(
     *,
     sources: Sequence[str | bytes] | None = None,
     output_format: str | None = None,
+    check_size: bool = True,
     contact_sheet: bool = False,
     on_existing: OnExisting = "replace",
     published_by: Publisher | None = None,
     limits: DownloadLimits | None = None,
     concurrency: int = CONCURRENCY,
+    refresh: Refresh | None = None,
 ) -> Published:
     """Bring an image set into a folder, whole, with its manifest.
 
@@ -81,11 +79,13 @@ def publish(
     :param sources: the pictures themselves, one for each image of the set: naked base64 text as the API
         gives it (API reference, section 9), or the bytes. Default: fetched from the links of the set.
     :param output_format: ``"jpeg"`` or ``"png"``: what was requested; None accepts what comes.
+    :param check_size: refuse pictures of another size than was requested.
     :param contact_sheet: also draw ``contact-sheet.jpg`` (needs Pillow).
     :param on_existing: where another set is in the folder: ``"replace"`` it, or ``"fail"``.
     :param published_by: recorded in the manifest.
     :param limits: of each download.
     :param concurrency: downloads at a time.
+    :param refresh: asked once where a link has expired: gives the prediction's links as they are now, or None.
     :raises InvalidInputError: no images, sources that do not match, Pillow missing.
     :raises PictureError: a picture cannot be had, or is not what was requested.
     :raises FolderTakenError: the folder belongs to another set.
@@ -95,33 +95,18 @@ def publish(
     work = _Publication(
         image_set=image_set,
         folder=Folder(target),
-        sources=_checked_sources(image_set, sources),
         scenes=_scenes(image_set),
-        expected=_expectation(image_set, output_format),
-        limits=limits or DownloadLimits(),
+        supply=Supply.build(
+            image_set,
+            sources=sources,
+            output_format=output_format,
+            check_size=check_size,
+            limits=limits,
+            refresh=refresh,
+        ),
         progress=Progress(set_key(image_set), image_set.prediction_id, published_by),
     )
     return work.run(contact_sheet, on_existing, concurrency)
-
-
-def _checked_sources(
-    image_set: ImageSet, sources: Sequence[str | bytes] | None
-) -> Sequence[str | bytes] | None:
-    if not image_set.images:
-        raise InvalidInputError(
-            "image_set.images",
-            [],
-            f"prediction {image_set.prediction_id} delivered no images, there is nothing to publish",
-            "Look at the prediction before clearing the task that made it: a new set is paid again.",
-        )
-    if sources is not None and len(sources) != len(image_set.images):
-        raise InvalidInputError(
-            "sources",
-            len(sources),
-            f"the set has {len(image_set.images)} images",
-            "Give exactly one source for each image.",
-        )
-    return sources
 
 
 def _scenes(image_set: ImageSet) -> Sequence[str | None]:
@@ -134,32 +119,21 @@ def _scenes(image_set: ImageSet) -> Sequence[str | None]:
     return [None] * len(image_set.images)
 
 
-def _expectation(image_set: ImageSet, output_format: str | None) -> Expectation:
-    found = re.fullmatch(r"([1-9][0-9]{0,5})\*([1-9][0-9]{0,5})", image_set.size)
-    if found is None:
-        way_out = "Give the return value of the Seedream operator, unchanged."
-        raise InvalidInputError("image_set.size", image_set.size, 'it must be "width*height"', way_out)
-    media_type = None if output_format is None else MediaType.of_format(output_format)
-    return Expectation(int(found[1]), int(found[2]), media_type)
-
-
 @dataclass(slots=True)
 class _Publication:
     image_set: ImageSet
     folder: Folder
-    sources: Sequence[str | bytes] | None
     scenes: Sequence[str | None]
-    expected: Expectation
-    limits: DownloadLimits
+    supply: Supply
     progress: Progress
 
     def run(self, contact_sheet: bool, on_existing: OnExisting, concurrency: int) -> Published:
-        found, unfinished = self._manifest(), Progress.load(self.folder)
+        found, unfinished = read_manifest(self.folder), Progress.load(self.folder)
         self._refuse_taken(found, unfinished, on_existing)
         intact = self._intact(found, unfinished, concurrency)
         whole = found is not None and self._is_ours(found) and len(intact) == len(self.image_set.images)
         if found and whole and (not contact_sheet or self._has_sheet(found)):
-            self.folder.delete(PROGRESS_NAME)
+            self._clean(found, unfinished.replaces if unfinished else frozenset())
             log.info(
                 "Prediction %s is published in %s: unchanged.", self.image_set.prediction_id, self.folder
             )
@@ -182,18 +156,6 @@ class _Publication:
             fetched,
         )
         return Published(str(self.folder), manifest, fetched)
-
-    def _manifest(self) -> Manifest | None:
-        data = self.folder.read(MANIFEST_NAME)
-        if data is None:
-            return None
-        try:
-            return Manifest.from_bytes(data)
-        except InvalidInputError as error:
-            log.warning(
-                "%s is not a manifest and is written anew: %s", self.folder.location(MANIFEST_NAME), error
-            )
-            return None
 
     def _is_ours(self, manifest: Manifest) -> bool:
         return set_key(manifest.image_set) == self.progress.key
@@ -236,7 +198,10 @@ class _Publication:
         return {index: picture for (index, picture), held in zip(fit.items(), there, strict=True) if held}
 
     def _fits(self, index: int, picture: PublishedPicture) -> bool:
-        return index < len(self.image_set.images) and self.expected.media_type in (None, picture.media_type)
+        return index < len(self.image_set.images) and self.supply.expected.media_type in (
+            None,
+            picture.media_type,
+        )
 
     def _has_sheet(self, manifest: Manifest) -> bool:
         return any(
@@ -265,24 +230,29 @@ class _Publication:
         with ThreadPoolExecutor(concurrency, thread_name_prefix="seedream-publish") as pool:
             futures = [pool.submit(self._place, index, stop) for index in missing]
             try:
-                wait(futures, return_when=FIRST_EXCEPTION)
+                # One that fails does not stop the others: links die, and each picture in place is one saved.
+                wait(futures)
             finally:
                 stop.set()
                 for future in futures:
                     future.cancel()
-        failures = [error for each in futures if not each.cancelled() and (error := each.exception())]
-        # One that was told to stop says nothing of its own.
-        causes = [
-            e for e in failures if not (isinstance(e, PictureError) and e.fault is PictureFault.STOPPED)
-        ]
+        failures = [error for future in futures if (error := future.exception()) is not None]
         if failures:
-            raise (causes or failures)[0]
+            log.warning(
+                "Prediction %s: %d of %d pictures are not in %s yet; the next try takes up the others.",
+                self.image_set.prediction_id,
+                len(failures),
+                len(self.image_set.images),
+                self.folder,
+            )
+            # What no retry can cure is told first.
+            raise min(failures, key=lambda error: getattr(error, "transient", True))
         return len(missing)
 
     def _place(self, index: int, stop: Event) -> None:
         name = stem(index + 1, self.scenes[index])
         with self.folder.staged(name) as temporary:
-            verified = self._fetch(index, temporary, stop)
+            verified = self.supply.fetch(index, temporary, stop)
             picture = PublishedPicture(
                 file=f"{name}.{verified.media.media_type.extension}",
                 sha256=verified.sha256,
@@ -296,25 +266,17 @@ class _Publication:
             self.progress.note(self.folder, index, picture)
             self.folder.commit(temporary, picture.file)
 
-    def _fetch(self, index: int, temporary: Path, stop: Event) -> VerifiedPicture:
-        if self.sources is None:
-            return download(
-                self.image_set.images[index].url, temporary, self.expected, limits=self.limits, stop=stop
-            )
-        where = f"{index + 1} of prediction {self.image_set.prediction_id}"
-        data = _decoded(self.sources[index], where, self.expected)
-        temporary.write_bytes(data)
-        with temporary.open("rb") as file:
-            media = verify(file, self.expected, where)
-        return VerifiedPicture(media, hashlib.sha256(data).hexdigest(), len(data))
-
     def _draw_sheet(self, pictures: Sequence[PublishedPicture]) -> Companion:
         data = draw_contact_sheet(
             (self.folder.read(picture.file) or b"" for picture in pictures),
             [picture.scene or "" for picture in pictures],
             title=f"{len(pictures)} {'scene' if len(pictures) == 1 else 'scenes'}",
             subtitle=" · ".join(
-                [self.image_set.model, self.image_set.size.replace("*", "×"), f"${self.image_set.cost_usd:g}"]
+                [
+                    self.image_set.model,
+                    self.image_set.size.replace("*", " x "),
+                    f"${self.image_set.cost_usd:g}",
+                ]
             ),
         )
         self.folder.write(CONTACT_SHEET_NAME, data)
@@ -322,12 +284,12 @@ class _Publication:
         return Companion(Role.CONTACT_SHEET, CONTACT_SHEET_NAME, digest, len(data), MediaType.JPEG)
 
     def _finish(self, manifest: Manifest) -> None:
-        record = Progress.load(self.folder)
-        if record and record.key != self.progress.key:
-            way_out = "Give each publish its own folder; this set can be published again from its links."
-            raise FolderTakenError(str(self.folder), record.prediction_id, "at this very moment", way_out)
+        self.progress.check_mine(self.folder)
         self.folder.write(MANIFEST_NAME, manifest.to_bytes())
-        for name in sorted(self.progress.replaces - manifest.files):
+        self._clean(manifest, self.progress.replaces)
+
+    def _clean(self, manifest: Manifest, replaced: frozenset[str]) -> None:
+        for name in sorted(replaced - manifest.files):
             self.folder.delete(name)
         self.folder.delete(PROGRESS_NAME)
         self.folder.sweep()
@@ -337,18 +299,3 @@ def _are_siblings(one: Publisher | None, other: Publisher | None) -> bool:
     if one is None or other is None or one.map_index == other.map_index:
         return False
     return (one.dag_id, one.run_id, one.task_id) == (other.dag_id, other.run_id, other.task_id)
-
-
-def _decoded(source: str | bytes, where: str, expected: Expectation) -> bytes:
-    if isinstance(source, bytes):
-        return source
-    try:
-        return base64.b64decode(source, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise PictureError(
-            PictureFault.DAMAGED,
-            where=where,
-            expected=str(expected),
-            got=f"text that is not base64 ({error})",
-            way_out="Give the output as the API gave it, without a data: prefix.",
-        ) from None

@@ -70,8 +70,13 @@ class Folder:
                 os.fsync(file.fileno())
             staged.replace(self.local / name)
             return
-        with self._serial or nullcontext():
-            self._fs.put_file(str(staged), self._remote(name))
+        # Stores tell the content type from the name of the file that is put.
+        named = staged.rename(staged.with_name(f"{staged.name}{Path(name).suffix}"))
+        try:
+            with self._serial or nullcontext():
+                self._fs.put_file(str(named), self._remote(name))
+        finally:
+            named.unlink()
 
     def write(self, name: str, data: bytes) -> None:
         """Make a small file appear, whole."""

@@ -27,18 +27,16 @@ _FAULTS: dict[type[MediaError], PictureFault] = {
 class Expectation:
     """What a picture must be.
 
-    :param width: pixels.
-    :param height: pixels.
+    :param size: width and height in pixels; None accepts any.
     :param media_type: the requested type; None accepts PNG, JPEG and WebP.
     """
 
-    width: int
-    height: int
+    size: tuple[int, int] | None = None
     media_type: MediaType | None = None
 
     def __str__(self) -> str:
         kind = self.media_type.value if self.media_type else "image/png, image/jpeg or image/webp"
-        return f"a whole {kind} of {self.width}x{self.height} pixels"
+        return f"a whole {kind}" + (f" of {self.size[0]}x{self.size[1]} pixels" if self.size else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +72,13 @@ def verify(file: BinaryIO, expected: Expectation, where: str) -> Media:
             way_out="Run the task again; if it stays so, look at the prediction in the WaveSpeedAI dashboard.",
         ) from error
     got = f"{media.media_type.value} of {media.width}x{media.height}"
-    way_out = (
-        "The file is not what was requested: look at the prediction before clearing the task that made it."
-    )
     if expected.media_type not in (None, media.media_type):
+        way_out = "Leave output_format out to take it as it is."
         raise PictureError(
             PictureFault.WRONG_FORMAT, where=where, expected=str(expected), got=got, way_out=way_out
         )
-    if (media.width, media.height) != (expected.width, expected.height):
+    if expected.size not in (None, (media.width, media.height)):
+        way_out = "Set check_size=False to take it as it is."
         raise PictureError(
             PictureFault.WRONG_SIZE, where=where, expected=str(expected), got=got, way_out=way_out
         )

@@ -23,7 +23,7 @@ from airflow_provider_seedream.publishing.verification import Expectation, Verif
 from tests.cdn import Cdn, body, in_turn, picture, redirect
 
 JPEG = picture()
-EXPECTED = Expectation(64, 48)
+EXPECTED = Expectation((64, 48))
 ONE_TRY = DownloadLimits(attempts=1)
 
 
@@ -126,7 +126,7 @@ def test_a_connection_that_breaks_off_is_told_from_a_short_file(cdn: Cdn, tmp_pa
 
 def test_the_wrong_pixel_size_is_refused_and_both_are_named(cdn: Cdn, tmp_path: Path) -> None:
     cdn.paths["/a"] = body(JPEG)
-    error = refused(f"{cdn.url}/a", tmp_path, Expectation(65, 48))
+    error = refused(f"{cdn.url}/a", tmp_path, Expectation((65, 48)))
     assert error.fault is PictureFault.WRONG_SIZE
     assert "65x48" in str(error)
     assert "64x48" in str(error)
@@ -134,7 +134,7 @@ def test_the_wrong_pixel_size_is_refused_and_both_are_named(cdn: Cdn, tmp_path: 
 
 def test_the_wrong_format_is_refused_whatever_name_and_header_say(cdn: Cdn, tmp_path: Path) -> None:
     cdn.paths["/a.png"] = body(JPEG, Content_Type="image/png")
-    error = refused(f"{cdn.url}/a.png", tmp_path, Expectation(64, 48, MediaType.PNG))
+    error = refused(f"{cdn.url}/a.png", tmp_path, Expectation((64, 48), MediaType.PNG))
     assert error.fault is PictureFault.WRONG_FORMAT
     assert "image/jpeg" in str(error)
 
