@@ -99,7 +99,7 @@ class Submitter:
         :raises LostSubmissionError: if something may be paid that cannot be found or told apart.
         :raises RequestChangedError: if an earlier try paid for another request.
         """
-        record = self.store.read()
+        record = self.store.read() if self.store.outlives_a_try else None
         decision = decide(record, fingerprint=fingerprint, generation=generation, on_clear=self.on_clear)
         if isinstance(decision, Look):
             decision = decide(
