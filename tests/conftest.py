@@ -43,8 +43,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many tests passed in each layer."""
-    passed = Counter(_layer(report.nodeid) for report in terminalreporter.stats.get("passed", ()))
+    """Say what tests have recorded, and how many passed in each layer."""
+    reports = terminalreporter.stats.get("passed", ())
+    for name, value in [recorded for report in reports for recorded in report.user_properties]:
+        terminalreporter.write_line(f"{name}: {value}")
+    passed = Counter(_layer(report.nodeid) for report in reports)
     if passed:
         counts = ", ".join(f"{layer} {passed[layer]}" for layer in LAYERS if layer in passed)
         terminalreporter.write_line(f"passed by layer: {counts}")

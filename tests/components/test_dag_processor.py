@@ -1,0 +1,46 @@
+"""A DAG reaches the scheduler: the DAG processor sends it as msgpack, which knows plain types only."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import msgspec
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+from airflow.serialization.serialized_objects import DagSerialization
+
+from airflow_provider_seedream.operators.publish import SeedreamPublishOperator
+from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
+from airflow_provider_seedream.wavespeed import ImageSetPrompt
+
+
+def test_a_dag_with_every_default_can_be_sent() -> None:
+    with DAG("defaults", schedule=None, start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC)) as dag:
+        draw = SeedreamSequentialOperator(task_id="draw", prompt="A lighthouse")
+        SeedreamPublishOperator(task_id="publish", image_set=draw.output, path="file:///tmp/somewhere")
+    assert msgspec.msgpack.encode(DagSerialization.to_dict(dag))
+
+
+def test_a_mapped_dag_can_be_sent() -> None:
+    with DAG("mapped", schedule=None, start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC)) as dag:
+        draw = SeedreamSequentialOperator.partial(task_id="draw", max_cost=1).expand(prompt=["One", "Two"])
+        SeedreamPublishOperator.partial(task_id="publish", path="file:///tmp/{{ ti.map_index }}").expand(
+            image_set=draw.output
+        )
+    assert msgspec.msgpack.encode(DagSerialization.to_dict(dag))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"prompt": ImageSetPrompt(scenes=("One", "Two"), style="ink")},
+        {"prompt": ["One", "Two"], "size": (2048, 2048)},
+        {"prompt": "One", "width": 2048, "height": 2048},
+        {"prompt": "One", "timeout": dt.timedelta(minutes=5), "max_cost": 0.5},
+    ],
+    ids=["prompt by its parts", "scenes and a pair", "width and height", "times and money"],
+)
+def test_every_way_to_write_an_argument_can_be_sent(arguments: dict[str, object]) -> None:
+    with DAG("ways", schedule=None, start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC)) as dag:
+        SeedreamSequentialOperator(task_id="draw", **arguments)
+    assert msgspec.msgpack.encode(DagSerialization.to_dict(dag))

@@ -1,0 +1,57 @@
+"""One Airflow and one emulator for the tests of a module: each takes most of a minute to start."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_seedream.emulator import Emulator
+from tests.standalone.rest import Airflow
+from tests.standalone.standalone import Standalone
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parent.parent / "example_dags"
+
+KEY = "canary-key-4f1d8e0b7a"
+"""Accepted by the emulator. Long and odd, so that finding it anywhere means that it leaked."""
+WRONG_KEY = "canary-key-of-somebody-else-93c2"
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    with Emulator(api_key=KEY, median_seconds=4.0) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="module")
+def standalone(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
+    refused = {"conn_type": "seedream", "host": emulator.url, "password": WRONG_KEY}
+    unreachable = {"conn_type": "seedream", "host": "http://127.0.0.1:9", "password": KEY}
+    standalone = Standalone(
+        tmp_path_factory.mktemp("airflow") / "home",
+        dag_files=[EXAMPLES / "example_seedream_storyboard.py", *HERE.glob("dags/*.py")],
+        env={
+            "AIRFLOW_CONN_SEEDREAM_DEFAULT": emulator.airflow_connection(),
+            "AIRFLOW_CONN_SEEDREAM_WRONG_KEY": json.dumps(refused),
+            "AIRFLOW_CONN_SEEDREAM_UNREACHABLE": json.dumps(unreachable),
+        },
+    )
+    standalone.start()
+    try:
+        yield standalone
+    finally:
+        standalone.stop()
+
+
+@pytest.fixture(scope="module")
+def airflow(standalone: Standalone, emulator: Emulator) -> Iterator[Airflow]:
+    airflow = Airflow(standalone.url)
+    airflow.post(
+        "connections",
+        {"connection_id": "seedream_stored", "conn_type": "seedream", "host": emulator.url, "password": KEY},
+    )
+    yield airflow
+    airflow.close()

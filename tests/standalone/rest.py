@@ -1,0 +1,141 @@
+"""Airflow's public REST API, as far as the tests look at it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import requests
+
+OVER = {"success", "failed", "upstream_failed", "skipped", "removed"}
+
+
+class Airflow:
+    """What a person at the UI would see and do.
+
+    :param url: origin of the API server; every anonymous visitor must be an admin there.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._session = requests.Session()
+        token = requests.get(f"{url}/auth/token", timeout=30).json()["access_token"]
+        self._session.headers["Authorization"] = f"Bearer {token}"
+
+    def close(self) -> None:
+        self._session.close()
+
+    def get(self, path: str, **query: Any) -> Any:
+        return self._call("GET", path, params=query)
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        return self._call("POST", path, json=body)
+
+    def trigger(self, dag_id: str, **conf: Any) -> Run:
+        """Start a run of a DAG, waiting until the DAG processor has found the DAG."""
+        wait_until(
+            lambda: self._knows(dag_id),
+            timeout=60,
+            what=f"the DAG {dag_id} to be found",
+            show=lambda: self.get("importErrors"),
+        )
+        started = self.post(f"dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})
+        return Run(self, dag_id, started["dag_run_id"])
+
+    def _knows(self, dag_id: str) -> bool:
+        listed = self.get("dags", dag_id_pattern=dag_id)["dags"]
+        return any(dag["dag_id"] == dag_id for dag in listed)
+
+    def _call(self, method: str, path: str, **arguments: Any) -> Any:
+        response = self._session.request(method, f"{self._url}/api/v2/{path}", timeout=60, **arguments)
+        assert response.ok, f"{method} {path}: {response.status_code} {response.text[:2000]}"
+        return response.json()
+
+
+class Run:
+    """One run of a DAG."""
+
+    def __init__(self, airflow: Airflow, dag_id: str, run_id: str) -> None:
+        self._airflow = airflow
+        self.dag_id = dag_id
+        self.run_id = run_id
+        self._path = f"dags/{dag_id}/dagRuns/{run_id}"
+
+    @property
+    def state(self) -> str:
+        return str(self._airflow.get(self._path)["state"])
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """Every task instance, mapped ones one by one."""
+        instances: list[dict[str, Any]] = self._airflow.get(f"{self._path}/taskInstances", limit=200)[
+            "task_instances"
+        ]
+        return instances
+
+    def states(self) -> dict[str, str | None]:
+        """State by task, mapped instances as ``task_id[index]``."""
+        return {
+            task["task_id"] if task["map_index"] < 0 else f"{task['task_id']}[{task['map_index']}]": task[
+                "state"
+            ]
+            for task in self.tasks()
+        }
+
+    def wait(self, *, timeout: float) -> str:
+        """Wait until the run is over and give its state.
+
+        :param timeout: seconds.
+        """
+        wait_until(
+            lambda: self.state in OVER, timeout=timeout, what=f"{self.run_id} to end", show=self.states
+        )
+        return self.state
+
+    def wait_for_state(self, task_id: str, state: str, *, timeout: float) -> None:
+        """Wait until a task has been seen in a state."""
+        wait_until(
+            lambda: self.states().get(task_id) == state,
+            timeout=timeout,
+            what=f"{task_id} to be {state}",
+            show=self.states,
+        )
+
+    def xcom(self, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
+        path = f"{self._path}/taskInstances/{task_id}/xcomEntries/{key}"
+        return self._airflow.get(path, map_index=map_index, deserialize=True)["value"]
+
+    def xcoms(self) -> list[dict[str, Any]]:
+        """Every XCom of the run, with its value."""
+        listed = self._airflow.get(f"{self._path}/taskInstances/~/xcomEntries", limit=1000)["xcom_entries"]
+        return [
+            {**entry, "value": self.xcom(entry["task_id"], entry["key"], entry["map_index"])}
+            for entry in listed
+        ]
+
+    def log(self, task_id: str, *, attempt: int = 1, map_index: int = -1) -> str:
+        """The log of one try, as the UI shows it."""
+        path = f"{self._path}/taskInstances/{task_id}/logs/{attempt}"
+        content = self._airflow.get(path, map_index=map_index, full_content=True)["content"]
+        return "\n".join(line if isinstance(line, str) else str(line) for line in content)
+
+
+def wait_until(
+    condition: Callable[[], bool],
+    *,
+    timeout: float,
+    what: str,
+    show: Callable[[], Any] | None = None,
+) -> None:
+    """Look at a condition until it holds.
+
+    :param timeout: seconds after which it is given up.
+    :param what: named in the error.
+    :param show: gives what to show in the error.
+    """
+    give_up = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > give_up:
+            seen = f"; seen: {show()}" if show is not None else ""
+            raise AssertionError(f"waited {timeout:.0f} s for {what}{seen}")
+        time.sleep(0.5)

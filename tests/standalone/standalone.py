@@ -1,0 +1,161 @@
+"""A whole Airflow for a test: scheduler, triggerer, DAG processor and API server, in processes of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import requests
+from cryptography.fernet import Fernet
+
+JOBS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+
+
+class Standalone:
+    """One ``airflow standalone`` with a home, ports and a process group of its own.
+
+    :param home: its ``AIRFLOW_HOME``; a fresh one, as what another run left slows everything down.
+    :param dag_files: files copied into its DAGs folder.
+    :param env: added to the environment of every process, for example connections.
+    :param parallelism: how many tasks may run at once.
+    """
+
+    def __init__(
+        self, home: Path, *, dag_files: list[Path], env: dict[str, str], parallelism: int = 6
+    ) -> None:
+        self.home = home
+        self.log = home / "standalone.log"
+        dags = home / "dags"
+        dags.mkdir(parents=True)
+        for file in dag_files:
+            shutil.copy(file, dags)
+        port, worker_log_port, trigger_log_port = _free_ports(3)
+        self.url = f"http://127.0.0.1:{port}"
+        settings = {
+            "API__BASE_URL": self.url,
+            "API__HOST": "127.0.0.1",
+            "API__PORT": str(port),
+            "API_AUTH__JWT_SECRET": "only-for-tests-" * 5,
+            "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "CORE__DAGS_FOLDER": str(dags),
+            "CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "CORE__FERNET_KEY": Fernet.generate_key().decode(),
+            "CORE__LOAD_EXAMPLES": "False",
+            "CORE__PARALLELISM": str(parallelism),
+            "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+            "LOGGING__TRIGGER_LOG_SERVER_PORT": str(trigger_log_port),
+            "LOGGING__WORKER_LOG_SERVER_PORT": str(worker_log_port),
+        }
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
+        self.env = {
+            **inherited,
+            # ``airflow standalone`` starts its parts by the bare name ``airflow``.
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)]),
+            "AIRFLOW_HOME": str(home),
+            **{f"AIRFLOW__{name}": value for name, value in settings.items()},
+            **env,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, timeout: float = 180) -> None:
+        """Start it and wait until every one of its jobs says that it is healthy.
+
+        :param timeout: seconds; from an empty home it takes 30 to 60.
+        :raises AssertionError: when it ends or stays unhealthy; carries the end of its log.
+        """
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "airflow", "standalone"],
+                env=self.env,
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        give_up = time.monotonic() + timeout
+        while not self._is_healthy():
+            if self._process.poll() is not None or time.monotonic() > give_up:
+                end = self.log.read_text(errors="replace")[-4000:]
+                self.stop()
+                raise AssertionError(f"airflow standalone did not become healthy:\n{end}")
+            time.sleep(1)
+
+    def stop(self, *, patience: float = 20) -> None:
+        """End every process of it. A scheduler may hang in its shutdown, so patience has an end.
+
+        :param patience: seconds between asking and killing.
+        """
+        ours = self._processes()
+        for signal_number in (signal.SIGTERM, signal.SIGKILL):
+            for process in ours:
+                with contextlib.suppress(psutil.Error):
+                    process.send_signal(signal_number)
+            _, ours = psutil.wait_procs(ours, timeout=patience)
+            ours = {*ours, *self._processes()}
+        if self._process is not None:
+            self._process.wait(timeout=patience)
+            self._process = None
+
+    def run_cli(self, *arguments: str) -> str:
+        """Run an ``airflow`` command in its environment and give what it printed.
+
+        :raises AssertionError: when the command fails.
+        """
+        done = subprocess.run(
+            [sys.executable, "-m", "airflow", *arguments],
+            env=self.env,
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+        return done.stdout
+
+    def _is_healthy(self) -> bool:
+        try:
+            health = requests.get(f"{self.url}/api/v2/monitor/health", timeout=5).json()
+        except (requests.ConnectionError, requests.Timeout):
+            return False
+        return all(health[job]["status"] == "healthy" for job in JOBS)
+
+    def _processes(self) -> set[psutil.Process]:
+        """Every process of it.
+
+        By session, which orphans keep; and by descent, as a task runs in a session of its own.
+        """
+        if self._process is None:
+            return set()
+        found: set[psutil.Process] = set()
+        with contextlib.suppress(psutil.Error):
+            main = psutil.Process(self._process.pid)
+            found.update({main, *main.children(recursive=True)})
+        for process in psutil.process_iter():
+            with contextlib.suppress(OSError, psutil.Error):
+                if os.getsid(process.pid) == self._process.pid:
+                    found.add(process)
+        return found
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports nobody listens on; held open together so that no two are the same."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()

@@ -1,0 +1,217 @@
+"""The main job under scheduler, triggerer, DAG processor and API server, seen from outside."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from airflow_provider_seedream.emulator import Emulator
+from airflow_provider_seedream.emulator.faults import FailPrediction
+from airflow_provider_seedream.publishing.manifest import Manifest
+from tests.standalone.conftest import KEY, WRONG_KEY
+from tests.standalone.rest import Airflow, Run, wait_until
+from tests.standalone.standalone import Standalone
+
+TRIGGER = "airflow_provider_seedream.triggers.seedream.SeedreamPredictionTrigger"
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A run that is over, and what was to be seen meanwhile.
+
+    :param waiting: arguments of every trigger while its tasks were deferred.
+    :param paid_tasks: paid for by this run.
+    :param polls: looks at the predictions of this run.
+    """
+
+    run: Run
+    state: str
+    waiting: tuple[dict[str, Any], ...]
+    paid_tasks: int
+    polls: int
+
+
+@pytest.fixture(scope="module")
+def storyboard(
+    airflow: Airflow, standalone: Standalone, emulator: Emulator, tmp_path_factory: pytest.TempPathFactory
+) -> Observed:
+    """The example DAG, held while its image set is being drawn."""
+    folder = tmp_path_factory.mktemp("storyboards")
+    with _Watch(emulator) as watch:
+        run = airflow.trigger("example_seedream_storyboard", folder=f"file://{folder}", name="fox")
+        run.wait_for_state("draw", "deferred", timeout=90)
+        waiting = _triggers(standalone)
+        emulator.clock.release()
+        state = run.wait(timeout=120)
+    return Observed(run, state, waiting, watch.paid_tasks, watch.polls)
+
+
+@pytest.fixture(scope="module")
+def fifty(airflow: Airflow, standalone: Standalone, emulator: Emulator) -> Observed:
+    """Fifty mapped image sets, none of them finished before all of them wait."""
+    with _Watch(emulator) as watch:
+        run = airflow.trigger("fifty_image_sets")
+        wait_until(
+            lambda: list(run.states().values()).count("deferred") == 50,
+            timeout=180,
+            what="fifty tasks to wait",
+            show=run.states,
+        )
+        waiting = _triggers(standalone)
+        emulator.clock.release()
+        state = run.wait(timeout=240)
+    return Observed(run, state, waiting, watch.paid_tasks, watch.polls)
+
+
+@pytest.fixture(scope="module")
+def failing(airflow: Airflow, emulator: Emulator) -> Observed:
+    """A key that is refused, a host that is not there, and pictures that moderation refuses."""
+    with _Watch(emulator, hold=False) as watch:
+        emulator.faults.add(
+            "submit", FailPrediction(code=1200, error="Content moderation refused the prompt.")
+        )
+        run = airflow.trigger("failing_image_sets")
+        state = run.wait(timeout=120)
+    emulator.faults.clear()
+    return Observed(run, state, (), watch.paid_tasks, watch.polls)
+
+
+def test_a_storyboard_waits_deferred_and_is_published(storyboard: Observed, tmp_path: Path) -> None:
+    assert storyboard.state == "success", storyboard.run.states()
+    assert storyboard.run.states() == dict.fromkeys(("write_prompt", "draw", "publish"), "success")
+    published = storyboard.run.xcom("publish")
+    folder = Path(published["path"].removeprefix("file://"))
+    manifest = Manifest.from_bytes((folder / "manifest.json").read_bytes())
+    assert [image.scene is not None for image in manifest.images] == [True] * 3
+    for image in manifest.images:
+        with Image.open(folder / image.file) as picture:
+            assert picture.size == (image.width, image.height) == (2560, 1440)
+    assert {each.name for each in folder.iterdir()} == {"manifest.json", *manifest.files}
+
+
+def test_a_storyboard_is_paid_for_once(
+    storyboard: Observed, record_property: Callable[[str, object], None]
+) -> None:
+    assert storyboard.paid_tasks == 1
+    result = storyboard.run.xcom("draw")
+    assert result["cost_usd"] == pytest.approx(0.105)
+    assert result["prediction_id"] == storyboard.run.xcom("draw", "prediction_id")
+    assert storyboard.run.xcom("draw", "image_urls") == [image["url"] for image in result["images"]]
+    record_property("looks at one storyboard under standalone", storyboard.polls)
+
+
+def test_a_waiting_task_is_known_to_the_triggerer_by_ids_and_times_only(storyboard: Observed) -> None:
+    (arguments,) = storyboard.waiting
+    assert set(arguments) == {"seedream_conn_id", "prediction_id", "deadline", "poll_interval"}
+    assert arguments["prediction_id"] == storyboard.run.xcom("draw", "prediction_id")
+
+
+def test_fifty_mapped_image_sets_are_each_paid_for_once(
+    fifty: Observed, record_property: Callable[[str, object], None]
+) -> None:
+    assert fifty.state == "success", fifty.run.states()
+    assert fifty.paid_tasks == 50
+    predictions = {fifty.run.xcom("draw", "prediction_id", index) for index in range(50)}
+    assert len(predictions) == 50
+    assert {arguments["prediction_id"] for arguments in fifty.waiting} == predictions
+    record_property("looks at fifty image sets under standalone", fifty.polls)
+
+
+def test_fifty_waiting_image_sets_share_one_http_session(
+    storyboard: Observed, fifty: Observed, standalone: Standalone, emulator: Emulator
+) -> None:
+    waited_for = {arguments["prediction_id"] for arguments in fifty.waiting}
+    looks = {
+        entry.connection
+        for entry in emulator.journal
+        if entry.route == "result" and entry.prediction_id in waited_for
+    }
+    assert len(looks) <= 20, "a session of its own for each would take fifty connections"
+    opened = _count_in_logs(standalone.home, b"Opened HTTP session")
+    assert opened == 2, (
+        "one for the storyboard, which left the triggerer before the fifty came, and one for them"
+    )
+
+
+def test_errors_that_last_fail_at_once_and_say_what_they_cost(failing: Observed) -> None:
+    assert failing.state == "failed"
+    assert failing.run.states() == dict.fromkeys(("refused", "unreachable", "failed_by_moderation"), "failed")
+    assert "AuthenticationError" in failing.run.log("refused")
+    assert "NotConnectedError" in failing.run.log("unreachable")
+    moderated = failing.run.log("failed_by_moderation")
+    assert failing.run.xcom("failed_by_moderation", "prediction_id") in moderated
+    assert "moderation" in moderated
+    assert failing.paid_tasks == 1
+
+
+def test_the_api_key_is_nowhere_to_be_seen(
+    storyboard: Observed, fifty: Observed, failing: Observed, airflow: Airflow, standalone: Standalone
+) -> None:
+    seen = {
+        "trigger rows": [storyboard.waiting, fifty.waiting],
+        "connections": airflow.get("connections"),
+    }
+    for observed in (storyboard, fifty, failing):
+        seen[f"XComs of {observed.run.dag_id}"] = observed.run.xcoms()
+        # Rendered templates are part of a task instance.
+        seen[f"task instances of {observed.run.dag_id}"] = observed.run.tasks()
+        seen[f"logs of {observed.run.dag_id}"] = [
+            observed.run.log(task["task_id"], map_index=task["map_index"]) for task in observed.run.tasks()
+        ]
+    leaks = [where for where, what in seen.items() for key in (KEY, WRONG_KEY) if key in json.dumps(what)]
+    leaks += [
+        str(file)
+        for file in standalone.home.rglob("*")
+        if file.is_file()
+        for key in (KEY, WRONG_KEY)
+        if key.encode() in file.read_bytes()
+    ]
+    assert leaks == []
+
+
+class _Watch:
+    """Counts what the emulator is asked in a ``with`` block, and holds its clock until told otherwise."""
+
+    def __init__(self, emulator: Emulator, *, hold: bool = True) -> None:
+        self._emulator = emulator
+        self._hold = hold
+        self._before = (0, 0)
+
+    def __enter__(self) -> _Watch:
+        self._before = (self._emulator.paid_tasks, self._emulator.polls())
+        if self._hold:
+            self._emulator.clock.hold()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._emulator.clock.release()
+
+    @property
+    def paid_tasks(self) -> int:
+        return self._emulator.paid_tasks - self._before[0]
+
+    @property
+    def polls(self) -> int:
+        return self._emulator.polls() - self._before[1]
+
+
+def _triggers(standalone: Standalone) -> tuple[dict[str, Any], ...]:
+    """The arguments of every trigger in the database, where Airflow keeps them in clear."""
+    database = sqlite3.connect(f"file:{standalone.home}/airflow.db?mode=ro", uri=True)
+    try:
+        rows = database.execute("select classpath, kwargs from trigger").fetchall()
+    finally:
+        database.close()
+    assert {classpath for classpath, _ in rows} == {TRIGGER}
+    return tuple(json.loads(kwargs) for _, kwargs in rows)
+
+
+def _count_in_logs(home: Path, text: bytes) -> int:
+    return sum(file.read_bytes().count(text) for file in home.rglob("*.log") if file.is_file())
