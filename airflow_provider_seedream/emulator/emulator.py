@@ -20,6 +20,7 @@ from airflow_provider_seedream.emulator.outputs import enhanced
 from airflow_provider_seedream.emulator.prediction import Prediction
 from airflow_provider_seedream.emulator.server import Server
 from airflow_provider_seedream.emulator.settings import Settings
+from airflow_provider_seedream.emulator.webhooks import Delivery
 from airflow_provider_seedream.emulator.wire import picture_urls, prediction_json
 
 START = 10.0
@@ -157,6 +158,11 @@ class Emulator:
     def predictions(self) -> list[dict[str, Any]]:
         """Every task as the API would show it, oldest first, with its ``input``, ``price`` and ``refunded``."""
         return [self._shown(prediction) for prediction in self._server.site.tasks.all()]
+
+    @property
+    def webhooks(self) -> tuple[Delivery, ...]:
+        """Every callback made so far."""
+        return tuple(self._server.site.webhooks.deliveries)
 
     @property
     def stats(self) -> dict[str, Any]:

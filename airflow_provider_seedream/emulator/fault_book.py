@@ -19,6 +19,7 @@ ROUTES = (
     "usage",
     "billing",
     "upload",
+    "webhook",
     "cdn",
     "*",
 )

@@ -1,7 +1,7 @@
 """What can go wrong on purpose: small values that say how, for a route to be given.
 
-Three kinds. An *answer fault* replaces or delays the answer to one request. An *ending* changes how a
-prediction turns out. A *picture fault* changes one download.
+Four kinds. An *answer fault* replaces or delays the answer to one request. An *ending* changes how a
+prediction turns out. A *picture fault* changes one download, a *webhook fault* one callback.
 """
 
 from __future__ import annotations
@@ -189,6 +189,23 @@ class WrongSize:
     height: int = 480
 
 
+@dataclass(frozen=True, slots=True)
+class WebhookNever:
+    """Never call back."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookTwice:
+    """Call back twice with the very same message."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookLate:
+    """Call back ``seconds`` late on the emulator's clock, and so out of order."""
+
+    seconds: float = 60.0
+
+
 AnswerFault = (
     Status
     | EnvelopeCode
@@ -204,10 +221,13 @@ AnswerFault = (
 )
 Ending = FailPrediction | EndAs | Short | Flag | NoFlags | OutputsAsObjects | Takes
 PictureFault = CdnStatus | CdnTruncated | CdnWrongType | CdnHtml | CdnCorrupt | CdnDribble | WrongSize
-Fault = AnswerFault | Ending | PictureFault
+WebhookFault = WebhookNever | WebhookTwice | WebhookLate
+Fault = AnswerFault | Ending | PictureFault | WebhookFault
 
 KINDS: dict[str, type[Fault]] = {
-    kind.__name__: kind for union in (AnswerFault, Ending, PictureFault) for kind in get_args(union)
+    kind.__name__: kind
+    for union in (AnswerFault, Ending, PictureFault, WebhookFault)
+    for kind in get_args(union)
 }
 """Every fault by its name, as the control plane writes it."""
 

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from PIL import Image, ImageDraw, ImageFont
 
 from airflow_provider_seedream.emulator.look import Palette
 
 LINES = 3
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+# Pillow's own font knows ASCII only; these are looked for among the machine's fonts.
+_WIDE = ["NotoSansCJK-Regular.ttc", "wqy-zenhei.ttc", "wqy-microhei.ttc", "msyh.ttc", "PingFang.ttc"]
+_MANY = ["NotoSans-Regular.ttf", "DejaVuSans.ttf", "LiberationSans-Regular.ttf", "Arial.ttf"]
+_FIRST_WIDE = "\u2e80"
+_PLAIN = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": "..."})
 
 
 def write(canvas: Image.Image, number: int, words: str, palette: Palette, top: float) -> None:
@@ -17,21 +26,31 @@ def write(canvas: Image.Image, number: int, words: str, palette: Palette, top: f
     radius = min(unit * 0.048, strip * 0.33)
     centre = margin + radius
     pen.ellipse((centre - radius, middle - radius, centre + radius, middle + radius), fill=palette.accent)
-    digits = ImageFont.load_default(radius * 1.15)
-    pen.text(
-        (centre, middle), str(number), palette.near, digits, anchor="mm", stroke_width=round(radius * 0.03)
-    )
-    size = min(unit * 0.04, strip * 0.25)
-    font = ImageFont.load_default(size)
-    room = canvas.width - centre - radius - 2 * margin
-    lines = wrapped(" ".join(words.split()), font, room)
-    step = size * 1.28
+    digits = ImageFont.load_default(max(1.0, radius * 1.15))
+    bold = round(radius * 0.03)
+    pen.text((centre, middle), str(number), palette.near, digits, anchor="mm", stroke_width=bold)
+    size = max(1.0, min(unit * 0.036, strip * 0.215))
+    text, font = legible(" ".join(words.split()), size)
+    lines = wrapped(text, font, canvas.width - centre - radius - 2 * margin)
     for position, line in enumerate(lines):
-        y = middle + (position - (len(lines) - 1) / 2) * step
+        y = middle + (position - (len(lines) - 1) / 2) * size * 1.28
         pen.text((centre + radius + margin * 0.7, y), line, palette.paper, font, anchor="lm")
 
 
-def wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: float) -> list[str]:
+def legible(text: str, size: float) -> tuple[str, Font]:
+    """The text with a font that has its letters; without such a font, what ASCII can say of it."""
+    text = text.translate(_PLAIN)
+    if not text.isascii():
+        for name in _WIDE if max(text) >= _FIRST_WIDE else _MANY:
+            try:
+                return text, ImageFont.truetype(name, round(size))
+            except OSError:
+                continue
+        text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().strip()
+    return text, ImageFont.load_default(size)
+
+
+def wrapped(text: str, font: Font, room: float) -> list[str]:
     """The text in lines that fit, the last one cut short where there is more."""
     lines = [""]
     for word in text.split():
@@ -41,8 +60,14 @@ def wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room:
         elif len(lines) < LINES:
             lines.append(word)
         else:
-            lines[-1] += "…"
+            lines[-1] += "..."
             break
-    while lines[-1] and font.getlength(lines[-1]) > room:
-        lines[-1] = lines[-1].rstrip("…")[:-1] + "…"
-    return lines
+    return [_cut(line, font, room) for line in lines]
+
+
+def _cut(line: str, font: Font, room: float) -> str:
+    kept = line
+    while kept and font.getlength(line) > room:
+        kept = kept[:-1]
+        line = kept.rstrip(". ") + "..."
+    return line

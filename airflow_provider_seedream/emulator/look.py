@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 Colour = tuple[int, int, int]
@@ -65,7 +64,7 @@ _PALETTES = tuple(
     for codes in (
         "#2b3a67 #b56b8b #f8cfa4 #b47a96 #1d2444 #fff1c9 #e4672e #f3b23c",
         "#1b5e72 #6fb3a8 #f9ecc2 #93c2b1 #12343b #fffbe6 #dd6b4d #f2c879",
-        "#e0915a #f2bd7e #fdf0cf #dba46c #47291f #fffaf0 #b8402a #3f7d7b",
+        "#e0915a #f2bd7e #fdf0cf #dba46c #47291f #fffaf0 #b8402a #79c2b4",
         "#2f78a8 #93cdd6 #fff0dd #94bccb #17304f #fffdf2 #e0483f #f4c94f",
         "#5c4a78 #e07078 #ffdcae #c8788e #2b1c3c #fff3da #f4a83a #83c5be",
         "#2f6555 #8dbb9a #f5f3d3 #93bb9f #14291e #fffdea #cf4f5a #efb34f",
@@ -79,44 +78,33 @@ _NIGHTS = tuple(
         "#1c1033 #5b2a6e #e58f8f #82507f #150a26 #fff0db #f2b84b #6fc3c9",
     )
 )
-_CHARACTERS = {
-    "fox": ("fox", "foxes", "vixen"),
-    "rabbit": ("rabbit", "bunny", "hare"),
-    "bear": ("bear", "panda", "teddy"),
-    "cat": ("cat", "kitten", "cats", "tiger"),
-    "robot": ("robot", "android", "droid", "machine"),
-    "traveller": [
-        "princess",
-        "prince",
-        "queen",
-        "king",
-        "knight",
-        "girl",
-        "boy",
-        "child",
-        "woman",
-        "man",
-        "wizard",
-        "witch",
-        "traveller",
-        "traveler",
-        "hero",
-        "astronaut",
-        "explorer",
-        "figure",
-        "detective",
-        "courier",
-    ],
-}
-_LANDS = ("hills", "peaks", "dunes")
-_PEAKS = ("mountain", "mountains", "alps", "peak", "peaks", "cliff", "cliffs")
-_DUNES = ("desert", "dune", "dunes", "beach", "sand")
-_NIGHT = ("night", "moon", "moonlight", "midnight", "star", "stars", "starry", "nocturnal")
 
 
 def words_of(text: str) -> list[str]:
     """The words of a text in lower case, in order."""
     return re.findall(r"[a-z]+", text.lower())
+
+
+def names(text: str) -> frozenset[str]:
+    """The words of a text, to look others up in."""
+    return frozenset(words_of(text))
+
+
+_CHARACTERS = {
+    "fox": names("fox foxes vixen"),
+    "rabbit": names("rabbit bunny hare"),
+    "bear": names("bear panda teddy"),
+    "cat": names("cat kitten cats tiger"),
+    "robot": names("robot android droid machine"),
+    "traveller": names(
+        "princess prince queen king knight girl boy child woman man wizard witch traveller traveler hero "
+        "astronaut explorer figure detective courier"
+    ),
+}
+_LANDS = ("hills", "peaks", "dunes")
+_PEAKS = names("mountain mountains alps peak peaks cliff cliffs")
+_DUNES = names("desert dune dunes beach sand")
+_NIGHT = names("night moon moonlight midnight star stars starry nocturnal")
 
 
 def dice(*parts: object) -> random.Random:
@@ -127,18 +115,14 @@ def dice(*parts: object) -> random.Random:
 def look(prompt: str) -> Look:
     """The look of the set that this prompt describes: from its words where they say, else from its hash."""
     words, chance = words_of(prompt), dice("look", prompt)
-    night = _names(words, _NIGHT) and chance.random() < 0.8
+    night = not _NIGHT.isdisjoint(words) and chance.random() < 0.8
     palette = chance.choice(_NIGHTS if night else _PALETTES)
     character = chance.choice(["fox", "rabbit", "bear", "cat"])
     for word in reversed(words):
-        character = next((name for name, known in _CHARACTERS.items() if word in known), character)
+        character = next((who for who, known in _CHARACTERS.items() if word in known), character)
     land = chance.choice(_LANDS)
-    if _names(words, _PEAKS):
+    if not _PEAKS.isdisjoint(words):
         land = "peaks"
-    elif _names(words, _DUNES):
+    elif not _DUNES.isdisjoint(words):
         land = "dunes"
     return Look(palette, character, land, night)
-
-
-def _names(words: Iterable[str], known: Iterable[str]) -> bool:
-    return not set(known).isdisjoint(words)

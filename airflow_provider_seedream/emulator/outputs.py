@@ -6,8 +6,6 @@ import asyncio
 import base64
 from collections.abc import Sequence
 
-from aiohttp import web
-
 from airflow_provider_seedream.emulator.catalogue import CATALOGUE
 from airflow_provider_seedream.emulator.pictures import Picture
 from airflow_provider_seedream.emulator.prediction import Prediction
@@ -42,12 +40,12 @@ def picture(prediction: Prediction, position: int, size: tuple[int, int] | None 
     )
 
 
-async def outputs_of(request: web.Request, site: Site, prediction: Prediction) -> Sequence[str]:
+async def outputs_of(site: Site, prediction: Prediction, cdn_origin: str) -> Sequence[str]:
     """The outputs of a completed prediction, in the form its inputs asked for."""
     if not CATALOGUE[prediction.model].makes_pictures:
         return [enhanced(prediction)]
     if prediction.inputs.get("enable_base64_output") is not True:
-        return picture_urls(prediction, site.cdn_origin(request))
+        return picture_urls(prediction, cdn_origin)
     loop = asyncio.get_running_loop()
     drawn = [
         await loop.run_in_executor(site.executor, site.gallery.draw, picture(prediction, position))

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from airflow_provider_seedream.emulator import props, scenery
 from airflow_provider_seedream.emulator.character import character
 from airflow_provider_seedream.emulator.lettering import write
-from airflow_provider_seedream.emulator.look import Look, dice, look, mix, words_of
+from airflow_provider_seedream.emulator.look import Look, dice, look, mix, names, words_of
 from airflow_provider_seedream.emulator.pictures import Picture
 from airflow_provider_seedream.emulator.scenes import script
 
@@ -19,59 +19,19 @@ GROUND = 0.83
 
 RANGES = 3
 _STANDS: tuple[tuple[frozenset[str], props.Stand], ...] = (
-    (frozenset(["castle", "palace", "tower", "fortress", "kingdom"]), props.castle),
-    (frozenset(["city", "street", "streets", "skyline", "downtown", "office", "offices"]), props.tower),
-    (
-        frozenset(["village", "town", "house", "home", "cottage", "inn", "market", "shop", "bakery"]),
-        props.house,
-    ),
-    (frozenset(["orchard", "garden", "park", "meadow", "spring"]), props.tree),
-    (frozenset(["forest", "wood", "woods", "pine", "fir", "snow", "winter"]), props.fir),
+    (names("castle palace tower fortress kingdom"), props.castle),
+    (names("village town house home cottage inn market shop bakery"), props.house),
+    (names("city street streets skyline downtown office offices"), props.tower),
+    (names("orchard garden park meadow spring"), props.tree),
+    (names("forest wood woods pine fir snow winter"), props.fir),
 )
-_WATER = frozenset(
-    [
-        "sea",
-        "ocean",
-        "lake",
-        "river",
-        "water",
-        "harbour",
-        "harbor",
-        "boat",
-        "ship",
-        "sail",
-        "island",
-        "shore",
-        "beach",
-        "pond",
-    ]
-)
+_WATER = names("sea ocean lake river water harbour harbor boat ship sail island shore beach pond")
 _FALLING = (
-    ("snow", frozenset(["snow", "snowy", "winter", "blizzard", "snowfall"])),
-    ("rain", frozenset(["rain", "rainy", "storm", "stormy"])),
-    (
-        "lights",
-        frozenset(
-            ["firefly", "fireflies", "lantern", "lanterns", "magic", "magical", "sparks", "glow", "glowing"]
-        ),
-    ),
+    ("snow", names("snow snowy winter blizzard snowfall")),
+    ("rain", names("rain rainy storm stormy")),
+    ("lights", names("firefly fireflies lantern lanterns magic magical sparks glow glowing")),
 )
-_BUSY = frozenset(
-    [
-        "waves",
-        "waving",
-        "finds",
-        "holds",
-        "reaches",
-        "flies",
-        "jumps",
-        "dances",
-        "points",
-        "climbs",
-        "celebrates",
-        "greets",
-    ]
-)
+_BUSY = names("waves waving finds holds reaches flies jumps dances points climbs celebrates greets")
 
 
 def paint(picture: Picture) -> bytes:
@@ -102,8 +62,8 @@ def compose(picture: Picture, shared: Look, words: str) -> Image.Image:
         props.birds(canvas, palette, chance)
     _land(canvas, shared, said, sun[0], here, chance)
     _figure(canvas, shared, said, here, chance)
-    for kind, names in _FALLING:
-        if said & names:
+    for kind, known in _FALLING:
+        if said & known:
             props.falling(canvas, kind, palette, chance)
     _ground(canvas, shared, chance)
     write(canvas, picture.position, words, palette, GROUND)
@@ -114,7 +74,7 @@ def _land(
     canvas: Image.Image, shared: Look, said: frozenset[str], sun_x: float, here: float, chance: random.Random
 ) -> None:
     palette = shared.palette
-    stand = next((stand for names, stand in _STANDS if said & names), None)
+    stand = next((stand for known, stand in _STANDS if said & known), None)
     if stand is None:
         stand = chance.choice((props.fir, props.tree)) if shared.land != "peaks" else props.fir
     lake = bool(said & _WATER)
@@ -128,7 +88,7 @@ def _land(
             props.boat(canvas, palette, 1 - here, 0.635)
             continue
         scenery.hill(canvas, edge, tint, mix(tint, palette.horizon, 0.42 - 0.12 * number))
-        if number:
+        if number and not (stand is props.castle and number == RANGES - 1):
             heights: dict[props.Stand, float] = {props.castle: 0.26, props.tower: 0.2, props.house: 0.13}
             height = heights.get(stand, 0.12) * (0.62 + 0.38 * number / 2)
             some = 1 if stand is props.castle else (9, 14)[number - 1]

@@ -28,11 +28,14 @@ def row(
 ) -> None:
     """Set things on a hill's edge, in clusters, none where the character stands.
 
+    :param number: how many; a single one stands on the side across from the character.
     :param height: typical height as a share of the picture's smaller side.
     :param keep_clear: place (0-1) to leave open.
     """
     pen, unit = ImageDraw.Draw(canvas), min(canvas.size)
     places = sorted(chance.gauss(chance.choice((0.14, 0.5, 0.84)), 0.13) for _ in range(number))
+    if number == 1:
+        places = [0.74 if keep_clear < 0.5 else 0.26]
     for place in places:
         if abs(place - keep_clear) > 0.16 and -0.05 < place < 1.05:
             size = unit * height * chance.uniform(0.65, 1.3)
@@ -122,11 +125,11 @@ def castle(
     palette: Palette,
     chance: random.Random,
 ) -> None:
-    """Three towers with pointed roofs and a wall between them."""
-    pen.rectangle((x - size * 0.42, foot - size * 0.45, x + size * 0.42, foot + size * 0.3), fill=tint)
+    """Three towers with pointed roofs and a wall between them, founded deep: the next hill hides that."""
+    pen.rectangle((x - size * 0.42, foot - size * 0.45, x + size * 0.42, foot + size), fill=tint)
     for dx, high in ((-0.42, 0.75), (0.0, 1.05), (0.42, 0.68)):
         centre, half, top = x + dx * size, size * 0.12, foot - high * size
-        pen.rectangle((centre - half, top, centre + half, foot + size * 0.3), fill=tint)
+        pen.rectangle((centre - half, top, centre + half, foot + size), fill=tint)
         roof = [(centre - half * 1.35, top), (centre, top - size * 0.36), (centre + half * 1.35, top)]
         pen.polygon(roof, fill=mix(tint, palette.coat, 0.5))
         window = (centre - half * 0.3, top + size * 0.1, centre + half * 0.3, top + size * 0.24)

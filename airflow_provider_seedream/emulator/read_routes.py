@@ -28,7 +28,9 @@ async def result(request: web.Request) -> web.Response:
     now = site.clock.now()
     fault = VISIT.get().fault
     shown = fault.status if isinstance(fault, ShowStatus) else None
-    outputs = await outputs_of(request, site, prediction) if prediction.completed(now) else ()
+    outputs = (
+        await outputs_of(site, prediction, site.cdn_origin(request)) if prediction.completed(now) else ()
+    )
     return success(
         prediction_json(
             prediction,
@@ -58,7 +60,7 @@ async def list_predictions(request: web.Request) -> web.Response:
                 prediction,
                 now,
                 origin=site.origin(request),
-                outputs=await outputs_of(request, site, prediction) if shown else (),
+                outputs=await outputs_of(site, prediction, site.cdn_origin(request)) if shown else (),
                 with_input=site.settings.list_input,
                 listed=True,
             )
@@ -81,6 +83,11 @@ async def delete(request: web.Request) -> web.Response:
 async def models(_: web.Request) -> web.Response:
     """``GET /api/v3/models``."""
     return success([model.to_json() for model in CATALOGUE.values()])
+
+
+async def webhook_secret(request: web.Request) -> web.Response:
+    """``GET /api/v3/webhook/secret``; the name of the field is not known from the reference."""
+    return success({"secret": request.app[SITE].webhooks.secret})
 
 
 def _wanted(prediction: Prediction, body: dict[str, Any], now: float) -> bool:

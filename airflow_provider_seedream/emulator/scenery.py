@@ -42,7 +42,8 @@ def sky(size: tuple[int, int], look: Look, sun: tuple[float, float]) -> Image.Im
     for reach, strength in ((0.52, 46), (0.36, 84), (0.22, 130)):
         pen.ellipse(_ring((centre[0] / SOFT, centre[1] / SOFT), reach * unit / SOFT), fill=strength)
     glow = glow.filter(ImageFilter.GaussianBlur(unit / SOFT / 9)).resize(size, Image.Resampling.BICUBIC)
-    canvas.paste(palette.sun, (0, 0, width, height), glow)
+    haze = mix(palette.sun, palette.horizon, 0.8) if look.night else palette.sun
+    canvas.paste(haze, (0, 0, width, height), glow)
     ImageDraw.Draw(canvas).ellipse(_ring(centre, 0.095 * unit), fill=palette.sun)
     if look.night:
         shadow = mix(palette.sun, palette.sky, 0.16)

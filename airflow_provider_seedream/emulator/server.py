@@ -24,6 +24,7 @@ from airflow_provider_seedream.emulator.store import MemoryStore, SqliteStore, S
 from airflow_provider_seedream.emulator.submit import submit
 from airflow_provider_seedream.emulator.tasks import Tasks
 from airflow_provider_seedream.emulator.uploads import BIGGEST, Uploads
+from airflow_provider_seedream.emulator.webhooks import Webhooks
 
 BIGGEST_BODY = BIGGEST + 1024 * 1024
 SHUTDOWN = 0.2
@@ -36,6 +37,7 @@ _API = (
     web.post("/api/v3/model/pricing", money_routes.pricing, name="price.old"),
     web.post("/api/v3/user/usage_stats", money_routes.usage_stats, name="usage"),
     web.post("/api/v3/billings/search", money_routes.billings, name="billing"),
+    web.get("/api/v3/webhook/secret", read_routes.webhook_secret, name="webhook"),
     web.post("/api/v3/predictions", read_routes.list_predictions, name="list"),
     web.post("/api/v3/predictions/delete", read_routes.delete, name="delete"),
     web.get("/api/v3/predictions/{prediction_id}/result", read_routes.result, name="result"),
@@ -75,6 +77,7 @@ class Server:
         self._executor = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="draw")
         self._runners: list[web.AppRunner] = []
         clock = _clock(self._store)
+        faults = FaultBook(seed)
         tasks = Tasks(
             store=self._store,
             clock=clock,
@@ -88,10 +91,11 @@ class Server:
             clock=clock,
             tasks=tasks,
             journal=_journal(self._store),
-            faults=FaultBook(seed),
+            faults=faults,
             rate_limit=RateLimit(clock),
             gallery=Gallery(),
             uploads=Uploads(self._store),
+            webhooks=Webhooks(api_key, clock, faults),
             executor=self._executor,
             cdn_port=cdn_port,
         )
@@ -111,6 +115,7 @@ class Server:
 
     async def stop(self) -> None:
         """Close every connection and let go of the state file."""
+        await self.site.webhooks.close()
         for runner in self._runners:
             await runner.cleanup()
         self._runners.clear()

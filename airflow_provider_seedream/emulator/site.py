@@ -16,6 +16,7 @@ from airflow_provider_seedream.emulator.pictures import Gallery
 from airflow_provider_seedream.emulator.settings import Settings
 from airflow_provider_seedream.emulator.tasks import Tasks
 from airflow_provider_seedream.emulator.uploads import Uploads
+from airflow_provider_seedream.emulator.webhooks import Webhooks
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class Site:
     rate_limit: RateLimit
     gallery: Gallery
     uploads: Uploads
+    webhooks: Webhooks
     executor: Executor
     cdn_port: int = 0
 

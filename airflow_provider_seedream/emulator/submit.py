@@ -50,6 +50,8 @@ async def submit(request: web.Request) -> web.Response:
     prediction = _create(site, model, inputs, refusal)
     if prediction is None:
         return failure(site.settings.no_money_status, "Insufficient balance, please top up your account")
+    if webhook := request.query.get("webhook"):
+        _call_back(request, site, prediction, webhook)
     if inputs.get("enable_sync_mode") is True:
         return success(await _waited_for(request, site, prediction))
     shown = prediction_json(
@@ -74,11 +76,25 @@ def _create(site: Site, model: Model, inputs: dict[str, Any], refusal: Outcome |
     return prediction
 
 
+def _call_back(request: web.Request, site: Site, prediction: Prediction, url: str) -> None:
+    origin, cdn_origin = site.origin(request), site.cdn_origin(request)
+
+    async def payload() -> dict[str, Any]:
+        now = site.clock.now()
+        ended = site.tasks.known(prediction.id) or prediction
+        outputs = await outputs_of(site, ended, cdn_origin) if ended.completed(now) else ()
+        return prediction_json(ended, now, origin=origin, outputs=outputs, with_input=True)
+
+    site.webhooks.call_when_over(url, prediction.id, prediction.ends_at, payload)
+
+
 async def _waited_for(request: web.Request, site: Site, prediction: Prediction) -> dict[str, Any]:
     """The finished prediction, or what sync mode answers when its wait is over and the task still runs."""
     await site.clock.until(min(prediction.ends_at, prediction.created_at + site.settings.sync_wait))
     now = site.clock.now()
-    outputs = await outputs_of(request, site, prediction) if prediction.completed(now) else ()
+    outputs = (
+        await outputs_of(site, prediction, site.cdn_origin(request)) if prediction.completed(now) else ()
+    )
     body = prediction_json(prediction, now, origin=site.origin(request), outputs=outputs)
     if not prediction.over(now):
         body["status"] = "processing"

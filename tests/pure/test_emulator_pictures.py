@@ -1,0 +1,71 @@
+"""The emulator's pictures, without a server."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from PIL import Image
+
+from airflow_provider_seedream.emulator.look import look
+from airflow_provider_seedream.emulator.painting import paint
+from airflow_provider_seedream.emulator.pictures import Gallery, Picture
+from airflow_provider_seedream.emulator.scenes import script
+
+PROMPT = "3 images. First, a fox wakes in the wood. Second, the fox sails. Third, the fox sleeps."
+
+
+def drawn(
+    position: int = 1, *, prompt: str = PROMPT, size: tuple[int, int] = (320, 240), form: str = "png"
+) -> bytes:
+    return paint(Picture(prompt, 1, position, 3, *size, "png" if form == "png" else "jpeg"))
+
+
+def test_a_prompt_is_split_at_its_ordinals_in_order() -> None:
+    assert script(PROMPT).scenes == ("a fox wakes in the wood.", "the fox sails.", "the fox sleeps.")
+    assert script(PROMPT).lead == "3 images."
+
+
+@pytest.mark.parametrize(
+    "prompt", ["a hen", "", "Second, a hen. Third, a fox.", "the First Lady and her cat"]
+)
+def test_a_prompt_without_scenes_shows_its_own_words_in_every_picture(prompt: str) -> None:
+    assert script(prompt).scenes == ()
+    assert script(prompt).scene(1) == script(prompt).scene(4) == prompt
+
+
+def test_the_same_picture_is_drawn_to_the_same_bytes_and_every_scene_to_others() -> None:
+    assert drawn(1) == drawn(1)
+    assert len({drawn(1), drawn(2), drawn(3), drawn(1, prompt="a hen")}) == 4
+
+
+def test_a_set_shares_its_look_and_takes_its_character_from_the_words() -> None:
+    assert look(PROMPT) == look(PROMPT)
+    assert look(PROMPT).character == "fox"
+    assert look("2 images. First, a princess meets a bear. Second, they dance.").character == "traveller"
+    assert look("a quiet night in the desert").land == "dunes"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (16, 300), (300, 16), (301, 203)])
+@pytest.mark.parametrize("form", ["png", "jpeg"])
+def test_any_size_is_drawn_exactly(size: tuple[int, int], form: str) -> None:
+    with Image.open(io.BytesIO(drawn(size=size, form=form))) as picture:
+        picture.load()
+        assert (picture.size, picture.format) == (size, form.upper())
+
+
+@pytest.mark.parametrize("words", ["", "Ёлка çà “so” …", "一只猫", "🦊", "x" * 4000, "word " * 900])
+def test_any_words_can_be_written(words: str) -> None:
+    assert drawn(prompt=f"1 image. First, {words}")
+
+
+def test_the_gallery_draws_once_and_keeps_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_provider_seedream.emulator.pictures.KEPT_BYTES", 1)
+    gallery = Gallery()
+    one, other = (Picture(PROMPT, 1, position, 3, 64, 64, "png") for position in (1, 2))
+    first = gallery.draw(one)
+    assert gallery.draw(one) is first
+    gallery.draw(other)
+    again = gallery.draw(one)
+    assert again == first
+    assert again is not first
