@@ -9,6 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 from airflow_provider_seedream.emulator.look import Palette
 
 LINES = 3
+MOST = 300
+"""Letters looked at; no picture has room for more, and measuring a long text takes long."""
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 # Pillow's own font knows ASCII only; these are looked for among the machine's fonts.
@@ -30,7 +32,7 @@ def write(canvas: Image.Image, number: int, words: str, palette: Palette, top: f
     bold = round(radius * 0.03)
     pen.text((centre, middle), str(number), palette.near, digits, anchor="mm", stroke_width=bold)
     size = max(1.0, min(unit * 0.036, strip * 0.215))
-    text, font = legible(" ".join(words.split()), size)
+    text, font = legible(" ".join(words.split())[:MOST], size)
     lines = wrapped(text, font, canvas.width - centre - radius - 2 * margin)
     for position, line in enumerate(lines):
         y = middle + (position - (len(lines) - 1) / 2) * size * 1.28
