@@ -159,7 +159,10 @@ class SeedreamSequentialOperator(BaseOperator):
             )
         self.prompt = plain_prompt(prompt)
         self.max_images = max_images
-        self.size = None if isinstance(size, _DefaultSize) and (width, height) != (None, None) else size
+        if isinstance(size, _DefaultSize):
+            # As plain text: the DAG processor sends DAGs as msgpack, which refuses a subclass of str.
+            size = str(size) if width is None and height is None else None
+        self.size = size
         self.width = width
         self.height = height
         self.resolution = resolution
