@@ -125,11 +125,6 @@ class _Attempt:
                     file.write(piece)
                     digest.update(piece)
                     length += len(piece)
-                announced = response.headers.get("Content-Length", "")
-                if announced.isdigit() and int(announced) != length:
-                    raise self._error(
-                        PictureFault.TRUNCATED, f"{length:,} of {int(announced):,} bytes", _RETRY
-                    )
                 media = verify(file, self.expected, shown(self.url))
                 return VerifiedPicture(media, digest.hexdigest(), length)
         except PrivatePeerError as error:

@@ -233,21 +233,16 @@ def test_mapped_instances_that_share_a_folder_are_told_instead_of_overwriting_ea
     run(image_set(cdn, "p2").to_json(), tmp_path, map_index=0)  # cleared: the same instance has a new set
 
 
-def test_of_two_publishes_at_once_the_later_one_wins_and_the_other_is_told(
-    cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    original, other = Folder.commit, image_set(cdn, "p2")
-    entered = False
+def test_of_two_publishes_at_once_the_later_one_wins_and_the_other_is_told(cdn: Cdn, tmp_path: Path) -> None:
+    other = image_set(cdn, "p2")
+    for index in range(3):
+        cdn.paths[f"/p2/{index}.jpg"] = body(picture(seed=10 + index))
 
-    def commit(self: Folder, staged: Path, name: str) -> None:
-        nonlocal entered
-        if name == NAMES[0] and not entered:
-            entered = True
-            publish(other, ObjectStoragePath(f"file://{tmp_path}"))
-        original(self, staged, name)
-        assert_readable(tmp_path)
+    def meanwhile(handler: Any) -> None:
+        publish(other, ObjectStoragePath(f"file://{tmp_path}"))
+        body(picture(seed=1))(handler)
 
-    monkeypatch.setattr(Folder, "commit", commit)
+    cdn.paths["/p1/1.jpg"] = meanwhile
     with pytest.raises(FolderTakenError, match="while this one was at work"):
         publish(image_set(cdn), ObjectStoragePath(f"file://{tmp_path}"), concurrency=1)
     assert_readable(tmp_path)
@@ -604,14 +599,61 @@ def test_a_picture_of_another_size_can_be_taken_as_it_is(cdn: Cdn, tmp_path: Pat
     assert [each.width for each in manifest_of(tmp_path).images] == [64, 32, 64]
 
 
-def test_pictures_of_the_emulator_are_published_at_full_size(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Any]:
     from airflow_provider_seedream.emulator import Emulator
 
-    with Emulator(median_seconds=0.05) as emulator:
-        given = generate(emulator, "2 images. First, a fox. Second, a hare.", "2560*1440", "png")
-        published = publish(given, ObjectStoragePath(f"file://{tmp_path}"), output_format="png")
+    with Emulator(median_seconds=0.05) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def emulated(emulator: Any) -> ImageSet:
+    return generate(emulator, "2 images. First, a fox. Second, a hare.", "2560*1440", "png")
+
+
+def test_pictures_of_the_emulator_are_published_at_full_size_and_without_a_key(
+    emulator: Any, emulated: ImageSet, tmp_path: Path
+) -> None:
+    published = publish(emulated, ObjectStoragePath(f"file://{tmp_path}"), output_format="png")
     assert [(each.width, each.height) for each in published.manifest.images] == [(2560, 1440)] * 2
-    assert all(entry.client_name is None for entry in emulator.journal if "cdn" in entry.path)
+    downloads = [entry for entry in emulator.journal if entry.host == "cdn"]
+    assert len(downloads) == 2
+    assert not any(entry.authorization for entry in downloads)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "fault"),
+    [
+        ("CdnStatus", {"code": 404}, PictureFault.EXPIRED),
+        ("CdnHtml", {}, PictureFault.NOT_A_PICTURE),
+        ("CdnCorrupt", {}, PictureFault.NOT_A_PICTURE),
+        ("WrongSize", {}, PictureFault.WRONG_SIZE),
+        ("CdnStatus", {"code": 503}, None),
+        ("CdnTruncated", {}, None),
+        ("CdnWrongType", {}, None),
+    ],
+)
+def test_what_the_emulators_cdn_does_wrong_is_refused_or_outlived(
+    emulator: Any,
+    emulated: ImageSet,
+    tmp_path: Path,
+    kind: str,
+    arguments: dict[str, Any],
+    fault: PictureFault | None,
+) -> None:
+    from airflow_provider_seedream.emulator.faults import fault_from_json
+
+    emulator.faults.clear()
+    emulator.faults.add("cdn", fault_from_json({"kind": kind, **arguments}))
+    target = ObjectStoragePath(f"file://{tmp_path}")
+    if fault is None:
+        assert publish(emulated, target, output_format="png").fetched == 2
+        return
+    with pytest.raises(PictureError) as caught:
+        publish(emulated, target, output_format="png")
+    assert caught.value.fault is fault
+    assert len([name for name in files(tmp_path) if name.endswith(".png")]) == 1
 
 
 def generate(emulator: Any, prompt: str, size: str, output_format: str) -> ImageSet:
