@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,6 @@ from airflow_provider_seedream.hooks.settings import ConnectionSettings
 from airflow_provider_seedream.wavespeed.errors import ApiError, NotFoundError, WaveSpeedError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from airflow_provider_seedream.wavespeed.clients import AsyncWaveSpeedClient, WaveSpeedClient
     from airflow_provider_seedream.wavespeed.image_set import ImageSetRequest
     from airflow_provider_seedream.wavespeed.polling import PollSchedule, Verdict
@@ -28,8 +27,8 @@ class SeedreamHook(BaseHook):
 
     Password: the API key. Host: the API's origin, default ``https://api.wavespeed.ai``. Extra: ``model`` (default
     model), ``connect_timeout`` and ``read_timeout`` (seconds), ``max_cost`` (ceiling in USD per image set),
-    ``allow_insecure_http``. Where no connection ``seedream_default`` exists, the environment variable
-    ``WAVESPEED_API_KEY`` is used for it.
+    ``max_cost_per_day`` (ceiling in USD for what the account spends in a day, UTC), ``allow_insecure_http``. Where no
+    connection ``seedream_default`` exists, the environment variable ``WAVESPEED_API_KEY`` is used for it.
 
     :param seedream_conn_id: the connection.
     """
@@ -127,7 +126,7 @@ class SeedreamHook(BaseHook):
                 return verdict
 
     def predictions(
-        self, *, model: str, created_after: datetime, created_before: datetime
+        self, *, model: str, created_after: dt.datetime, created_before: dt.datetime
     ) -> list[Prediction]:
         """The account's predictions of a model within a window of time, newest first. Free.
 
@@ -152,6 +151,13 @@ class SeedreamHook(BaseHook):
         from airflow_provider_seedream.wavespeed import calls
 
         return self.client.send(calls.balance())
+
+    def spent_today(self) -> float:
+        """What the account spent since midnight UTC by the API's own figures, in USD. Free; may lag behind."""
+        from airflow_provider_seedream.wavespeed import calls
+
+        now = dt.datetime.now(dt.UTC)
+        return self.client.send(calls.usage(now.replace(hour=0, minute=0, second=0, microsecond=0), now))
 
     def price(self, request: ImageSetRequest) -> float:
         """What the API itself would charge for an image set, in USD. Free; submits nothing."""

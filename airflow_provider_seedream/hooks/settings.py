@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
 API_KEY_VARIABLE = "WAVESPEED_API_KEY"
-EXTRA_FIELDS = ("model", "connect_timeout", "read_timeout", "max_cost", "allow_insecure_http")
+EXTRA_FIELDS = (
+    "model",
+    "connect_timeout",
+    "read_timeout",
+    "max_cost",
+    "max_cost_per_day",
+    "allow_insecure_http",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +33,13 @@ class ConnectionSettings:
     :param endpoint: where the API is, with the key.
     :param model: model for operators that name none, or ``None``.
     :param max_cost: ceiling in USD for one image set, or ``None``.
+    :param max_cost_per_day: ceiling in USD for what the account spends in a day (UTC), or ``None``.
     """
 
     endpoint: Endpoint
     model: str | None = None
     max_cost: float | None = None
+    max_cost_per_day: float | None = None
 
     @classmethod
     def of(cls, connection: Connection, extra: Mapping[str, Any]) -> Self:
@@ -48,7 +57,12 @@ class ConnectionSettings:
             allow_insecure_http=switch("allow_insecure_http", extra.get("allow_insecure_http") or False),
         )
         mask_secret(endpoint.api_key)
-        return cls(endpoint, extra.get("model") or None, dollars("max_cost", extra.get("max_cost")))
+        return cls(
+            endpoint,
+            model=extra.get("model") or None,
+            max_cost=dollars("max_cost", extra.get("max_cost")),
+            max_cost_per_day=dollars("max_cost_per_day", extra.get("max_cost_per_day")),
+        )
 
     @classmethod
     def of_environment(cls, conn_id: str, default_conn_id: str) -> Self:

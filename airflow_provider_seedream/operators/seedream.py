@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -22,13 +22,13 @@ from airflow_provider_seedream.operators.arguments import (
 from airflow_provider_seedream.submission.budget import Ceiling, check
 from airflow_provider_seedream.submission.record import OnClear, OnLostSubmission, SubmissionRecord
 from airflow_provider_seedream.submission.store import SubmissionStore, submission_store
-from airflow_provider_seedream.submission.submitter import Submitter
+from airflow_provider_seedream.submission.submitter import Order, Postponed, Submitter
 from airflow_provider_seedream.triggers.seedream import SeedreamPredictionTrigger
 from airflow_provider_seedream.wavespeed.delivery import OnFlagged, OnShortDelivery, accept
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import DEFAULT_MODEL, ImageSet, ImageSetRequest, Picture
 from airflow_provider_seedream.wavespeed.inputs import dollars, switch
-from airflow_provider_seedream.wavespeed.polling import PollSchedule, Verdict
+from airflow_provider_seedream.wavespeed.polling import FIRST_LOOK, PollSchedule, Verdict
 from airflow_provider_seedream.wavespeed.prediction import Status
 
 if TYPE_CHECKING:
@@ -187,23 +187,46 @@ class SeedreamSequentialOperator(BaseOperator):
 
         :raises AirflowFailException: where trying again would not help.
         """
+        return self._run(context, came_back=False)
+
+    def execute_postponed(self, context: Context, event: Any = None) -> dict[str, Any]:
+        """Go on after a pause that held no worker: it is our turn to submit, or to look again.
+
+        :param event: the timer's.
+        """
+        return self._run(context, came_back=True)
+
+    def _run(self, context: Context, *, came_back: bool) -> dict[str, Any]:
         with lasting_errors_fail_at_once():
             request = self._request()
             store = submission_store(context, self.task_id)
-            prediction = self._obtain(context, request, store)
-            context["ti"].xcom_push(key="prediction_id", value=prediction.id)
-            record = store.read()
-            self._prediction_id = prediction.id
-            if prediction.status.ended:
-                return self._finish(context, Verdict.of(prediction))
-            if not self.wait_for_completion:
-                return self._image_set(request, prediction, record).to_json()
+            submitter = self._submitter(context, store)
+            order = self._order(context, request)
+            obtained = submitter.obtain(order, came_back=came_back)
+            while isinstance(obtained, Postponed):
+                if self.deferrable:
+                    return self._come_back_in(obtained.seconds)
+                time.sleep(obtained.seconds)
+                obtained = submitter.obtain(order, came_back=True)
+            return self._wait(context, request, obtained, store.read())
+
+    def _wait(
+        self,
+        context: Context,
+        request: ImageSetRequest,
+        prediction: Prediction,
+        record: SubmissionRecord | None,
+    ) -> dict[str, Any]:
+        context["ti"].xcom_push(key="prediction_id", value=prediction.id)
+        self._prediction_id = prediction.id
+        if prediction.status.ended:
+            return self._finish(context, Verdict.of(prediction))
+        if not self.wait_for_completion:
+            return self._image_set(request, prediction, record).to_json()
+        deadline = record.deadline if record and record.deadline else time.time() + self.timeout
+        if not self.deferrable:
             schedule = PollSchedule.every(self.poll_interval)
-            deadline = record.deadline if record and record.deadline else time.time() + self.timeout
-            if not self.deferrable:
-                return self._finish(
-                    context, self.hook.wait(prediction.id, deadline=deadline, schedule=schedule)
-                )
+            return self._finish(context, self.hook.wait(prediction.id, deadline=deadline, schedule=schedule))
         return self.defer(
             trigger=SeedreamPredictionTrigger(
                 seedream_conn_id=self.seedream_conn_id,
@@ -213,6 +236,13 @@ class SeedreamSequentialOperator(BaseOperator):
             ),
             method_name="execute_complete",
         )
+
+    def _come_back_in(self, seconds: float) -> dict[str, Any]:
+        from airflow.providers.common.compat.standard.triggers import TimeDeltaTrigger
+
+        # Not sooner than the scheduler can have read that the task deferred; see FIRST_LOOK.
+        pause = dt.timedelta(seconds=max(FIRST_LOOK, seconds))
+        return self.defer(trigger=TimeDeltaTrigger(pause), method_name="execute_postponed")
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Go on after the deferral.
@@ -245,30 +275,38 @@ class SeedreamSequentialOperator(BaseOperator):
             enable_sync_mode=self.enable_sync_mode,
         )
 
-    def _obtain(self, context: Context, request: ImageSetRequest, store: SubmissionStore) -> Prediction:
+    def _order(self, context: Context, request: ImageSetRequest) -> Order:
         if request.count_was_added:
             self.log.info("The prompt named no count; %d images were put in front of it.", request.max_images)
-        ceilings = (
-            Ceiling(dollars("max_cost", self.max_cost), "max_cost of this task"),
-            Ceiling(
-                self.hook.settings.max_cost, f"max_cost in the extra of connection {self.seedream_conn_id}"
-            ),
-        )
         cost_usd = self.hook.price(request) if self.price_source == "api" else request.cost_usd
-        submitter = Submitter(
+        return Order(
+            request=request,
+            fingerprint=request.fingerprint(self.seedream_conn_id),
+            generation=context["ti"].max_tries - (self.retries or 0) + 1,
+            cost_usd=cost_usd,
+            timeout=self.timeout,
+            check_budget=lambda spent_usd: check(cost_usd, self._ceilings(spent_usd)),
+        )
+
+    def _ceilings(self, spent_usd: float) -> Iterator[Ceiling]:
+        settings = self.hook.settings
+        connection = f"in the extra of connection {self.seedream_conn_id}"
+        earlier = "for earlier submissions of this task"
+        yield Ceiling(dollars("max_cost", self.max_cost), "max_cost of this task", spent_usd, earlier)
+        yield Ceiling(settings.max_cost, f"max_cost {connection}", spent_usd, earlier)
+        if settings.max_cost_per_day is not None:
+            today = self.hook.spent_today()
+            yield Ceiling(
+                settings.max_cost_per_day, f"max_cost_per_day {connection}", today, "spent today (UTC)"
+            )
+
+    def _submitter(self, context: Context, store: SubmissionStore) -> Submitter:
+        return Submitter(
             api=self.hook,
             store=store,
             on_clear=self.on_clear,
             on_lost_submission=self.on_lost_submission,
             claimed=lambda: self._claimed(context),
-        )
-        return submitter.obtain(
-            request,
-            fingerprint=request.fingerprint(self.seedream_conn_id),
-            generation=context["ti"].max_tries - (self.retries or 0) + 1,
-            cost_usd=cost_usd,
-            timeout=self.timeout,
-            check_budget=lambda: check(cost_usd, ceilings),
         )
 
     def _claimed(self, context: Context) -> set[str]:
@@ -336,7 +374,6 @@ class SeedreamSequentialOperator(BaseOperator):
             sources=prediction.outputs if self.enable_base64_output else None,
             output_format=self.output_format,
         )
-        self.log.info("Prediction %s was published to %s.", prediction.id, published.folder)
         if not self.enable_base64_output:
             return image_set
         return replace(

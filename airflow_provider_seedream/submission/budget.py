@@ -1,4 +1,4 @@
-"""Ceilings on what one image set may cost. Pure."""
+"""Ceilings on what an image set may cost. Pure."""
 
 from __future__ import annotations
 
@@ -14,20 +14,25 @@ class Ceiling:
 
     :param usd: the amount; ``None`` sets no limit.
     :param set_by: where a person finds it.
+    :param spent_usd: what counts towards it already.
+    :param spent_on: what that was spent on.
     """
 
     usd: float | None
     set_by: str
+    spent_usd: float = 0.0
+    spent_on: str = ""
 
 
 def check(cost_usd: float, ceilings: Iterable[Ceiling]) -> None:
-    """Refuse a price over any ceiling.
+    """Refuse a price that, with what was spent before, is over any ceiling.
 
     :raises BudgetExceededError: naming the price, the ceiling and where it was set.
     """
     for ceiling in ceilings:
-        if ceiling.usd is not None and cost_usd > ceiling.usd + 1e-9:
+        if ceiling.usd is not None and cost_usd + ceiling.spent_usd > ceiling.usd + 1e-9:
+            before = f", and ${ceiling.spent_usd:g} {ceiling.spent_on}" if ceiling.spent_usd else ""
             raise BudgetExceededError(
-                f"This image set costs ${cost_usd:g}, over the ceiling of ${ceiling.usd:g} set by {ceiling.set_by}. "
-                "Nothing was sent. Ask for fewer images, or raise the ceiling."
+                f"This image set costs ${cost_usd:g}{before}: over the ceiling of ${ceiling.usd:g} set by "
+                f"{ceiling.set_by}. Nothing was sent. Ask for fewer images, or raise the ceiling."
             )

@@ -23,6 +23,7 @@ class UnreadableRecordError(WaveSpeedError):
 class Phase(enum.StrEnum):
     """How far a submission came."""
 
+    DELAYED = "delayed"
     INTENT = "intent"
     SUBMITTED = "submitted"
 
@@ -31,7 +32,8 @@ class Phase(enum.StrEnum):
 class SubmissionRecord:
     """One submission of one task instance. Holds no secret, no link and no prompt.
 
-    :param phase: ``intent`` before the paying request, ``submitted`` once the API gave an id.
+    :param phase: ``delayed`` while the API refuses it for its rate, ``intent`` before the paying request, ``submitted``
+        once the API gave an id.
     :param fingerprint: of all that is billed.
     :param generation: counts the times a person cleared the task; a retry leaves it as it is.
     :param cost_usd: price of the submission.
@@ -39,7 +41,9 @@ class SubmissionRecord:
     :param arrives_by: epoch seconds after which that request can no longer arrive.
     :param prediction_id: the API's id, once known.
     :param submitted_at: epoch seconds of the API's answer.
-    :param deadline: epoch seconds at which we stop waiting.
+    :param deadline: epoch seconds at which we stop waiting, for the pictures or for our turn to submit.
+    :param spent_usd: price of what this task submitted before since it was last cleared.
+    :param refusals: how often the API refused this submission for its rate.
     """
 
     phase: Phase
@@ -51,6 +55,12 @@ class SubmissionRecord:
     prediction_id: str | None = None
     submitted_at: float | None = None
     deadline: float | None = None
+    spent_usd: float = 0.0
+    refusals: int = 0
+
+    def delayed(self, *, deadline: float) -> SubmissionRecord:
+        """This record after the API refused the submission for its rate."""
+        return replace(self, phase=Phase.DELAYED, deadline=deadline, refusals=self.refusals + 1)
 
     def submitted(self, prediction_id: str, *, at: float, deadline: float) -> SubmissionRecord:
         """This record after the API's answer."""
@@ -160,6 +170,8 @@ def decide(
     cleared = generation != record.generation
     anew = cleared and on_clear == "resubmit"
     same = record.fingerprint == fingerprint
+    if record.phase is Phase.DELAYED:
+        return Submit("it was refused for its rate before")
     if record.phase is Phase.INTENT:
         if anew:
             return Submit("the task was cleared")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
+import random
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_seedream.submission import lost
+from airflow_provider_seedream.submission.pacing import pause
 from airflow_provider_seedream.submission.record import (
     Changed,
     Collect,
+    Decision,
     GiveUp,
     Look,
     Lost,
@@ -24,13 +27,7 @@ from airflow_provider_seedream.submission.record import (
     Submit,
     decide,
 )
-from airflow_provider_seedream.wavespeed.errors import (
-    ApiError,
-    Arrival,
-    LostSubmissionError,
-    RequestChangedError,
-    rule_of,
-)
+from airflow_provider_seedream.wavespeed.errors import ApiError, Arrival, RateLimitedError, rule_of
 
 if TYPE_CHECKING:
     from airflow_provider_seedream.submission.store import SubmissionStore
@@ -42,8 +39,8 @@ log = logging.getLogger(__name__)
 SEARCHES = (0.0, 5.0, 10.0)
 """Seconds before each search for a lost submission: the API may list a new prediction late (API reference 4.1)."""
 
-SUBMISSION_MAY_TAKE = 300.0
-"""Seconds after which a paying request can no longer arrive; longer than any of our time-outs with its attempts."""
+IN_TRANSIT = 120.0
+"""Seconds after which a paying request can no longer arrive: our own time-outs, and a gateway's patience."""
 
 
 class Api(Protocol):
@@ -56,9 +53,40 @@ class Api(Protocol):
         """Look at a prediction."""
 
     def predictions(
-        self, *, model: str, created_after: datetime, created_before: datetime
+        self, *, model: str, created_after: dt.datetime, created_before: dt.datetime
     ) -> list[Prediction]:
         """The predictions of a model within a window of time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What one try wants.
+
+    :param request: the image set.
+    :param fingerprint: of all that is billed.
+    :param generation: this try's count of clears.
+    :param cost_usd: the price.
+    :param timeout: seconds to wait, for a turn to submit and again for the pictures.
+    :param check_budget: given what this task spent before since it was last cleared, raises where a ceiling would be
+        exceeded. Asked only before paying.
+    """
+
+    request: ImageSetRequest
+    fingerprint: str
+    generation: int
+    cost_usd: float
+    timeout: float
+    check_budget: Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """Nothing can be decided yet; come back in so many seconds.
+
+    :param seconds: how long to stay away.
+    """
+
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,171 +106,155 @@ class Submitter:
     on_lost_submission: OnLostSubmission
     claimed: Callable[[], Collection[str]]
 
-    def obtain(
-        self,
-        request: ImageSetRequest,
-        *,
-        fingerprint: str,
-        generation: int,
-        cost_usd: float,
-        timeout: float,
-        check_budget: Callable[[], None],
-    ) -> Prediction:
-        """A prediction for the request: a new one, or the one that an earlier try paid for.
+    def obtain(self, order: Order, *, came_back: bool = False) -> Prediction | Postponed:
+        """A prediction for the order: a new one, or the one that an earlier try paid for.
 
-        :param fingerprint: of all that is billed.
-        :param generation: this try's count of clears.
-        :param cost_usd: the price.
-        :param timeout: seconds to wait for the pictures.
-        :param check_budget: raises where the price is over a ceiling; asked only before paying.
+        :param came_back: whether this goes on after a :class:`Postponed` of the same try.
         :raises PredictionFailedError: if the earlier one failed in a way that submitting again would not cure.
         :raises LostSubmissionError: if something may be paid that cannot be found or told apart.
         :raises RequestChangedError: if an earlier try paid for another request.
+        :raises BudgetExceededError: if a ceiling would be exceeded.
         """
-        record = self.store.read() if self.store.outlives_a_try else None
-        decision = decide(record, fingerprint=fingerprint, generation=generation, on_clear=self.on_clear)
-        if isinstance(decision, Look):
-            decision = decide(
-                record,
-                fingerprint=fingerprint,
-                generation=generation,
-                on_clear=self.on_clear,
-                prediction=self.api.prediction(decision.prediction_id),
-            )
-        match decision:
+        record = self.store.read() if came_back or self.store.outlives_a_try else None
+        match self._decide(record, order):
             case Submit(because):
-                check_budget()
-                return self._submit(request, fingerprint, generation, cost_usd, timeout, because)
+                return self._submit(order, record, because, came_back)
             case Resume(prediction) | Collect(prediction):
-                log.info(
-                    "Prediction %s (%s, $%g) was paid for by an earlier try; taking it up again.",
-                    prediction.id,
-                    prediction.status_word,
-                    cost_usd,
-                )
-                self._go_on(record, prediction, generation, timeout)
-                return prediction
+                return self._take_up(order, record, prediction)
             case GiveUp(prediction):
                 raise prediction.failure()
             case Lost(intent):
-                return self._recover(intent, request, generation, timeout, check_budget)
+                return self._recover(order, intent)
             case Changed(earlier):
-                raise _changed(earlier)
+                raise lost.changed(earlier)
             case Look():
                 raise AssertionError("decide() asked to look twice")
 
+    def _decide(self, record: SubmissionRecord | None, order: Order) -> Decision:
+        decision = decide(
+            record, fingerprint=order.fingerprint, generation=order.generation, on_clear=self.on_clear
+        )
+        if not isinstance(decision, Look):
+            return decision
+        return decide(
+            record,
+            fingerprint=order.fingerprint,
+            generation=order.generation,
+            on_clear=self.on_clear,
+            prediction=self.api.prediction(decision.prediction_id),
+        )
+
     def _submit(
-        self,
-        request: ImageSetRequest,
-        fingerprint: str,
-        generation: int,
-        cost_usd: float,
-        timeout: float,
-        because: str,
-    ) -> Prediction:
+        self, order: Order, before: SubmissionRecord | None, because: str, came_back: bool
+    ) -> Prediction | Postponed:
         now = time.time()
         intent = SubmissionRecord(
             phase=Phase.INTENT,
-            fingerprint=fingerprint,
-            generation=generation,
-            cost_usd=cost_usd,
+            fingerprint=order.fingerprint,
+            generation=order.generation,
+            cost_usd=order.cost_usd,
             intent_at=now,
-            arrives_by=now + SUBMISSION_MAY_TAKE,
+            arrives_by=now + IN_TRANSIT,
+            spent_usd=_spent(before, order.generation),
+            refusals=before.refusals if before and came_back else 0,
         )
+        order.check_budget(intent.spent_usd)
         log.info(
             "Submitting %d image(s) of %s to %s for $%g: %s.",
-            request.max_images,
-            request.size,
-            request.model,
-            cost_usd,
+            order.request.max_images,
+            order.request.size,
+            order.request.model,
+            order.cost_usd,
             because,
         )
         self.store.write(intent)
         try:
-            prediction = self.api.submit(request)
+            prediction = self.api.submit(order.request)
         except ApiError as error:
-            if rule_of(error).arrival is not Arrival.UNKNOWN:
-                self.store.forget()
+            if rule_of(error).arrival is Arrival.UNKNOWN:
+                log.warning("%s The submission may have been accepted and is not sent again.", error)
+                return self._recover(order, intent)
+            self._put_back(before)
+            if not isinstance(error, RateLimitedError):
                 raise
-            log.warning("%s The submission may have been accepted and is not sent again.", error)
-            return self._recover(intent, request, generation, timeout, None)
-        self._keep(intent, prediction, timeout)
+            give_up_at = before.deadline if before and came_back else None
+            return self._wait_for_a_turn(intent.delayed(deadline=give_up_at or now + order.timeout), error)
+        self._keep(intent, prediction, order.timeout)
         log.info(
-            "Prediction %s was submitted: %d image(s), $%g.", prediction.id, request.max_images, cost_usd
+            "Prediction %s was submitted: %d image(s), $%g.",
+            prediction.id,
+            order.request.max_images,
+            order.cost_usd,
         )
         return prediction
+
+    def _wait_for_a_turn(self, delayed: SubmissionRecord, error: RateLimitedError) -> Postponed:
+        seconds = pause(error.retry_after, delayed.refusals, random.random())  # noqa: S311 - spreads, hides nothing
+        if time.time() + seconds >= (delayed.deadline or 0.0):
+            log.warning(
+                "Refused for its rate %d times; the time to wait for a turn is over.", delayed.refusals
+            )
+            raise error
+        self.store.write(delayed)
+        log.info("Refused for its rate (nothing is paid); coming back in %.0f s.", seconds)
+        return Postponed(seconds)
 
     def _keep(self, record: SubmissionRecord, prediction: Prediction, timeout: float) -> None:
         now = time.time()
         self.store.write(record.submitted(prediction.id, at=now, deadline=now + timeout))
 
-    def _go_on(
-        self, record: SubmissionRecord | None, prediction: Prediction, generation: int, timeout: float
-    ) -> None:
-        assert record is not None  # noqa: S101 - nothing can be resumed without one
+    def _put_back(self, before: SubmissionRecord | None) -> None:
+        if before is None:
+            self.store.forget()
+        else:
+            self.store.write(before)
+
+    def _take_up(self, order: Order, record: SubmissionRecord | None, prediction: Prediction) -> Prediction:
+        assert record is not None  # noqa: S101 - nothing can be taken up without one
+        log.info(
+            "Prediction %s (%s, $%g) was paid for by an earlier try; taking it up again.",
+            prediction.id,
+            prediction.status_word,
+            record.cost_usd,
+        )
         now = time.time()
-        deadline = record.deadline if record.deadline and record.deadline > now else now + timeout
-        self.store.write(record.continued(generation=generation, deadline=deadline))
+        deadline = record.deadline if record.deadline and record.deadline > now else now + order.timeout
+        self.store.write(record.continued(generation=order.generation, deadline=deadline))
+        return prediction
 
-    def _recover(
-        self,
-        intent: SubmissionRecord,
-        request: ImageSetRequest,
-        generation: int,
-        timeout: float,
-        check_budget: Callable[[], None] | None,
-    ) -> Prediction:
-        found = self._search(intent, request)
+    def _recover(self, order: Order, intent: SubmissionRecord) -> Prediction | Postponed:
+        found = self._search(order, intent)
         if self.on_lost_submission == "adopt" and len(found) == 1:
-            adopted = found[0]
-            self._keep(intent, adopted, timeout)
-            log.warning("Prediction %s was taken for the lost submission.", adopted.id)
-            return adopted
-        if self.on_lost_submission == "resubmit" and not found and check_budget is not None:
-            check_budget()
-            return self._submit(
-                request,
-                intent.fingerprint,
-                generation,
-                intent.cost_usd,
-                timeout,
-                "a lost submission was not found",
-            )
-        raise _lost(intent, request, found, self.on_lost_submission)
+            self._keep(intent, found[0], order.timeout)
+            log.warning("Prediction %s was taken for the lost submission.", found[0].id)
+            return found[0]
+        if self.on_lost_submission == "fail" or found:
+            raise lost.lost(intent, order.request, found, self.on_lost_submission)
+        still_in_transit = intent.arrives_by - time.time()
+        if still_in_transit > 0:
+            log.warning("The lost submission is not listed yet; looking again in %.0f s.", still_in_transit)
+            return Postponed(max(1.0, still_in_transit))
+        if self.on_lost_submission == "resubmit":
+            self.store.forget()
+            return self._submit(order, None, "a lost submission was looked for and never arrived", False)
+        raise lost.lost(intent, order.request, found, self.on_lost_submission)
 
-    def _search(self, intent: SubmissionRecord, request: ImageSetRequest) -> list[Prediction]:
+    def _search(self, order: Order, intent: SubmissionRecord) -> list[Prediction]:
         created_after, created_before = lost.window(intent)
         found: list[Prediction] = []
-        for pause in SEARCHES:
-            time.sleep(pause)
+        for seconds in SEARCHES:
+            time.sleep(seconds)
             listed = self.api.predictions(
-                model=request.model, created_after=created_after, created_before=created_before
+                model=order.request.model, created_after=created_after, created_before=created_before
             )
-            found = lost.candidates(listed, inputs=request.inputs(), claimed=self.claimed())
+            found = lost.candidates(listed, inputs=order.request.inputs(), claimed=self.claimed())
             if found:
                 break
         return found
 
 
-def _lost(
-    intent: SubmissionRecord, request: ImageSetRequest, found: list[Prediction], policy: OnLostSubmission
-) -> LostSubmissionError:
-    since = datetime.fromtimestamp(intent.intent_at, UTC).strftime("%H:%M:%SZ")
-    listed = ", ".join(f"{each.id} ({each.status_word}, created {each.created_at})" for each in found)
-    return LostSubmissionError(
-        f"A submission of {request.max_images} image(s) (${intent.cost_usd:g}) got no answer; it may have been accepted. "
-        f"Not sent again. Candidates since {since}: {listed or 'none seen'}. on_lost_submission={policy!r}. "
-        'Set it to "adopt" to take a single candidate, or clear the task to make a new image set.',
-        transient=policy != "fail",
-    )
-
-
-def _changed(earlier: SubmissionRecord) -> RequestChangedError:
-    what = (
-        f"prediction {earlier.prediction_id}" if earlier.prediction_id else "a submission without an answer"
-    )
-    return RequestChangedError(
-        f"An earlier try paid ${earlier.cost_usd:g} for {what}, for another request than this try would make (model, "
-        "prompt, size, count, format or connection differ). Nothing was sent. A prompt that changes with each try "
-        "does this. Clear the task to make a new image set."
-    )
+def _spent(before: SubmissionRecord | None, generation: int) -> float:
+    """What this task paid for before, since it was last cleared."""
+    if before is None or before.generation != generation:
+        return 0.0
+    return before.spent_usd + (before.cost_usd if before.phase is Phase.SUBMITTED else 0.0)

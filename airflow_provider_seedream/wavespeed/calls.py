@@ -145,6 +145,14 @@ def price(request: ImageSetRequest, *, path: Literal["price", "pricing"] = "pric
     return Call("POST", f"/api/v3/model/{path}", _price, json=body)
 
 
+def usage(since: datetime, until: datetime) -> Call[float]:
+    """What the account spent within a span of at most 31 days, in USD (API reference 7.3). Free."""
+    body = {"start_time": _iso(since), "end_time": _iso(until)}
+    return Call(
+        "POST", "/api/v3/user/usage_stats", lambda data: float(data["summary"]["total_cost"]), json=body
+    )
+
+
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that an answer asks to wait: ``retry-after-ms``, or ``Retry-After`` as seconds or HTTP date."""
     lower = {name.lower(): value.strip() for name, value in headers.items()}

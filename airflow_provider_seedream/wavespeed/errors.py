@@ -199,8 +199,12 @@ class Rule:
     arrival: Arrival
 
     def may_resend(self, *, pays: bool) -> bool:
-        """Whether the same call may be sent again: if it can help, and never where it could pay twice."""
-        return self.error.transient and not (pays and self.arrival is Arrival.UNKNOWN)
+        """Whether the same call may be sent again at once: if it can help.
+
+        A call that pays only where it certainly did not arrive. One that was refused for its rate may be sent again,
+        too, but waiting for its turn is the submitter's business, who holds no worker for it.
+        """
+        return self.error.transient and (not pays or self.arrival is Arrival.NEVER)
 
 
 RULES: Mapping[int | Failure, Rule] = MappingProxyType(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import importlib
 import json
+import time
 from typing import Any
 
 from airflow.providers.common.compat.sdk import TaskDeferred
@@ -66,17 +68,29 @@ class Tries:
         return context
 
 
-def run(operator: Any, tries: Tries, *, between: Any = None) -> Any:
-    """One try from its start to its end, through the deferral where there is one.
+def run(operator: Any, tries: Tries, *, between: Any = None, pauses: list[float] | None = None) -> Any:
+    """One try from its start to its end, through its deferrals.
 
-    :param between: called while the task is deferred.
+    :param between: called while the task waits for its prediction.
+    :param pauses: takes the seconds of each deferral on a timer, instead of waiting for them.
     """
-    try:
-        return operator.execute(tries.next_try())
-    except TaskDeferred as deferral:
-        if between is not None:
-            between()
-        return operator.execute_complete(tries.context(), event_of(deferral.trigger))
+    step, arguments = operator.execute, {"context": tries.next_try()}
+    while True:
+        try:
+            return step(**arguments)
+        except TaskDeferred as deferral:
+            step, arguments = getattr(operator, deferral.method_name), {"context": tries.context()}
+            if deferral.method_name == "execute_postponed":
+                moment = deferral.trigger.moment
+                if pauses is not None:
+                    pauses.append((moment - dt.datetime.now(dt.UTC)).total_seconds())
+                else:
+                    time.sleep(0.2)
+                arguments["event"] = moment.isoformat()
+            else:
+                if between is not None:
+                    between()
+                arguments["event"] = event_of(deferral.trigger)
 
 
 def event_of(trigger: Any) -> Any:

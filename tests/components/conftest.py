@@ -18,5 +18,6 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
         clients, "_policy", lambda call, attempts: {**policy(call, attempts), "wait": wait_none()}
     )
     monkeypatch.setattr(submitter, "SEARCHES", (0.0, 0.05))
+    monkeypatch.setattr(submitter, "IN_TRANSIT", 0.3)
     fast = PollSchedule(first=0.02, interval=0.05, cap=0.05)
     monkeypatch.setattr(PollSchedule, "every", classmethod(lambda cls, poll_interval: fast))

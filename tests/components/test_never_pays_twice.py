@@ -127,12 +127,23 @@ def test_a_lost_answer_is_adopted_in_the_same_try(seedream_emulator, deferrable)
     assert seedream_emulator.paid_tasks == 1
 
 
-def test_a_submission_that_never_arrived_is_resubmitted_by_the_next_try_after_looking(seedream_emulator):
+def test_a_submission_that_never_arrived_is_resubmitted_once_it_can_arrive_no_more(
+    seedream_emulator, deferrable
+):
     seedream_emulator.faults.add("submit", faults.DropBefore())
-    tries = Tries()
-    with pytest.raises(LostSubmissionError):
-        run(operator(on_lost_submission="resubmit"), tries)
-    assert len(run(operator(on_lost_submission="resubmit"), tries)["images"]) == 2
+    pauses = []
+    result = run(operator(on_lost_submission="resubmit", deferrable=deferrable), Tries(), pauses=pauses)
+    assert len(result["images"]) == 2
+    assert seedream_emulator.paid_tasks == 1
+    assert [each.route for each in seedream_emulator.journal].count("list") > 2
+
+
+def test_a_lost_submission_that_is_listed_late_is_still_adopted(seedream_emulator, monkeypatch, deferrable):
+    monkeypatch.setattr("airflow_provider_seedream.submission.submitter.IN_TRANSIT", 2.0)
+    seedream_emulator.configure(visibility_delay=1.0)
+    seedream_emulator.faults.add("submit", faults.DropAfter())
+    result = run(operator(on_lost_submission="adopt", deferrable=deferrable), Tries())
+    assert len(result["images"]) == 2
     assert seedream_emulator.paid_tasks == 1
 
 
@@ -279,14 +290,73 @@ def test_a_refused_look_stops_at_once_with_the_id(seedream_emulator, status, def
     assert seedream_emulator.polls() == 1
 
 
-def test_a_rate_limit_that_stays_is_not_paid_and_leaves_the_next_try_free(seedream_emulator):
-    seedream_emulator.faults.add("submit", faults.Status(429, headers={"Retry-After": "0"}), times=5)
+def test_a_submission_refused_for_its_rate_holds_no_worker_and_comes_back(seedream_emulator):
+    seedream_emulator.faults.add("submit", faults.Status(429, headers={"Retry-After": "20"}), times=3)
+    tries, pauses = Tries(), []
+    assert len(run(operator(), tries, pauses=pauses)["images"]) == 2
+    assert len(pauses) == 3
+    assert all(pause >= 19 for pause in pauses)
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_the_same_without_a_store_or_deferral(seedream_emulator, monkeypatch):
+    monkeypatch.setattr("airflow_provider_seedream.submission.pacing.FIRST_PAUSE", 0.1)
+    for arguments in ({"deferrable": False}, {"deferrable": True}):
+        seedream_emulator.faults.add("submit", faults.Status(429, headers={"Retry-After": "0"}), times=2)
+        assert len(run(operator(**arguments), Tries(store=False))["images"]) == 2
+    assert seedream_emulator.paid_tasks == 2
+
+
+def test_waiting_for_a_turn_ends_at_the_deadline_and_leaves_the_next_try_free(seedream_emulator):
+    seedream_emulator.faults.add("submit", faults.Status(429, headers={"Retry-After": "20"}), times=1)
     tries = Tries()
+    task = operator()
+    task.timeout = 12.0
     with pytest.raises(RateLimitedError):
-        run(operator(), tries)
+        run(task, tries)
     assert tries.store.rows == {}
     assert len(run(operator(), tries)["images"]) == 2
     assert seedream_emulator.paid_tasks == 1
+
+
+def test_a_new_try_after_a_rate_limit_gets_the_whole_time_again(seedream_emulator):
+    seedream_emulator.faults.add("submit", faults.Status(429, headers={"Retry-After": "20"}), times=1)
+    tries = Tries()
+    with pytest.raises(TaskDeferred):
+        operator().execute(tries.next_try())
+    assert tries.store.get(KEY)["phase"] == "delayed"
+    assert len(run(operator(), tries)["images"]) == 2
+
+
+def test_a_failed_submission_counts_towards_the_ceiling_of_the_next(seedream_emulator):
+    seedream_emulator.faults.add("submit", faults.FailPrediction(5000, "internal"), times=None)
+    tries = Tries()
+    with pytest.raises(PredictionFailedError):
+        run(operator(max_cost=0.14), tries)
+    with pytest.raises(PredictionFailedError):
+        run(operator(max_cost=0.14), tries)
+    with pytest.raises(
+        AirflowFailException, match=r"costs \$0.07, and \$0.14 for earlier submissions of this task"
+    ):
+        run(operator(max_cost=0.14), tries)
+    assert seedream_emulator.paid_tasks == 2
+    tries.clear()
+    with pytest.raises(PredictionFailedError):
+        run(operator(max_cost=0.14), tries)
+    assert seedream_emulator.paid_tasks == 3
+
+
+def test_a_daily_ceiling_goes_by_the_apis_own_figures(seedream_emulator, monkeypatch):
+    connection = seedream_emulator.airflow_connection(max_cost_per_day=0.15)
+    monkeypatch.setenv("AIRFLOW_CONN_SEEDREAM_DEFAULT", connection)
+    for _ in range(2):
+        run(operator(), Tries())
+    with pytest.raises(
+        AirflowFailException,
+        match=r"\$0.14 spent today .UTC.: over the ceiling of \$0.15 set by max_cost_per_day",
+    ):
+        run(operator(), Tries())
+    assert seedream_emulator.paid_tasks == 2
 
 
 def test_our_deadline_is_no_failure_of_the_prediction_which_the_next_try_collects(

@@ -174,7 +174,7 @@ REFUSED_IN_EXECUTE = [
     ({"size": "2048*2048", "width": 2048, "height": 2048}, "width=2048.*is given too"),
     ({"width": 2048}, "height=None"),
     ({"model": "bytedance/seedream-v9"}, "model='bytedance/seedream-v9'.*Known: "),
-    ({"max_cost": 0.1}, r"costs \$0.105, over the ceiling of \$0.1 set by max_cost of this task"),
+    ({"max_cost": 0.1}, r"costs \$0.105: over the ceiling of \$0.1 set by max_cost of this task"),
     ({"max_cost": "plenty"}, "max_cost='plenty'"),
 ]
 

@@ -52,16 +52,20 @@ def test_what_may_have_been_accepted_is_read_again_but_never_paid_again(code):
     assert not rule_for(code).may_resend(pays=True)
 
 
-@pytest.mark.parametrize("code", [429, Failure.NOT_CONNECTED])
-def test_what_certainly_did_not_count_may_be_paid_again(code):
-    assert rule_for(code).may_resend(pays=True)
+def test_what_certainly_did_not_arrive_may_be_sent_again_at_once():
+    assert rule_for(Failure.NOT_CONNECTED).may_resend(pays=True)
+
+
+def test_what_was_refused_for_its_rate_waits_for_its_turn_outside_the_client():
+    assert rule_for(429).may_resend(pays=False)
+    assert not rule_for(429).may_resend(pays=True)
 
 
 @given(st.integers(100, 599) | st.sampled_from(Failure))
-def test_no_answer_lets_a_paying_request_be_sent_again_unless_it_certainly_did_not_count(code):
+def test_no_answer_lets_a_paying_request_be_sent_again_unless_it_certainly_did_not_arrive(code):
     rule = rule_for(code)
     if rule.may_resend(pays=True):
-        assert rule.arrival in (Arrival.NEVER, Arrival.REFUSED)
+        assert rule.arrival is Arrival.NEVER
 
 
 @given(st.sampled_from(list(RULES)))

@@ -89,6 +89,9 @@ def test_lists_balance_and_price_are_free(send, seedream_emulator):
     assert send(endpoint, calls.balance()) == pytest.approx(100 - 0.07)
     assert send(endpoint, calls.price(REQUEST)) == pytest.approx(0.07)
     assert send(endpoint, calls.price(REQUEST, path="pricing")) == pytest.approx(0.07)
+    assert send(
+        endpoint, calls.usage(now - dt.timedelta(hours=1), now + dt.timedelta(hours=1))
+    ) == pytest.approx(0.07)
     assert seedream_emulator.paid_tasks == 1
 
 
@@ -147,10 +150,30 @@ def test_a_submission_without_an_answer_in_time_is_sent_once(send, seedream_emul
     assert seedream_emulator.paid_tasks == 1
 
 
-def test_a_submission_refused_for_its_rate_is_sent_again(send, seedream_emulator):
-    seedream_emulator.faults.add("submit", faults.Status(429, headers={"Retry-After": "1"}), times=2)
-    assert send(endpoint_of(seedream_emulator), calls.submit(REQUEST)).id
-    assert seedream_emulator.paid_tasks == 1
+def test_a_submission_refused_for_its_rate_is_told_with_the_servers_delay_and_not_slept_on(
+    send, seedream_emulator
+):
+    seedream_emulator.faults.add("submit", faults.Status(429, headers={"Retry-After": "7"}), times=None)
+    with pytest.raises(RateLimitedError) as refused:
+        send(endpoint_of(seedream_emulator), calls.submit(REQUEST))
+    assert refused.value.retry_after == 7
+    assert len(seedream_emulator.journal) == 1
+
+
+def test_a_submission_is_sent_again_where_no_connection_came_about(send, seedream_emulator, monkeypatch):
+    sent = []
+
+    def counted(*arguments):
+        sent.append(arguments)
+        return failed(*arguments)
+
+    failed = clients._failed
+    monkeypatch.setattr(clients, "_failed", counted)
+    endpoint = endpoint_of(seedream_emulator)
+    seedream_emulator.stop()
+    with pytest.raises(NotConnectedError):
+        send(endpoint, calls.submit(REQUEST))
+    assert len(sent) == clients.ATTEMPTS
 
 
 def test_a_wait_that_is_too_long_is_declined_rather_than_slept(send, seedream_emulator):
