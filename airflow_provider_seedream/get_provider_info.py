@@ -75,20 +75,25 @@ def _connection_type() -> dict[str, Any]:
             "connect_timeout": {
                 "label": "Connect timeout (seconds)",
                 "description": "How long a connection to the API may take to open. Empty means 10.",
-                "schema": {"type": ["number", "null"], "default": None, "minimum": 0.1, "maximum": 300},
+                "schema": {"type": ["number", "null"], "default": None, "minimum": 0.1, "maximum": 600},
             },
             "read_timeout": {
                 "label": "Read timeout (seconds)",
-                "description": (
-                    "How long one answer of the API may take. "
-                    "Empty means 60 for a submission and 30 for everything else."
-                ),
+                "description": "How long one answer of the API may take. Empty means 60.",
                 "schema": {"type": ["number", "null"], "default": None, "minimum": 0.1, "maximum": 600},
             },
             "max_cost": {
                 "label": "Ceiling per image set (USD)",
                 "description": (
                     "An image set that costs more is refused before anything is paid. Empty means no ceiling."
+                ),
+                "schema": {"type": ["number", "null"], "default": None, "minimum": 0},
+            },
+            "max_cost_per_day": {
+                "label": "Ceiling per day (USD)",
+                "description": (
+                    "Nothing is submitted that would take what the account spends in a day (UTC) over this. "
+                    "Empty means no ceiling."
                 ),
                 "schema": {"type": ["number", "null"], "default": None, "minimum": 0},
             },
