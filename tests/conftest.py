@@ -30,6 +30,8 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 os.environ["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] = "False"
 
+pytest_plugins = ["airflow_provider_seedream.emulator.pytest_plugin"]
+
 LAYERS = ("pure", "wire", "components", "dags", "standalone")
 
 
