@@ -1,4 +1,4 @@
-# Needs Python 3.11 or newer and make, nothing else: every target makes its own environment in .venv once.
+# Needs Python 3.11 to 3.13 and make, nothing else: every target makes its own environment in .venv once.
 #
 #   make demo    three scenes through Airflow, into demo-output/
 #   make test    every test; some of them: make test ARGS="tests/pure -k prompt"
@@ -7,7 +7,9 @@
 #   make ui      Airflow in the browser with the example DAGs, on the emulator unless WAVESPEED_API_KEY is set
 #   make clean   remove what the targets above made
 
-PYTHON ?= python3
+FITS = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python,$(shell \
+	$(name) -c '$(FITS)' 2>/dev/null && echo $(name))) python3)
 VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
@@ -43,8 +45,8 @@ clean:
 
 # uv takes seconds where pip takes a minute; pip takes over where uv cannot reach the package index.
 $(READY): pyproject.toml constraints-dev.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo 'Python 3.11 or newer is needed. Name it like this: make PYTHON=python3.12'; exit 1; }
+	@$(PYTHON) -c '$(FITS)' \
+		|| { echo 'Python 3.11, 3.12 or 3.13 is needed. Name it like this: make test PYTHON=python3.12'; exit 1; }
 	@echo "Preparing $(VENV), once"
 	@$(PYTHON) -m venv --clear $(VENV) \
 		|| { echo 'The module venv is missing; on Debian and Ubuntu: apt-get install python3-venv'; exit 1; }
