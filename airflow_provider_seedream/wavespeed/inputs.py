@@ -87,5 +87,7 @@ def dollars(field: str, value: object) -> float | None:
     except (TypeError, ValueError):
         amount = -1.0
     if isinstance(value, bool) or not 0 <= amount < float("inf"):
-        raise InvalidInputError(field, value, "it must be an amount in USD, 0 or more", "Write for example 0.50.")
+        raise InvalidInputError(
+            field, value, "it must be an amount in USD, 0 or more", "Write for example 0.50."
+        )
     return amount

@@ -7,8 +7,6 @@ from airflow_provider_seedream.submission import submitter
 from airflow_provider_seedream.wavespeed import clients
 from airflow_provider_seedream.wavespeed.polling import PollSchedule
 
-pytest_plugins = ["airflow_provider_seedream.emulator.pytest_plugin"]
-
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
