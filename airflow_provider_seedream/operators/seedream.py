@@ -100,6 +100,7 @@ class SeedreamSequentialOperator(BaseOperator):
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"prompt": "md"}
     ui_color = "#e8e1f5"
+    _if_killed = ""
 
     def __init__(
         self,
@@ -202,23 +203,26 @@ class SeedreamSequentialOperator(BaseOperator):
             store = submission_store(context, self.task_id)
             submitter = self._submitter(context, store)
             order = self._order(context, request)
+            self._if_killed = f"A submission of ${order.cost_usd:g} may be under way; {_next_try(store)}."
             obtained = submitter.obtain(order, came_back=came_back)
             while isinstance(obtained, Postponed):
                 if self.deferrable:
                     return self._come_back_in(obtained.seconds)
                 time.sleep(obtained.seconds)
                 obtained = submitter.obtain(order, came_back=True)
-            return self._wait(context, request, obtained, store.read())
+            return self._wait(context, request, obtained, store)
 
     def _wait(
         self,
         context: Context,
         request: ImageSetRequest,
         prediction: Prediction,
-        record: SubmissionRecord | None,
+        store: SubmissionStore,
     ) -> dict[str, Any]:
+        record = store.read()
         context["ti"].xcom_push(key="prediction_id", value=prediction.id)
-        self._prediction_id = prediction.id
+        cost_usd = record.cost_usd if record else request.cost_usd
+        self._if_killed = f"Prediction {prediction.id} is not cancelled and stays billed (${cost_usd:g}); {_next_try(store)}."
         if prediction.status.ended:
             return self._finish(context, Verdict.of(prediction))
         if not self.wait_for_completion:
@@ -254,12 +258,8 @@ class SeedreamSequentialOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Tell what becomes of the prediction: it is paid, the API cannot cancel it, and a retry takes it up."""
-        prediction_id = getattr(self, "_prediction_id", None)
-        if prediction_id:
-            self.log.warning(
-                "Killed while prediction %s runs. It is not cancelled and stays billed; a retry takes it up again.",
-                prediction_id,
-            )
+        if self._if_killed:
+            self.log.warning("Killed. %s", self._if_killed)
 
     def _request(self) -> ImageSetRequest:
         return ImageSetRequest.build(
@@ -325,10 +325,10 @@ class SeedreamSequentialOperator(BaseOperator):
             on_short_delivery=self.on_short_delivery,
             on_flagged=self.on_flagged,
         )
-        record = submission_store(context, self.task_id).read()
-        image_set = self._image_set(request, prediction, record)
+        store = submission_store(context, self.task_id)
+        image_set = self._image_set(request, prediction, store.read())
         if self.output_path:
-            image_set = self._publish(image_set, prediction)
+            image_set = self._publish(image_set, prediction, store)
         self.log.info(
             "Prediction %s is complete: %d of %d image(s), $%g.",
             image_set.prediction_id,
@@ -360,7 +360,7 @@ class SeedreamSequentialOperator(BaseOperator):
             completed_at=_iso(time.time()) if ended else None,
         )
 
-    def _publish(self, image_set: ImageSet, prediction: Prediction) -> ImageSet:
+    def _publish(self, image_set: ImageSet, prediction: Prediction, store: SubmissionStore) -> ImageSet:
         """Publish to ``output_path``. A base64 set has no links, so it gets the places of its files instead."""
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
@@ -368,12 +368,22 @@ class SeedreamSequentialOperator(BaseOperator):
 
         assert self.output_path is not None  # noqa: S101 - the caller asked
         folder = ObjectStoragePath(self.output_path)
-        published = publish(
-            image_set,
-            folder,
-            sources=prediction.outputs if self.enable_base64_output else None,
-            output_format=self.output_format,
-        )
+        try:
+            published = publish(
+                image_set,
+                folder,
+                sources=prediction.outputs if self.enable_base64_output else None,
+                output_format=self.output_format,
+            )
+        except Exception:
+            self.log.warning(
+                "Prediction %s is complete and paid ($%g), but was not published to %s; %s.",
+                prediction.id,
+                image_set.cost_usd,
+                self.output_path,
+                _next_try(store),
+            )
+            raise
         if not self.enable_base64_output:
             return image_set
         return replace(
@@ -382,6 +392,12 @@ class SeedreamSequentialOperator(BaseOperator):
                 Picture(str(folder / placed.file), placed.flagged) for placed in published.manifest.images
             ),
         )
+
+
+def _next_try(store: SubmissionStore) -> str:
+    if store.outlives_a_try:
+        return "the next try takes it up"
+    return "this Airflow keeps no record of it for the next try, which would submit anew"
 
 
 def _iso(moment: float) -> str:

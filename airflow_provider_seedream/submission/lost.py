@@ -21,19 +21,22 @@ def window(record: SubmissionRecord) -> tuple[dt.datetime, dt.datetime]:
     return dt.datetime.fromtimestamp(first, dt.UTC), dt.datetime.fromtimestamp(last, dt.UTC)
 
 
-def candidates(
-    found: Iterable[Prediction], *, inputs: Mapping[str, Any], claimed: Collection[str]
-) -> list[Prediction]:
-    """Those of the listed predictions that may be the lost one.
+def unclaimed(listed: Iterable[Prediction], claimed: Collection[str]) -> list[Prediction]:
+    """The listed predictions that no other task is known to have.
 
-    :param found: what the API lists within the window.
-    :param inputs: the inputs that were sent.
+    :param listed: what the API lists within the window.
     :param claimed: ids that are known to be another task's.
     """
+    return [prediction for prediction in listed if prediction.id not in claimed]
+
+
+def candidates(found: Iterable[Prediction], *, inputs: Mapping[str, Any]) -> list[Prediction]:
+    """Those of some predictions that may have come from these inputs: all whose own inputs are not known to differ.
+
+    :param inputs: what was sent.
+    """
     return [
-        prediction
-        for prediction in found
-        if prediction.id not in claimed and (prediction.input is None or _repeats(prediction.input, inputs))
+        prediction for prediction in found if prediction.input is None or _repeats(prediction.input, inputs)
     ]
 
 

@@ -27,12 +27,19 @@ from airflow_provider_seedream.submission.record import (
     Submit,
     decide,
 )
-from airflow_provider_seedream.wavespeed.errors import ApiError, Arrival, RateLimitedError, rule_of
+from airflow_provider_seedream.wavespeed.errors import (
+    ApiError,
+    Arrival,
+    NotFoundError,
+    RateLimitedError,
+    rule_of,
+)
+from airflow_provider_seedream.wavespeed.polling import refused
+from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
 
 if TYPE_CHECKING:
     from airflow_provider_seedream.submission.store import SubmissionStore
     from airflow_provider_seedream.wavespeed.image_set import ImageSetRequest
-    from airflow_provider_seedream.wavespeed.prediction import Prediction
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +123,23 @@ class Submitter:
         :raises BudgetExceededError: if a ceiling would be exceeded.
         """
         record = self.store.read() if came_back or self.store.outlives_a_try else None
-        match self._decide(record, order):
+        try:
+            return self._carry_out(self._decide(record, order), order, record, came_back)
+        except RateLimitedError as error:
+            pause_ends = time.time() + (error.retry_after or 0.0)
+            if (
+                record is None
+                or not error.retry_after
+                or pause_ends >= (record.deadline or record.arrives_by)
+            ):
+                raise
+            log.info("%s Coming back in %.0f s.", error, error.retry_after)
+            return Postponed(error.retry_after)
+
+    def _carry_out(
+        self, decision: Decision, order: Order, record: SubmissionRecord | None, came_back: bool
+    ) -> Prediction | Postponed:
+        match decision:
             case Submit(because):
                 return self._submit(order, record, because, came_back)
             case Resume(prediction) | Collect(prediction):
@@ -134,15 +157,28 @@ class Submitter:
         decision = decide(
             record, fingerprint=order.fingerprint, generation=order.generation, on_clear=self.on_clear
         )
-        if not isinstance(decision, Look):
+        if not isinstance(decision, Look) or record is None:
             return decision
         return decide(
             record,
             fingerprint=order.fingerprint,
             generation=order.generation,
             on_clear=self.on_clear,
-            prediction=self.api.prediction(decision.prediction_id),
+            prediction=self._look(decision.prediction_id, cleared=order.generation != record.generation),
         )
+
+    def _look(self, prediction_id: str, *, cleared: bool) -> Prediction:
+        try:
+            return self.api.prediction(prediction_id)
+        except NotFoundError as error:
+            if not cleared:
+                raise refused(prediction_id, error) from None
+            # The API forgets a prediction after seven days (API reference 3.3), and may then be paid for a new one.
+            return Prediction(prediction_id, model="", status=Status.DELETED, status_word="not found")
+        except ApiError as error:
+            if error.transient:
+                raise
+            raise refused(prediction_id, error) from None
 
     def _submit(
         self, order: Order, before: SubmissionRecord | None, because: str, came_back: bool
@@ -179,21 +215,20 @@ class Submitter:
                 raise
             give_up_at = before.deadline if before and came_back else None
             return self._wait_for_a_turn(intent.delayed(deadline=give_up_at or now + order.timeout), error)
-        self._keep(intent, prediction, order.timeout)
+        # Logged first: should the record fail, the log is the one place that knows the id.
         log.info(
             "Prediction %s was submitted: %d image(s), $%g.",
             prediction.id,
             order.request.max_images,
             order.cost_usd,
         )
+        self._keep(intent, prediction, order.timeout)
         return prediction
 
     def _wait_for_a_turn(self, delayed: SubmissionRecord, error: RateLimitedError) -> Postponed:
         seconds = pause(error.retry_after, delayed.refusals, random.random())  # noqa: S311 - spreads, hides nothing
         if time.time() + seconds >= (delayed.deadline or 0.0):
-            log.warning(
-                "Refused for its rate %d times; the time to wait for a turn is over.", delayed.refusals
-            )
+            log.warning("Refused for its rate %d times; nothing is paid.", delayed.refusals)
             raise error
         self.store.write(delayed)
         log.info("Refused for its rate (nothing is paid); coming back in %.0f s.", seconds)
@@ -247,10 +282,20 @@ class Submitter:
             listed = self.api.predictions(
                 model=order.request.model, created_after=created_after, created_before=created_before
             )
-            found = lost.candidates(listed, inputs=order.request.inputs(), claimed=self.claimed())
+            unclaimed = lost.unclaimed(listed, self.claimed())
+            found = lost.candidates(map(self._with_input, unclaimed), inputs=order.request.inputs())
             if found:
                 break
         return found
+
+    def _with_input(self, listed: Prediction) -> Prediction:
+        """A listed prediction with its input, if the API tells it anywhere: not promised, neither here nor there."""
+        if listed.input is not None:
+            return listed
+        try:
+            return self.api.prediction(listed.id)
+        except ApiError:
+            return listed
 
 
 def _spent(before: SubmissionRecord | None, generation: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import ssl
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -146,8 +147,9 @@ def _policy(call: Call[Any], attempts: int) -> dict[str, Any]:
     backoff = wait_random_exponential(multiplier=0.5, max=10)
 
     def wait(state: Any) -> float:
+        # Jitter on top of what was asked for: the server told everybody the same.
         asked = state.outcome.exception().retry_after
-        return float(asked) if asked is not None else float(backoff(state))
+        return float(asked) * random.uniform(1.0, 1.1) if asked else float(backoff(state))  # noqa: S311
 
     def may_resend(error: BaseException) -> bool:
         return (

@@ -180,7 +180,7 @@ def wait(
         else:
             trouble = look
             if not rule_of(look).error.transient:
-                return Verdict(Outcome.REFUSED, prediction_id, seen, _refused(prediction_id, look))
+                return Verdict(Outcome.REFUSED, prediction_id, seen, refused(prediction_id, look))
         if elapsed() >= remaining:
             return Verdict(Outcome.DEADLINE, prediction_id, seen, _overdue(prediction_id, seen, trouble))
 
@@ -192,7 +192,8 @@ def _broken_off(prediction_id: str, message: str, told: Mapping[str, Any]) -> Wa
     )
 
 
-def _refused(prediction_id: str, error: ApiError) -> LookRefusedError:
+def refused(prediction_id: str, error: ApiError) -> LookRefusedError:
+    """The error of a look that the API refuses for good."""
     return LookRefusedError(f"Prediction {prediction_id} is paid, but the API refuses to tell of it: {error}")
 
 

@@ -442,4 +442,7 @@ def test_a_kill_says_what_becomes_of_the_prediction(seedream_emulator, capfd):
     with pytest.raises(TaskDeferred):
         task.execute(Tries().next_try())
     task.on_kill()
-    assert f"Killed while prediction {seedream_emulator.predictions[0]['id']} runs" in capfd.readouterr().out
+    assert (
+        f"Killed. Prediction {seedream_emulator.predictions[0]['id']} is not cancelled and stays billed ($0.07)"
+        in capfd.readouterr().out
+    )

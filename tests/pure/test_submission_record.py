@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_seedream.submission.budget import Ceiling, check
-from airflow_provider_seedream.submission.lost import candidates, window
+from airflow_provider_seedream.submission.lost import candidates, unclaimed, window
 from airflow_provider_seedream.submission.record import (
     Changed,
     Collect,
@@ -162,7 +162,8 @@ def test_candidates_leave_out_claimed_ids_and_other_inputs():
         ),
         Prediction.from_json({"id": "claimed", "status": "processing"}),
     ]
-    assert [each.id for each in candidates(listed, inputs=inputs, claimed={"claimed"})] == ["mine", "silent"]
+    left = candidates(unclaimed(listed, {"claimed"}), inputs=inputs)
+    assert [each.id for each in left] == ["mine", "silent"]
 
 
 def test_a_price_over_any_ceiling_is_refused_with_price_ceiling_and_where_it_was_set():

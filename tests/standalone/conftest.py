@@ -1,4 +1,4 @@
-"""One Airflow and one emulator for the tests of a module: each takes most of a minute to start."""
+"""One Airflow and one emulator for all tests of this layer: it takes most of a minute to start."""
 
 from __future__ import annotations
 
@@ -20,14 +20,22 @@ KEY = "canary-key-4f1d8e0b7a"
 WRONG_KEY = "canary-key-of-somebody-else-93c2"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def emulator() -> Iterator[Emulator]:
     with Emulator(api_key=KEY, median_seconds=4.0) as emulator:
         yield emulator
 
 
-@pytest.fixture(scope="module")
-def standalone(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
+@pytest.fixture(scope="session")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that tests and the DAGs in ``dags/`` share."""
+    return tmp_path_factory.mktemp("scratch")
+
+
+@pytest.fixture(scope="session")
+def standalone(
+    emulator: Emulator, scratch: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Standalone]:
     refused = {"conn_type": "seedream", "host": emulator.url, "password": WRONG_KEY}
     unreachable = {"conn_type": "seedream", "host": "http://127.0.0.1:9", "password": KEY}
     standalone = Standalone(
@@ -37,6 +45,7 @@ def standalone(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> 
             "AIRFLOW_CONN_SEEDREAM_DEFAULT": emulator.airflow_connection(),
             "AIRFLOW_CONN_SEEDREAM_WRONG_KEY": json.dumps(refused),
             "AIRFLOW_CONN_SEEDREAM_UNREACHABLE": json.dumps(unreachable),
+            "SEEDREAM_TEST_SCRATCH": str(scratch),
         },
     )
     standalone.start()
@@ -46,7 +55,7 @@ def standalone(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> 
         standalone.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def airflow(standalone: Standalone, emulator: Emulator) -> Iterator[Airflow]:
     airflow = Airflow(standalone.url)
     airflow.post(

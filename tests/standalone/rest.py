@@ -101,6 +101,21 @@ class Run:
             show=self.states,
         )
 
+    def clear(self, task_id: str) -> None:
+        """Clear a task, as the button does."""
+        body = {"dag_run_id": self.run_id, "task_ids": [task_id], "dry_run": False, "only_failed": False}
+        self._airflow.post(f"dags/{self.dag_id}/clearTaskInstances", body)
+
+    def task(self, task_id: str) -> dict[str, Any]:
+        """One task instance that is not mapped."""
+        return next(task for task in self.tasks() if task["task_id"] == task_id)
+
+    def state_store(self, task_id: str, map_index: int = -1) -> dict[str, Any]:
+        """What a task keeps in Airflow's task state store."""
+        path = f"{self._path}/taskInstances/{task_id}/state-store"
+        listed = self._airflow.get(path, map_index=map_index)
+        return {entry["key"]: entry["value"] for entry in listed["task_state_store"]}
+
     def xcom(self, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
         path = f"{self._path}/taskInstances/{task_id}/xcomEntries/{key}"
         return self._airflow.get(path, map_index=map_index, deserialize=True)["value"]

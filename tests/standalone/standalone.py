@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import requests
 from cryptography.fernet import Fernet
+
+TRIGGER = "airflow_provider_seedream.triggers.seedream.SeedreamPredictionTrigger"
 
 JOBS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
@@ -53,6 +58,9 @@ class Standalone:
             "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
             "LOGGING__TRIGGER_LOG_SERVER_PORT": str(trigger_log_port),
+            # A dead triggerer's work is taken over after this many seconds.
+            "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+            "TRIGGERER__JOB_HEARTBEAT_SEC": "2",
             "LOGGING__WORKER_LOG_SERVER_PORT": str(worker_log_port),
         }
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
@@ -65,6 +73,7 @@ class Standalone:
             **env,
         }
         self._process: subprocess.Popen[bytes] | None = None
+        self._more: list[subprocess.Popen[bytes]] = []
 
     def start(self, *, timeout: float = 180) -> None:
         """Start it and wait until every one of its jobs says that it is healthy.
@@ -90,6 +99,40 @@ class Standalone:
                 raise AssertionError(f"airflow standalone did not become healthy:\n{end}")
             time.sleep(1)
 
+    def triggerer(self) -> list[psutil.Process]:
+        """Every process of the triggerers that run now."""
+        found = []
+        for process in self._processes():
+            with contextlib.suppress(psutil.Error):
+                if "triggerer" in process.cmdline():
+                    found.append(process)
+        return found
+
+    def start_triggerer(self) -> None:
+        """Start one more triggerer; does not wait for it."""
+        (log_port,) = _free_ports(1)
+        with self.log.open("ab") as log:
+            more = subprocess.Popen(
+                [sys.executable, "-m", "airflow", "triggerer"],
+                env={**self.env, "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(log_port)},
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._more.append(more)
+
+    def triggers(self) -> tuple[dict[str, Any], ...]:
+        """The arguments of every trigger in the database, where Airflow keeps them in clear."""
+        database = sqlite3.connect(f"file:{self.home}/airflow.db?mode=ro", uri=True)
+        try:
+            rows = database.execute("select classpath, kwargs from trigger").fetchall()
+        finally:
+            database.close()
+        assert {classpath for classpath, _ in rows} <= {TRIGGER}
+        return tuple(json.loads(kwargs) for _, kwargs in rows)
+
     def stop(self, *, patience: float = 20) -> None:
         """End every process of it. A scheduler may hang in its shutdown, so patience has an end.
 
@@ -102,9 +145,10 @@ class Standalone:
                     process.send_signal(signal_number)
             _, ours = psutil.wait_procs(ours, timeout=patience)
             ours = {*ours, *self._processes()}
-        if self._process is not None:
-            self._process.wait(timeout=patience)
-            self._process = None
+        for process in (self._process, *self._more):
+            if process is not None:
+                process.wait(timeout=patience)
+        self._process, self._more = None, []
 
     def run_cli(self, *arguments: str) -> str:
         """Run an ``airflow`` command in its environment and give what it printed.
@@ -139,12 +183,14 @@ class Standalone:
         if self._process is None:
             return set()
         found: set[psutil.Process] = set()
-        with contextlib.suppress(psutil.Error):
-            main = psutil.Process(self._process.pid)
-            found.update({main, *main.children(recursive=True)})
+        mains = [each.pid for each in (self._process, *self._more)]
+        for pid in mains:
+            with contextlib.suppress(psutil.Error):
+                main = psutil.Process(pid)
+                found.update({main, *main.children(recursive=True)})
         for process in psutil.process_iter():
             with contextlib.suppress(OSError, psutil.Error):
-                if os.getsid(process.pid) == self._process.pid:
+                if os.getsid(process.pid) in mains:
                     found.add(process)
         return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,7 @@ from airflow_provider_seedream.wavespeed.clients import CONNECTIONS
 from tests.standalone.conftest import KEY, WRONG_KEY
 from tests.standalone.rest import Airflow, Run, wait_until
 from tests.standalone.standalone import Standalone
-
-TRIGGER = "airflow_provider_seedream.triggers.seedream.SeedreamPredictionTrigger"
+from tests.standalone.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +45,10 @@ def storyboard(
 ) -> Observed:
     """The example DAG, held while its image set is being drawn."""
     folder = tmp_path_factory.mktemp("storyboards")
-    with _Watch(emulator) as watch:
+    with Watch(emulator) as watch:
         run = airflow.trigger("example_seedream_storyboard", folder=f"file://{folder}", name="fox")
         run.wait_for_state("draw", "deferred", timeout=90)
-        waiting, connections = _triggers(standalone), watch.connections
+        waiting, connections = standalone.triggers(), watch.connections
         emulator.clock.release()
         state = run.wait(timeout=120)
     return Observed(run, state, waiting, connections, watch.paid_tasks, watch.polls)
@@ -59,7 +57,7 @@ def storyboard(
 @pytest.fixture(scope="module")
 def fifty(airflow: Airflow, standalone: Standalone, emulator: Emulator) -> Observed:
     """Fifty mapped image sets, none of them finished before all of them wait."""
-    with _Watch(emulator) as watch:
+    with Watch(emulator) as watch:
         run = airflow.trigger("fifty_image_sets")
         wait_until(
             lambda: list(run.states().values()).count("deferred") == 50,
@@ -67,7 +65,7 @@ def fifty(airflow: Airflow, standalone: Standalone, emulator: Emulator) -> Obser
             what="fifty tasks to wait",
             show=run.states,
         )
-        waiting, connections = _triggers(standalone), watch.connections
+        waiting, connections = standalone.triggers(), watch.connections
         emulator.clock.release()
         state = run.wait(timeout=240)
     return Observed(run, state, waiting, connections, watch.paid_tasks, watch.polls)
@@ -76,13 +74,12 @@ def fifty(airflow: Airflow, standalone: Standalone, emulator: Emulator) -> Obser
 @pytest.fixture(scope="module")
 def failing(airflow: Airflow, emulator: Emulator) -> Observed:
     """A key that is refused, a host that is not there, and pictures that moderation refuses."""
-    with _Watch(emulator, hold=False) as watch:
+    with Watch(emulator, hold=False) as watch:
         emulator.faults.add(
             "submit", FailPrediction(code=1200, error="Content moderation refused the prompt.")
         )
         run = airflow.trigger("failing_image_sets")
         state = run.wait(timeout=120)
-    emulator.faults.clear()
     return Observed(run, state, (), 0, watch.paid_tasks, watch.polls)
 
 
@@ -169,50 +166,6 @@ def test_the_api_key_is_nowhere_to_be_seen(
         if key.encode() in file.read_bytes()
     ]
     assert leaks == []
-
-
-class _Watch:
-    """Counts what the emulator is asked in a ``with`` block, and holds its clock until told otherwise."""
-
-    def __init__(self, emulator: Emulator, *, hold: bool = True) -> None:
-        self._emulator = emulator
-        self._hold = hold
-        self._before = (0, 0)
-        self._entries = 0
-
-    def __enter__(self) -> _Watch:
-        self._before = (self._emulator.paid_tasks, self._emulator.polls())
-        self._entries = len(self._emulator.journal)
-        if self._hold:
-            self._emulator.clock.hold()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._emulator.clock.release()
-
-    @property
-    def paid_tasks(self) -> int:
-        return self._emulator.paid_tasks - self._before[0]
-
-    @property
-    def connections(self) -> int:
-        entries = self._emulator.journal[self._entries :]
-        return len({entry.connection for entry in entries if entry.route == "result"})
-
-    @property
-    def polls(self) -> int:
-        return self._emulator.polls() - self._before[1]
-
-
-def _triggers(standalone: Standalone) -> tuple[dict[str, Any], ...]:
-    """The arguments of every trigger in the database, where Airflow keeps them in clear."""
-    database = sqlite3.connect(f"file:{standalone.home}/airflow.db?mode=ro", uri=True)
-    try:
-        rows = database.execute("select classpath, kwargs from trigger").fetchall()
-    finally:
-        database.close()
-    assert {classpath for classpath, _ in rows} == {TRIGGER}
-    return tuple(json.loads(kwargs) for _, kwargs in rows)
 
 
 def _count_in_logs(home: Path, text: bytes) -> int:
