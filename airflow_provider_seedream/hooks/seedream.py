@@ -82,14 +82,15 @@ class SeedreamHook(BaseHook):
         """The client, under Airflow's usual name."""
         return self.client
 
-    def submit(self, request: ImageSetRequest) -> Prediction:
+    def submit(self, request: ImageSetRequest, *, send_by: float | None = None) -> Prediction:
         """Submit an image set. This pays.
 
+        :param send_by: epoch seconds after which it is not sent any more.
         :raises ApiError: of the class that says whether it may have been accepted.
         """
         from airflow_provider_seedream.wavespeed import calls
 
-        return self.client.send(calls.submit(request))
+        return self.client.send(calls.submit(request, send_by=send_by))
 
     def prediction(self, prediction_id: str) -> Prediction:
         """Look at a prediction. Free."""
@@ -157,7 +158,9 @@ class SeedreamHook(BaseHook):
         from airflow_provider_seedream.wavespeed import calls
 
         now = dt.datetime.now(dt.UTC)
-        return self.client.send(calls.usage(now.replace(hour=0, minute=0, second=0, microsecond=0), now))
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        # The API's clock may be ahead of ours, and then its newest charges lie in our future.
+        return self.client.send(calls.usage(midnight, now + dt.timedelta(seconds=calls.CLOCK_SKEW)))
 
     def price(self, request: ImageSetRequest) -> float:
         """What the API itself would charge for an image set, in USD. Free; submits nothing."""

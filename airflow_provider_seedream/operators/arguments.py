@@ -6,13 +6,18 @@ import datetime as dt
 import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError, WaveSpeedError
 from airflow_provider_seedream.wavespeed.inputs import closest, refuse_unknown
 from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt, PromptInput, Scene
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+
+    from airflow_provider_seedream.publishing.manifest import Publisher
 
 
 def refuse_unknown_arguments(operator: type[BaseOperator], given: Mapping[str, Any]) -> None:
@@ -52,6 +57,56 @@ def seconds(field: str, value: object, *, least: float) -> float:
             f"Write for example {field}=datetime.timedelta(minutes=30).",
         )
     return float(number)
+
+
+def given(field: str, value: Any) -> Any:
+    """A value that may be left out, but not be left empty by a template.
+
+    :raises InvalidInputError: for blank text, which would pass for "left out".
+    """
+    if isinstance(value, str) and not value.strip():
+        raise InvalidInputError(
+            field, value, "it is empty", "Leave it out, or see what its template renders to."
+        )
+    return value
+
+
+def object_store_folder(field: str, path: object, conn_id: str | None = None) -> ObjectStoragePath:
+    """The folder that a path names, in an object store that this Airflow knows.
+
+    :param conn_id: Airflow connection of the store.
+    :raises InvalidInputError: if it names none, or nothing answers to its scheme.
+    """
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    if not isinstance(path, str) or path.strip() in ("", "None"):
+        raise InvalidInputError(
+            field,
+            path,
+            "it must name a folder",
+            f'Write for example {field}="s3://bucket/stories/{{{{ run_id }}}}", or a local folder.',
+        )
+    try:
+        folder = ObjectStoragePath(path.strip(), conn_id=conn_id)
+        folder.fs  # noqa: B018 - looks the scheme up
+    except (ValueError, ImportError) as error:
+        raise InvalidInputError(
+            field,
+            path,
+            f"no object store answers to it ({error})",
+            "Install the Airflow provider of the store, for example apache-airflow-providers-amazon[s3fs].",
+        ) from None
+    return folder
+
+
+def publisher(context: Context) -> Publisher | None:
+    """The task instance, as a manifest names it."""
+    from airflow_provider_seedream.publishing.manifest import Publisher
+
+    ti = context.get("ti")
+    if ti is None:
+        return None
+    return Publisher(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
 
 
 def plain_prompt(prompt: PromptInput) -> object:

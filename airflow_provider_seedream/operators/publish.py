@@ -11,7 +11,9 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseOp
 
 from airflow_provider_seedream.operators.arguments import (
     lasting_errors_fail_at_once,
+    object_store_folder,
     one_of,
+    publisher,
     refuse_unknown_arguments,
     seconds,
 )
@@ -19,13 +21,12 @@ from airflow_provider_seedream.wavespeed.errors import InvalidInputError, WaveSp
 from airflow_provider_seedream.wavespeed.inputs import integer_within, switch
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+    from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_seedream.publishing.manifest import Publisher
     from airflow_provider_seedream.wavespeed.image_set import ImageSet
 
 OutputFormat = Literal["jpeg", "png"]
-OnExisting = Literal["replace", "fail"]
+OnExisting = Literal["replace_own", "replace", "fail"]
 
 _USE_OUTPUT = "Give image_set=<the Seedream task>.output."
 
@@ -47,7 +48,8 @@ class SeedreamPublishOperator(BaseOperator):
     :param output_format: ``"jpeg"`` or ``"png"``, to insist on what was requested; default: what comes.
     :param check_size: refuse pictures of another size than was requested; ``False`` takes them as they are.
     :param contact_sheet: also draw ``contact-sheet.jpg`` (needs Pillow: extra ``pictures``).
-    :param on_existing: where another set is in the folder: ``"replace"`` it (default) or ``"fail"``.
+    :param on_existing: where another set is in the folder: ``"replace_own"`` (default) replaces what this task instance
+        published there before, and fails for any other; ``"replace"`` deletes whatever is there; ``"fail"`` never does.
     :param max_bytes: the most one picture may have; default 96 MiB.
     :param download_timeout: the longest one picture may take with all its retries; seconds or timedelta, default 300.
     :param concurrency: downloads at a time, 1 to 16; default 4.
@@ -73,7 +75,7 @@ class SeedreamPublishOperator(BaseOperator):
         output_format: OutputFormat | None = None,
         check_size: bool = True,
         contact_sheet: bool = False,
-        on_existing: OnExisting = "replace",
+        on_existing: OnExisting = "replace_own",
         max_bytes: int = 96 * 1024 * 1024,
         download_timeout: float | dt.timedelta = 300.0,
         concurrency: int = 4,
@@ -105,7 +107,7 @@ class SeedreamPublishOperator(BaseOperator):
 
         with lasting_errors_fail_at_once():
             image_set = read_image_set(self.image_set)
-            folder = self._folder()
+            folder = object_store_folder("path", self.path, self.storage_conn_id)
             if self.output_format is not None:
                 one_of("output_format", self.output_format, OutputFormat)
             published = publish(
@@ -115,7 +117,7 @@ class SeedreamPublishOperator(BaseOperator):
                 check_size=self.check_size,
                 contact_sheet=self.contact_sheet,
                 on_existing=self.on_existing,
-                published_by=_publisher(context),
+                published_by=publisher(context),
                 limits=DownloadLimits(max_bytes=self.max_bytes, total_timeout=self.download_timeout),
                 concurrency=self.concurrency,
                 refresh=self._current_links,
@@ -140,28 +142,6 @@ class SeedreamPublishOperator(BaseOperator):
         except (WaveSpeedError, AirflowNotFoundException) as error:
             self.log.warning("Prediction %s: no new links are to be had: %s", prediction_id, error)
             return None
-
-    def _folder(self) -> ObjectStoragePath:
-        from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-        if not isinstance(self.path, str) or not self.path.strip():
-            raise InvalidInputError(
-                "path",
-                self.path,
-                "it must name a folder",
-                'Write for example path="s3://bucket/stories/{{ run_id }}", or a local folder.',
-            )
-        try:
-            folder = ObjectStoragePath(self.path.strip(), conn_id=self.storage_conn_id)
-            folder.fs  # noqa: B018 - looks the scheme up
-        except (ValueError, ImportError) as error:
-            raise InvalidInputError(
-                "path",
-                self.path,
-                f"no object store answers to it ({error})",
-                "Install the Airflow provider of the store, for example apache-airflow-providers-amazon[s3fs].",
-            ) from None
-        return folder
 
 
 def read_image_set(value: object) -> ImageSet:
@@ -196,12 +176,3 @@ def _parsed(text: str) -> object:
     else:
         allowed, way_out = "it is neither a mapping nor JSON", _USE_OUTPUT
     raise InvalidInputError("image_set", text, allowed, way_out)
-
-
-def _publisher(context: Context) -> Publisher | None:
-    from airflow_provider_seedream.publishing.manifest import Publisher
-
-    ti = context.get("ti")
-    if ti is None:
-        return None
-    return Publisher(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)

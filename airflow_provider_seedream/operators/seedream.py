@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -13,27 +14,31 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators.arguments import (
+    given,
     lasting_errors_fail_at_once,
+    object_store_folder,
     one_of,
     plain_prompt,
+    publisher,
     refuse_unknown_arguments,
     seconds,
 )
 from airflow_provider_seedream.submission.budget import Ceiling, check
-from airflow_provider_seedream.submission.record import OnClear, OnLostSubmission, SubmissionRecord
+from airflow_provider_seedream.submission.record import OnClear, OnLostSubmission
 from airflow_provider_seedream.submission.store import SubmissionStore, submission_store
 from airflow_provider_seedream.submission.submitter import Order, Postponed, Submitter
 from airflow_provider_seedream.triggers.seedream import SeedreamPredictionTrigger
+from airflow_provider_seedream.wavespeed import calls
 from airflow_provider_seedream.wavespeed.delivery import OnFlagged, OnShortDelivery, accept
-from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.errors import ApiError, InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import DEFAULT_MODEL, ImageSet, ImageSetRequest, Picture
 from airflow_provider_seedream.wavespeed.inputs import dollars, switch
 from airflow_provider_seedream.wavespeed.polling import FIRST_LOOK, PollSchedule, Verdict
-from airflow_provider_seedream.wavespeed.prediction import Status
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
+    from airflow_provider_seedream.wavespeed.endpoint import Endpoint
     from airflow_provider_seedream.wavespeed.prediction import Prediction
     from airflow_provider_seedream.wavespeed.prompt import PromptInput
 
@@ -47,6 +52,9 @@ class _DefaultSize(str):
 
 
 DEFAULT_SIZE = _DefaultSize("2048*2048")
+
+ORDERED = "ordered_image_set"
+"""XCom of the image set that was paid for, with no images yet."""
 
 
 class SeedreamSequentialOperator(BaseOperator):
@@ -158,6 +166,13 @@ class SeedreamSequentialOperator(BaseOperator):
                 "with enable_base64_output this task must collect the pictures itself",
                 "Leave one of the two out.",
             )
+        if output_path is not None and not self.wait_for_completion:
+            raise InvalidInputError(
+                "output_path",
+                output_path,
+                "with wait_for_completion=False this task ends before there are pictures to publish",
+                "Leave one of the two out.",
+            )
         self.prompt = plain_prompt(prompt)
         self.max_images = max_images
         if isinstance(size, _DefaultSize):
@@ -197,13 +212,28 @@ class SeedreamSequentialOperator(BaseOperator):
         """
         return self._run(context, came_back=True)
 
+    def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
+        """Go on after the deferral.
+
+        :param event: the trigger's.
+        """
+        store = submission_store(context, self.task_id)
+        with self._errors_told(store):
+            return self._finish(context, store, Verdict.from_event(event))
+
+    def on_kill(self) -> None:
+        """Tell what becomes of the prediction: it is paid, the API cannot cancel it, and a retry takes it up."""
+        if self._if_killed:
+            self.log.warning("Killed. %s", self._if_killed)
+
     def _run(self, context: Context, *, came_back: bool) -> dict[str, Any]:
-        with lasting_errors_fail_at_once():
+        store = submission_store(context, self.task_id)
+        with self._errors_told(store):
             request = self._request()
-            store = submission_store(context, self.task_id)
+            self._folder()
             submitter = self._submitter(context, store)
             order = self._order(context, request)
-            self._if_killed = f"A submission of ${order.cost_usd:g} may be under way; {_next_try(store)}."
+            self._if_killed = f"A submission of ${request.cost_usd:g} may be under way; {_next_try(store)}."
             obtained = submitter.obtain(order, came_back=came_back)
             while isinstance(obtained, Postponed):
                 if self.deferrable:
@@ -213,28 +243,43 @@ class SeedreamSequentialOperator(BaseOperator):
             return self._wait(context, request, obtained, store)
 
     def _wait(
-        self,
-        context: Context,
-        request: ImageSetRequest,
-        prediction: Prediction,
-        store: SubmissionStore,
+        self, context: Context, request: ImageSetRequest, prediction: Prediction, store: SubmissionStore
     ) -> dict[str, Any]:
         record = store.read()
-        context["ti"].xcom_push(key="prediction_id", value=prediction.id)
         cost_usd = record.cost_usd if record else request.cost_usd
         self._if_killed = f"Prediction {prediction.id} is not cancelled and stays billed (${cost_usd:g}); {_next_try(store)}."
+        ordered = ImageSet(
+            prediction_id=prediction.id,
+            model=request.model,
+            prompt=request.prompt,
+            size=str(request.size),
+            requested=request.max_images,
+            images=(),
+            cost_usd=cost_usd,
+            created_at=prediction.created_at,
+            submitted_at=_iso(record.submitted_at) if record and record.submitted_at else None,
+        )
+        context["ti"].xcom_push(key="prediction_id", value=prediction.id)
+        # What was paid for: rendered anew after the deferral, a template may say something else.
+        context["ti"].xcom_push(key=ORDERED, value=ordered.to_json())
         if prediction.status.ended:
-            return self._finish(context, Verdict.of(prediction))
+            return self._finish(context, store, Verdict.of(prediction))
         if not self.wait_for_completion:
-            return self._image_set(request, prediction, record).to_json()
+            return ordered.to_json()
         deadline = record.deadline if record and record.deadline else time.time() + self.timeout
+        return self._look_until(deadline, context, store, prediction.id)
+
+    def _look_until(
+        self, deadline: float, context: Context, store: SubmissionStore, prediction_id: str
+    ) -> dict[str, Any]:
         if not self.deferrable:
             schedule = PollSchedule.every(self.poll_interval)
-            return self._finish(context, self.hook.wait(prediction.id, deadline=deadline, schedule=schedule))
+            verdict = self.hook.wait(prediction_id, deadline=deadline, schedule=schedule)
+            return self._finish(context, store, verdict)
         return self.defer(
             trigger=SeedreamPredictionTrigger(
                 seedream_conn_id=self.seedream_conn_id,
-                prediction_id=prediction.id,
+                prediction_id=prediction_id,
                 deadline=deadline,
                 poll_interval=self.poll_interval,
             ),
@@ -248,18 +293,25 @@ class SeedreamSequentialOperator(BaseOperator):
         pause = dt.timedelta(seconds=max(FIRST_LOOK, seconds))
         return self.defer(trigger=TimeDeltaTrigger(pause), method_name="execute_postponed")
 
-    def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
-        """Go on after the deferral.
+    @contextmanager
+    def _errors_told(self, store: SubmissionStore) -> Iterator[None]:
+        """See to it that no error hides what is paid, and that no retry burns time where it cannot help."""
+        try:
+            with lasting_errors_fail_at_once():
+                yield
+        except Exception as error:
+            self._tell_what_is_paid(store, error)
+            raise
 
-        :param event: the trigger's.
-        """
-        with lasting_errors_fail_at_once():
-            return self._finish(context, Verdict.from_event(event))
-
-    def on_kill(self) -> None:
-        """Tell what becomes of the prediction: it is paid, the API cannot cancel it, and a retry takes it up."""
-        if self._if_killed:
-            self.log.warning("Killed. %s", self._if_killed)
+    def _tell_what_is_paid(self, store: SubmissionStore, error: Exception) -> None:
+        try:
+            record = store.read()
+        except Exception:
+            self.log.exception("The submission record could not be read.")
+            return
+        if record is not None and record.prediction_id and record.prediction_id not in str(error):
+            paid = (record.prediction_id, record.cost_usd, _next_try(store))
+            self.log.error("Prediction %s is paid ($%g); %s.", *paid)
 
     def _request(self) -> ImageSetRequest:
         return ImageSetRequest.build(
@@ -269,30 +321,36 @@ class SeedreamSequentialOperator(BaseOperator):
             width=self.width,
             height=self.height,
             resolution=self.resolution,
-            model=self.model or self.hook.settings.model or DEFAULT_MODEL,
+            model=given("model", self.model) or self.hook.settings.model or DEFAULT_MODEL,
             output_format=self.output_format,
             enable_base64_output=self.enable_base64_output,
             enable_sync_mode=self.enable_sync_mode,
         )
 
+    def _folder(self) -> ObjectStoragePath | None:
+        """Where to publish to, seen to exist as a kind of store before anything is paid."""
+        return None if self.output_path is None else object_store_folder("output_path", self.output_path)
+
     def _order(self, context: Context, request: ImageSetRequest) -> Order:
         if request.count_was_added:
             self.log.info("The prompt named no count; %d images were put in front of it.", request.max_images)
-        cost_usd = self.hook.price(request) if self.price_source == "api" else request.cost_usd
         return Order(
             request=request,
             fingerprint=request.fingerprint(self.seedream_conn_id),
-            generation=context["ti"].max_tries - (self.retries or 0) + 1,
-            cost_usd=cost_usd,
+            max_tries=context["ti"].max_tries,
+            price=lambda: self.hook.price(request) if self.price_source == "api" else request.cost_usd,
+            check_budget=lambda cost_usd, spent_usd: check(cost_usd, self._ceilings(spent_usd)),
             timeout=self.timeout,
-            check_budget=lambda spent_usd: check(cost_usd, self._ceilings(spent_usd)),
+            answer_timeout=answer_timeout(self.hook.settings.endpoint, request),
         )
 
     def _ceilings(self, spent_usd: float) -> Iterator[Ceiling]:
         settings = self.hook.settings
         connection = f"in the extra of connection {self.seedream_conn_id}"
-        earlier = "for earlier submissions of this task"
-        yield Ceiling(dollars("max_cost", self.max_cost), "max_cost of this task", spent_usd, earlier)
+        earlier = "that earlier submissions of this task cost, or may have"
+        yield Ceiling(
+            dollars("max_cost", given("max_cost", self.max_cost)), "max_cost of this task", spent_usd, earlier
+        )
         yield Ceiling(settings.max_cost, f"max_cost {connection}", spent_usd, earlier)
         if settings.max_cost_per_day is not None:
             today = self.hook.spent_today()
@@ -315,20 +373,45 @@ class SeedreamSequentialOperator(BaseOperator):
             each for each in context["ti"].xcom_pull(task_ids=[self.task_id], key="prediction_id") if each
         }
 
-    def _finish(self, context: Context, verdict: Verdict) -> dict[str, Any]:
+    def _finish(self, context: Context, store: SubmissionStore, verdict: Verdict) -> dict[str, Any]:
         if verdict.error is not None:
             raise verdict.error
-        request = self._request()
+        try:
+            prediction = verdict.prediction or self.hook.prediction(verdict.prediction_id)
+        except ApiError as error:
+            record = store.read()
+            deadline = record.deadline if record else None
+            if not error.transient or not deadline or time.time() >= deadline:
+                raise
+            self.log.warning(
+                "Prediction %s is complete but cannot be seen now: %s", verdict.prediction_id, error
+            )
+            return self._look_until(deadline, context, store, verdict.prediction_id)
+        return self._deliver(context, prediction).to_json()
+
+    def _deliver(self, context: Context, prediction: Prediction) -> ImageSet:
+        ordered = ImageSet.from_json(
+            context["ti"].xcom_pull(task_ids=self.task_id, key=ORDERED, map_indexes=context["ti"].map_index)
+        )
         prediction = accept(
-            verdict.prediction or self.hook.prediction(verdict.prediction_id),
-            requested=request.max_images,
+            prediction,
+            requested=ordered.requested,
             on_short_delivery=self.on_short_delivery,
             on_flagged=self.on_flagged,
         )
-        store = submission_store(context, self.task_id)
-        image_set = self._image_set(request, prediction, store.read())
-        if self.output_path:
-            image_set = self._publish(image_set, prediction, store)
+        links = [""] * len(prediction.outputs) if self.enable_base64_output else prediction.outputs
+        image_set = replace(
+            ordered,
+            images=tuple(Picture(*pair) for pair in zip(links, prediction.flags, strict=True)),
+            inference_ms=prediction.inference_ms,
+            created_at=prediction.created_at,
+            completed_at=_iso(time.time()),
+        )
+        if not self.enable_base64_output:
+            context["ti"].xcom_push(key="image_urls", value=list(links))
+        folder = self._folder()
+        if folder is not None:
+            image_set = self._publish(context, image_set, prediction, folder)
         self.log.info(
             "Prediction %s is complete: %d of %d image(s), $%g.",
             image_set.prediction_id,
@@ -336,54 +419,24 @@ class SeedreamSequentialOperator(BaseOperator):
             image_set.requested,
             image_set.cost_usd,
         )
-        context["ti"].xcom_push(key="image_urls", value=[picture.url for picture in image_set.images])
-        return image_set.to_json()
+        if self.enable_base64_output:
+            context["ti"].xcom_push(key="image_urls", value=[picture.url for picture in image_set.images])
+        return image_set
 
-    def _image_set(
-        self, request: ImageSetRequest, prediction: Prediction, record: SubmissionRecord | None
+    def _publish(
+        self, context: Context, image_set: ImageSet, prediction: Prediction, folder: ObjectStoragePath
     ) -> ImageSet:
-        ended = prediction.status is Status.COMPLETED
-        links = [""] * len(prediction.outputs) if self.enable_base64_output else prediction.outputs
-        return ImageSet(
-            prediction_id=prediction.id,
-            model=request.model,
-            prompt=request.prompt,
-            size=str(request.size),
-            requested=request.max_images,
-            images=tuple(Picture(*pair) for pair in zip(links, prediction.flags, strict=True))
-            if ended
-            else (),
-            cost_usd=record.cost_usd if record else request.cost_usd,
-            inference_ms=prediction.inference_ms,
-            created_at=prediction.created_at,
-            submitted_at=_iso(record.submitted_at) if record and record.submitted_at else None,
-            completed_at=_iso(time.time()) if ended else None,
-        )
-
-    def _publish(self, image_set: ImageSet, prediction: Prediction, store: SubmissionStore) -> ImageSet:
         """Publish to ``output_path``. A base64 set has no links, so it gets the places of its files instead."""
-        from airflow.providers.common.compat.sdk import ObjectStoragePath
-
         from airflow_provider_seedream.publishing.publish import publish
 
-        assert self.output_path is not None  # noqa: S101 - the caller asked
-        folder = ObjectStoragePath(self.output_path)
-        try:
-            published = publish(
-                image_set,
-                folder,
-                sources=prediction.outputs if self.enable_base64_output else None,
-                output_format=self.output_format,
-            )
-        except Exception:
-            self.log.warning(
-                "Prediction %s is complete and paid ($%g), but was not published to %s; %s.",
-                prediction.id,
-                image_set.cost_usd,
-                self.output_path,
-                _next_try(store),
-            )
-            raise
+        published = publish(
+            image_set,
+            folder,
+            sources=prediction.outputs if self.enable_base64_output else None,
+            # Paid is paid: pictures of another size than was asked for are kept, and their size is in the manifest.
+            check_size=False,
+            published_by=publisher(context),
+        )
         if not self.enable_base64_output:
             return image_set
         return replace(
@@ -392,6 +445,11 @@ class SeedreamSequentialOperator(BaseOperator):
                 Picture(str(folder / placed.file), placed.flagged) for placed in published.manifest.images
             ),
         )
+
+
+def answer_timeout(endpoint: Endpoint, request: ImageSetRequest) -> float:
+    """Seconds that the paying request may take, from its first attempt to connect to its answer."""
+    return endpoint.connect_timeout + (calls.submit(request).read_timeout or endpoint.read_timeout)
 
 
 def _next_try(store: SubmissionStore) -> str:

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 CONCURRENCY = 4
 CONTACT_SHEET_NAME = "contact-sheet.jpg"
-OnExisting = Literal["replace", "fail"]
+OnExisting = Literal["replace_own", "replace", "fail"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def publish(
     output_format: str | None = None,
     check_size: bool = True,
     contact_sheet: bool = False,
-    on_existing: OnExisting = "replace",
+    on_existing: OnExisting = "replace_own",
     published_by: Publisher | None = None,
     limits: DownloadLimits | None = None,
     concurrency: int = CONCURRENCY,
@@ -81,7 +81,8 @@ def publish(
     :param output_format: ``"jpeg"`` or ``"png"``: what was requested; None accepts what comes.
     :param check_size: refuse pictures of another size than was requested.
     :param contact_sheet: also draw ``contact-sheet.jpg`` (needs Pillow).
-    :param on_existing: where another set is in the folder: ``"replace"`` it, or ``"fail"``.
+    :param on_existing: where another set is in the folder: ``"replace"`` it, ``"fail"``, or ``"replace_own"``: replace
+        what ``published_by`` published there before, and fail otherwise.
     :param published_by: recorded in the manifest.
     :param limits: of each download.
     :param concurrency: downloads at a time.
@@ -176,9 +177,23 @@ class _Publication:
                     "by another mapped instance of this task in this run",
                     'Give each its own folder: put "{{ ti.map_index }}" into path.',
                 )
-            if on_existing == "fail":
-                way_out = 'Give another path, or set on_existing="replace".'
-                raise FolderTakenError(str(self.folder), prediction_id, "earlier", way_out)
+            own = publisher is not None and publisher == self.progress.published_by
+            if on_existing == "fail" or (on_existing == "replace_own" and not own):
+                by = (
+                    f"by {publisher.dag_id}.{publisher.task_id} ({publisher.run_id})"
+                    if publisher
+                    else "earlier"
+                )
+                way_out = (
+                    'Put "{{ run_id }}" into the path, or set on_existing="replace" to delete what is there.'
+                )
+                raise FolderTakenError(str(self.folder), prediction_id, by, way_out)
+            log.warning(
+                "Prediction %s in %s will be replaced by %s.",
+                prediction_id,
+                self.folder,
+                self.image_set.prediction_id,
+            )
 
     def _intact(
         self, found: Manifest | None, unfinished: Progress | None, concurrency: int

@@ -6,13 +6,20 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from airflow_provider_seedream.submission.record import OnLostSubmission, SubmissionRecord
-from airflow_provider_seedream.wavespeed.errors import LostSubmissionError, RequestChangedError
+from airflow_provider_seedream.submission.record import OnClear, OnLostSubmission, SubmissionRecord
+from airflow_provider_seedream.wavespeed.calls import CLOCK_SKEW
+from airflow_provider_seedream.wavespeed.errors import (
+    LostSubmissionError,
+    RequestChangedError,
+    WaveSpeedError,
+)
 from airflow_provider_seedream.wavespeed.prediction import Prediction
 from airflow_provider_seedream.wavespeed.request import ImageSetRequest
 
-CLOCK_SKEW = 120.0
-"""Seconds by which this machine's clock and the API's may differ."""
+_ANEW: Mapping[OnClear, str] = {
+    "resubmit": "clear the task",
+    "reuse": 'set on_clear="resubmit" and clear the task',
+}
 
 
 def window(record: SubmissionRecord) -> tuple[dt.datetime, dt.datetime]:
@@ -22,42 +29,56 @@ def window(record: SubmissionRecord) -> tuple[dt.datetime, dt.datetime]:
 
 
 def unclaimed(listed: Iterable[Prediction], claimed: Collection[str]) -> list[Prediction]:
-    """The listed predictions that no other task is known to have.
+    """The listed predictions that no other submission is known to have, each once.
+
+    A list that grows while it is read shows a prediction on two pages.
 
     :param listed: what the API lists within the window.
-    :param claimed: ids that are known to be another task's.
+    :param claimed: ids that are known to be another submission's.
     """
-    return [prediction for prediction in listed if prediction.id not in claimed]
+    return [each for each in {each.id: each for each in listed}.values() if each.id not in claimed]
 
 
-def candidates(found: Iterable[Prediction], *, inputs: Mapping[str, Any]) -> list[Prediction]:
-    """Those of some predictions that may have come from these inputs: all whose own inputs are not known to differ.
-
-    :param inputs: what was sent.
-    """
+def candidates(found: Iterable[Prediction], request: ImageSetRequest) -> list[Prediction]:
+    """Those of some predictions that may have come from a request: all that are not known to differ from it."""
     return [
-        prediction for prediction in found if prediction.input is None or _repeats(prediction.input, inputs)
+        each
+        for each in found
+        if len(each.outputs) <= request.max_images and (each.input is None or _repeats(each.input, request))
     ]
 
 
 def lost(
-    intent: SubmissionRecord, request: ImageSetRequest, found: list[Prediction], policy: OnLostSubmission
+    intent: SubmissionRecord,
+    request: ImageSetRequest,
+    found: list[Prediction],
+    *,
+    on_lost_submission: OnLostSubmission,
+    on_clear: OnClear,
+    unsearched: WaveSpeedError | None = None,
 ) -> LostSubmissionError:
     """The error of a submission that nobody can account for, with what may be paid and what to do.
 
     Trying again helps only where a later search may find more, or less.
+
+    :param unsearched: why the API could not be asked, if so.
     """
     since = dt.datetime.fromtimestamp(intent.intent_at, dt.UTC).strftime("%H:%M:%SZ")
     listed = ", ".join(f"{each.id} ({each.status_word}, created {each.created_at})" for each in found)
+    seen = f"could not be asked for ({unsearched})" if unsearched else listed or "none seen"
+    way_out = (
+        [] if on_lost_submission == "adopt" else ['set on_lost_submission="adopt" to take a single candidate']
+    )
+    way_out.append(f"to make a new image set, {_ANEW[on_clear]}")
     return LostSubmissionError(
-        f"A submission of {request.max_images} image(s) (${intent.cost_usd:g}) got no answer; it may have been accepted. "
-        f"Not sent again. Candidates since {since}: {listed or 'none seen'}. on_lost_submission={policy!r}. "
-        'Set it to "adopt" to take a single candidate, or clear the task to make a new image set.',
-        transient=policy != "fail",
+        f"A submission of {request.max_images} image(s) (${intent.cost_usd:g}) got no answer; it may have been "
+        f"accepted. Not sent again. Candidates since {since}: {seen}. Look at them on the vendor's site; "
+        f"{', or '.join(way_out)}.",
+        transient=unsearched.transient if unsearched else on_lost_submission != "fail",
     )
 
 
-def changed(earlier: SubmissionRecord) -> RequestChangedError:
+def changed(earlier: SubmissionRecord, on_clear: OnClear) -> RequestChangedError:
     """The error of a try that would pay for another request beside one that is, or may be, paid."""
     what = (
         f"prediction {earlier.prediction_id}" if earlier.prediction_id else "a submission without an answer"
@@ -65,9 +86,11 @@ def changed(earlier: SubmissionRecord) -> RequestChangedError:
     return RequestChangedError(
         f"An earlier try paid ${earlier.cost_usd:g} for {what}, for another request than this try would make (model, "
         "prompt, size, count, format or connection differ). Nothing was sent. A prompt that changes with each try "
-        "does this. Clear the task to make a new image set."
+        f"does this. To make a new image set, {_ANEW[on_clear]}."
     )
 
 
-def _repeats(told: Mapping[str, Any], sent: Mapping[str, Any]) -> bool:
-    return all(told[key] == value for key, value in sent.items() if key in told)
+def _repeats(told: Mapping[str, Any], request: ImageSetRequest) -> bool:
+    """Whether inputs are a request's, by what no vendor would rewrite."""
+    same_prompt = str(told.get("prompt", request.prompt)).split() == request.prompt.split()
+    return same_prompt and told.get("max_images", request.max_images) == request.max_images

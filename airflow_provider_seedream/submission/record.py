@@ -5,12 +5,16 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from types import NoneType
 from typing import Any, Literal, Self
 
 from airflow_provider_seedream.wavespeed.errors import WaveSpeedError
 from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
 
 VERSION = 1
+
+EARLIER_KEPT = 10
+"""Ids of earlier predictions that a record keeps, so that they are not taken for a lost one."""
 
 OnClear = Literal["resubmit", "reuse"]
 OnLostSubmission = Literal["fail", "adopt", "resubmit"]
@@ -35,20 +39,23 @@ class SubmissionRecord:
     :param phase: ``delayed`` while the API refuses it for its rate, ``intent`` before the paying request, ``submitted``
         once the API gave an id.
     :param fingerprint: of all that is billed.
-    :param generation: counts the times a person cleared the task; a retry leaves it as it is.
+    :param max_tries: Airflow's ``max_tries`` of the task instance: a clear moves it, a retry and an edited ``retries``
+        leave it as it is. (A clear of a running task that has retries left does not move it either.)
     :param cost_usd: price of the submission.
     :param intent_at: epoch seconds at which the paying request was about to be sent.
     :param arrives_by: epoch seconds after which that request can no longer arrive.
     :param prediction_id: the API's id, once known.
     :param submitted_at: epoch seconds of the API's answer.
     :param deadline: epoch seconds at which we stop waiting, for the pictures or for our turn to submit.
-    :param spent_usd: price of what this task submitted before since it was last cleared.
+    :param spent_usd: price of what this task submitted, or may have, before and since it was last cleared.
     :param refusals: how often the API refused this submission for its rate.
+    :param resubmitted: whether this submission was made in place of a lost one.
+    :param earlier: the ids of this task instance's latest predictions before this one.
     """
 
     phase: Phase
     fingerprint: str
-    generation: int
+    max_tries: int
     cost_usd: float
     intent_at: float
     arrives_by: float
@@ -57,10 +64,53 @@ class SubmissionRecord:
     deadline: float | None = None
     spent_usd: float = 0.0
     refusals: int = 0
+    resubmitted: bool = False
+    earlier: tuple[str, ...] = ()
 
-    def delayed(self, *, deadline: float) -> SubmissionRecord:
+    @classmethod
+    def intent(
+        cls,
+        before: SubmissionRecord | None,
+        *,
+        fingerprint: str,
+        max_tries: int,
+        cost_usd: float,
+        at: float,
+        arrives_by: float,
+        deadline: float,
+    ) -> SubmissionRecord:
+        """The record of a submission that is about to be paid, with what must be remembered of those before it."""
+        same_wish = before is not None and before.max_tries == max_tries
+        waited = same_wish and before is not None and before.phase is Phase.DELAYED
+        return cls(
+            phase=Phase.INTENT,
+            fingerprint=fingerprint,
+            max_tries=max_tries,
+            cost_usd=cost_usd,
+            intent_at=at,
+            arrives_by=arrives_by,
+            deadline=deadline,
+            spent_usd=before.may_be_spent_usd if before is not None and same_wish else 0.0,
+            refusals=before.refusals if before is not None and waited else 0,
+            resubmitted=before is not None
+            and same_wish
+            and (before.phase is Phase.INTENT or (waited and before.resubmitted)),
+            earlier=before.known_ids[-EARLIER_KEPT:] if before is not None else (),
+        )
+
+    @property
+    def may_be_spent_usd(self) -> float:
+        """What this task may have paid since it was last cleared, this submission included."""
+        return self.spent_usd + (0.0 if self.phase is Phase.DELAYED else self.cost_usd)
+
+    @property
+    def known_ids(self) -> tuple[str, ...]:
+        """The ids of this task instance's latest predictions, this one's included."""
+        return self.earlier if self.prediction_id is None else (*self.earlier, self.prediction_id)
+
+    def delayed(self) -> SubmissionRecord:
         """This record after the API refused the submission for its rate."""
-        return replace(self, phase=Phase.DELAYED, deadline=deadline, refusals=self.refusals + 1)
+        return replace(self, phase=Phase.DELAYED, refusals=self.refusals + 1)
 
     def submitted(self, prediction_id: str, *, at: float, deadline: float) -> SubmissionRecord:
         """This record after the API's answer."""
@@ -68,9 +118,9 @@ class SubmissionRecord:
             self, phase=Phase.SUBMITTED, prediction_id=prediction_id, submitted_at=at, deadline=deadline
         )
 
-    def continued(self, *, generation: int, deadline: float) -> SubmissionRecord:
+    def continued(self, *, max_tries: int, deadline: float) -> SubmissionRecord:
         """This record, taken up by a later try."""
-        return replace(self, generation=generation, deadline=deadline)
+        return replace(self, max_tries=max_tries, deadline=deadline)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, with the version of this format."""
@@ -89,12 +139,37 @@ class SubmissionRecord:
             )
         fields = {key: value for key, value in stored.items() if key != "version"}
         try:
-            record = cls(**{**fields, "phase": Phase(str(fields.get("phase")))})
+            fields["phase"] = Phase(str(fields.get("phase")))
+            fields["earlier"] = tuple(fields.get("earlier", ()))
+            record = cls(**fields)
         except (TypeError, ValueError) as error:
             raise UnreadableRecordError(f"The submission record is damaged ({error}).") from None
-        if record.phase is Phase.SUBMITTED and not record.prediction_id:
-            raise UnreadableRecordError("The submission record says submitted but holds no prediction id.")
+        wrong = [name for name, kinds in _KINDS.items() if type(getattr(record, name)) not in kinds]
+        if wrong or not all(isinstance(each, str) for each in record.earlier):
+            raise UnreadableRecordError(
+                f"The submission record is damaged ({', '.join(wrong) or 'earlier'})."
+            )
+        if (record.phase is Phase.SUBMITTED) is not bool(record.prediction_id):
+            raise UnreadableRecordError(
+                f"The submission record says {record.phase}, with prediction id {record.prediction_id!r}."
+            )
         return record
+
+
+_NUMBER = (int, float)
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "fingerprint": (str,),
+    "max_tries": (int,),
+    "cost_usd": _NUMBER,
+    "intent_at": _NUMBER,
+    "arrives_by": _NUMBER,
+    "prediction_id": (str, NoneType),
+    "submitted_at": (*_NUMBER, NoneType),
+    "deadline": (*_NUMBER, NoneType),
+    "spent_usd": _NUMBER,
+    "refusals": (int,),
+    "resubmitted": (bool,),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +228,7 @@ def decide(
     record: SubmissionRecord | None,
     *,
     fingerprint: str,
-    generation: int,
+    max_tries: int,
     on_clear: OnClear,
     prediction: Prediction | None = None,
 ) -> Decision:
@@ -161,13 +236,13 @@ def decide(
 
     :param record: what is remembered, or ``None``.
     :param fingerprint: of the request that this try would make.
-    :param generation: this try's count of clears.
+    :param max_tries: Airflow's, of the task instance.
     :param on_clear: what a clear asks for.
     :param prediction: where the recorded prediction stands, once it was looked at.
     """
     if record is None:
         return Submit("nothing was submitted before")
-    cleared = generation != record.generation
+    cleared = max_tries != record.max_tries
     anew = cleared and on_clear == "resubmit"
     same = record.fingerprint == fingerprint
     if record.phase is Phase.DELAYED:

@@ -21,7 +21,6 @@ from airflow_provider_seedream.submission.record import (
     Lost,
     OnClear,
     OnLostSubmission,
-    Phase,
     Resume,
     SubmissionRecord,
     Submit,
@@ -46,15 +45,18 @@ log = logging.getLogger(__name__)
 SEARCHES = (0.0, 5.0, 10.0)
 """Seconds before each search for a lost submission: the API may list a new prediction late (API reference 4.1)."""
 
-IN_TRANSIT = 120.0
-"""Seconds after which a paying request can no longer arrive: our own time-outs, and a gateway's patience."""
+SEND_WITHIN = 60.0
+"""Seconds from the intent within which the paying request may be sent: attempts that find no connection included."""
+
+GATEWAY_PATIENCE = 60.0
+"""Seconds that a gateway may hold a request before it reaches the API."""
 
 
 class Api(Protocol):
     """The calls that the submitter needs; the hook has them."""
 
-    def submit(self, request: ImageSetRequest) -> Prediction:
-        """Submit an image set. This pays."""
+    def submit(self, request: ImageSetRequest, *, send_by: float) -> Prediction:
+        """Submit an image set, not later than ``send_by`` (epoch seconds). This pays."""
 
     def prediction(self, prediction_id: str) -> Prediction:
         """Look at a prediction."""
@@ -71,19 +73,21 @@ class Order:
 
     :param request: the image set.
     :param fingerprint: of all that is billed.
-    :param generation: this try's count of clears.
-    :param cost_usd: the price.
+    :param max_tries: Airflow's, of the task instance.
+    :param price: asks for the price in USD. Asked only before paying, as the next one.
+    :param check_budget: given the price and what this task may have spent before since it was last cleared, raises
+        where a ceiling would be exceeded.
     :param timeout: seconds to wait, for a turn to submit and again for the pictures.
-    :param check_budget: given what this task spent before since it was last cleared, raises where a ceiling would be
-        exceeded. Asked only before paying.
+    :param answer_timeout: seconds that one request may take.
     """
 
     request: ImageSetRequest
     fingerprint: str
-    generation: int
-    cost_usd: float
+    max_tries: int
+    price: Callable[[], float]
+    check_budget: Callable[[float, float], None]
     timeout: float
-    check_budget: Callable[[float], None]
+    answer_timeout: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,23 +127,7 @@ class Submitter:
         :raises BudgetExceededError: if a ceiling would be exceeded.
         """
         record = self.store.read() if came_back or self.store.outlives_a_try else None
-        try:
-            return self._carry_out(self._decide(record, order), order, record, came_back)
-        except RateLimitedError as error:
-            pause_ends = time.time() + (error.retry_after or 0.0)
-            if (
-                record is None
-                or not error.retry_after
-                or pause_ends >= (record.deadline or record.arrives_by)
-            ):
-                raise
-            log.info("%s Coming back in %.0f s.", error, error.retry_after)
-            return Postponed(error.retry_after)
-
-    def _carry_out(
-        self, decision: Decision, order: Order, record: SubmissionRecord | None, came_back: bool
-    ) -> Prediction | Postponed:
-        match decision:
+        match self._decide(record, order):
             case Submit(because):
                 return self._submit(order, record, because, came_back)
             case Resume(prediction) | Collect(prediction):
@@ -149,78 +137,79 @@ class Submitter:
             case Lost(intent):
                 return self._recover(order, intent)
             case Changed(earlier):
-                raise lost.changed(earlier)
+                raise lost.changed(earlier, self.on_clear)
             case Look():
                 raise AssertionError("decide() asked to look twice")
 
     def _decide(self, record: SubmissionRecord | None, order: Order) -> Decision:
         decision = decide(
-            record, fingerprint=order.fingerprint, generation=order.generation, on_clear=self.on_clear
+            record, fingerprint=order.fingerprint, max_tries=order.max_tries, on_clear=self.on_clear
         )
         if not isinstance(decision, Look) or record is None:
             return decision
         return decide(
             record,
             fingerprint=order.fingerprint,
-            generation=order.generation,
+            max_tries=order.max_tries,
             on_clear=self.on_clear,
-            prediction=self._look(decision.prediction_id, cleared=order.generation != record.generation),
+            prediction=self._look(decision.prediction_id, cleared=order.max_tries != record.max_tries),
         )
 
     def _look(self, prediction_id: str, *, cleared: bool) -> Prediction:
+        """A prediction as far as it can be seen: one that cannot be seen now is waited for like one that runs."""
         try:
             return self.api.prediction(prediction_id)
-        except NotFoundError as error:
-            if not cleared:
-                raise refused(prediction_id, error) from None
-            # The API forgets a prediction after seven days (API reference 3.3), and may then be paid for a new one.
-            return Prediction(prediction_id, model="", status=Status.DELETED, status_word="not found")
         except ApiError as error:
             if error.transient:
-                raise
-            raise refused(prediction_id, error) from None
+                log.warning("Prediction %s cannot be seen now, and is waited for: %s", prediction_id, error)
+                return _unseen(prediction_id)
+            if not cleared or not isinstance(error, NotFoundError):
+                raise refused(prediction_id, error) from None
+        # The API forgets a prediction after seven days (API reference 3.3).
+        return Prediction(prediction_id, model="", status=Status.DELETED, status_word="not found")
 
     def _submit(
         self, order: Order, before: SubmissionRecord | None, because: str, came_back: bool
     ) -> Prediction | Postponed:
+        cost_usd = order.price()
         now = time.time()
-        intent = SubmissionRecord(
-            phase=Phase.INTENT,
+        intent = SubmissionRecord.intent(
+            before,
             fingerprint=order.fingerprint,
-            generation=order.generation,
-            cost_usd=order.cost_usd,
-            intent_at=now,
-            arrives_by=now + IN_TRANSIT,
-            spent_usd=_spent(before, order.generation),
-            refusals=before.refusals if before and came_back else 0,
+            max_tries=order.max_tries,
+            cost_usd=cost_usd,
+            at=now,
+            arrives_by=now + SEND_WITHIN + order.answer_timeout + GATEWAY_PATIENCE,
+            deadline=before.deadline if came_back and before and before.deadline else now + order.timeout,
         )
-        order.check_budget(intent.spent_usd)
+        order.check_budget(cost_usd, intent.spent_usd)
+        request = order.request
         log.info(
             "Submitting %d image(s) of %s to %s for $%g: %s.",
-            order.request.max_images,
-            order.request.size,
-            order.request.model,
-            order.cost_usd,
+            request.max_images,
+            request.size,
+            request.model,
+            cost_usd,
             because,
         )
         self.store.write(intent)
         try:
-            prediction = self.api.submit(order.request)
+            prediction = self.api.submit(request, send_by=intent.intent_at + SEND_WITHIN)
         except ApiError as error:
-            if rule_of(error).arrival is Arrival.UNKNOWN:
+            if error.prediction_id:
+                log.warning("%s It names prediction %s, which is waited for.", error, error.prediction_id)
+                prediction = _unseen(error.prediction_id)
+            elif rule_of(error).arrival is Arrival.UNKNOWN:
                 log.warning("%s The submission may have been accepted and is not sent again.", error)
                 return self._recover(order, intent)
-            self._put_back(before)
-            if not isinstance(error, RateLimitedError):
+            else:
+                self._put_back(before)
+                if isinstance(error, RateLimitedError):
+                    return self._wait_for_a_turn(intent.delayed(), error)
                 raise
-            give_up_at = before.deadline if before and came_back else None
-            return self._wait_for_a_turn(intent.delayed(deadline=give_up_at or now + order.timeout), error)
         # Logged first: should the record fail, the log is the one place that knows the id.
         log.info(
-            "Prediction %s was submitted: %d image(s), $%g.",
-            prediction.id,
-            order.request.max_images,
-            order.cost_usd,
+            "Prediction %s was submitted: %d image(s), $%g.", prediction.id, request.max_images, cost_usd
         )
         self._keep(intent, prediction, order.timeout)
         return prediction
@@ -236,7 +225,15 @@ class Submitter:
 
     def _keep(self, record: SubmissionRecord, prediction: Prediction, timeout: float) -> None:
         now = time.time()
-        self.store.write(record.submitted(prediction.id, at=now, deadline=now + timeout))
+        try:
+            self.store.write(record.submitted(prediction.id, at=now, deadline=now + timeout))
+        except Exception:
+            # The prediction is paid and its id is at hand: a store that is away must not lose it.
+            log.exception(
+                "Prediction %s is paid ($%g) but could not be recorded; this try goes on with it.",
+                prediction.id,
+                record.cost_usd,
+            )
 
     def _put_back(self, before: SubmissionRecord | None) -> None:
         if before is None:
@@ -254,25 +251,43 @@ class Submitter:
         )
         now = time.time()
         deadline = record.deadline if record.deadline and record.deadline > now else now + order.timeout
-        self.store.write(record.continued(generation=order.generation, deadline=deadline))
+        self.store.write(record.continued(max_tries=order.max_tries, deadline=deadline))
         return prediction
 
     def _recover(self, order: Order, intent: SubmissionRecord) -> Prediction | Postponed:
-        found = self._search(order, intent)
+        try:
+            found = self._search(order, intent)
+        except ApiError as error:
+            raise self._lost(order, intent, [], error) from None
         if self.on_lost_submission == "adopt" and len(found) == 1:
             self._keep(intent, found[0], order.timeout)
             log.warning("Prediction %s was taken for the lost submission.", found[0].id)
             return found[0]
         if self.on_lost_submission == "fail" or found:
-            raise lost.lost(intent, order.request, found, self.on_lost_submission)
+            raise self._lost(order, intent, found)
         still_in_transit = intent.arrives_by - time.time()
         if still_in_transit > 0:
             log.warning("The lost submission is not listed yet; looking again in %.0f s.", still_in_transit)
             return Postponed(max(1.0, still_in_transit))
-        if self.on_lost_submission == "resubmit":
-            self.store.forget()
-            return self._submit(order, None, "a lost submission was looked for and never arrived", False)
-        raise lost.lost(intent, order.request, found, self.on_lost_submission)
+        if self.on_lost_submission == "resubmit" and not intent.resubmitted:
+            return self._submit(order, intent, "a lost submission was looked for and never arrived", False)
+        raise self._lost(order, intent, found)
+
+    def _lost(
+        self,
+        order: Order,
+        intent: SubmissionRecord,
+        found: list[Prediction],
+        unsearched: ApiError | None = None,
+    ) -> Exception:
+        return lost.lost(
+            intent,
+            order.request,
+            found,
+            on_lost_submission=self.on_lost_submission,
+            on_clear=self.on_clear,
+            unsearched=unsearched,
+        )
 
     def _search(self, order: Order, intent: SubmissionRecord) -> list[Prediction]:
         created_after, created_before = lost.window(intent)
@@ -282,8 +297,8 @@ class Submitter:
             listed = self.api.predictions(
                 model=order.request.model, created_after=created_after, created_before=created_before
             )
-            unclaimed = lost.unclaimed(listed, self.claimed())
-            found = lost.candidates(map(self._with_input, unclaimed), inputs=order.request.inputs())
+            unclaimed = lost.unclaimed(listed, {*self.claimed(), *intent.known_ids})
+            found = lost.candidates(map(self._with_input, unclaimed), order.request)
             if found:
                 break
         return found
@@ -298,8 +313,5 @@ class Submitter:
             return listed
 
 
-def _spent(before: SubmissionRecord | None, generation: int) -> float:
-    """What this task paid for before, since it was last cleared."""
-    if before is None or before.generation != generation:
-        return 0.0
-    return before.spent_usd + (before.cost_usd if before.phase is Phase.SUBMITTED else 0.0)
+def _unseen(prediction_id: str) -> Prediction:
+    return Prediction(prediction_id, model="", status=Status.UNKNOWN, status_word="not seen yet")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +16,14 @@ from airflow_provider_seedream.wavespeed.prediction import Prediction
 from airflow_provider_seedream.wavespeed.request import ImageSetRequest
 
 T = TypeVar("T")
+
+_ODD = (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError)
+"""What reading an answer of an unexpected shape raises."""
+
+_ID = re.compile(r"[A-Za-z0-9_-]{8,128}")
+
+CLOCK_SKEW = 120.0
+"""Seconds by which this machine's clock and the API's may differ."""
 
 SYNC_MODE_WAIT = 150.0
 """Seconds to wait for a sync-mode answer: the server gives up after about 90 (API reference 9)."""
@@ -34,6 +43,7 @@ class Call(Generic[T]):
     :param json: JSON body, or ``None``.
     :param pays: whether success costs money; such a call is never sent again unless it certainly did not count.
     :param read_timeout: seconds to wait for the answer, where this call needs more than the endpoint's own.
+    :param send_by: epoch seconds after which this call is not sent any more, by no attempt.
     """
 
     method: Literal["GET", "POST"]
@@ -42,15 +52,20 @@ class Call(Generic[T]):
     json: Mapping[str, Any] | None = None
     pays: bool = False
     read_timeout: float | None = None
+    send_by: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back over the wire, whichever client fetched it."""
+    """What came back over the wire, whichever client fetched it.
+
+    :param hide: takes the key out of what an error repeats of the answer.
+    """
 
     status: int
     text: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    hide: Callable[[str], str] = str
 
     def parse(self, call: Call[T]) -> T:
         """The call's result.
@@ -68,40 +83,47 @@ class Answer:
         if not 200 <= code < 300:
             rule = rule_for(code)
             raise rule.error(
-                f"{call.method} {call.path} was answered {self._named(code)}: {_reason(body) or self._excerpt()}",
+                f"{call.method} {call.path} was answered {self._named(code)}: {self._told(body)}",
                 status=self.status,
                 code=code,
                 retry_after=retry_after(self.headers),
+                prediction_id=_named_prediction(body) if call.pays else None,
             )
         if not isinstance(body, Mapping) or "data" not in body:
-            raise self._unreadable(call, _reason(body))
+            raise self._unreadable(call, self._told(body), body)
         try:
             return call.read(body["data"])
-        except (UnreadableAnswerError, TypeError, ValueError, KeyError, AttributeError) as error:
-            raise self._unreadable(call, str(error)) from None
+        except (UnreadableAnswerError, *_ODD) as error:
+            trouble = self._unreadable(call, self.hide(str(error)), body)
+        raise trouble
 
     def _body(self) -> object:
         try:
             return json.loads(self.text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
-    def _unreadable(self, call: Call[Any], why: str) -> Exception:
+    def _unreadable(self, call: Call[Any], why: str, body: object) -> Exception:
         rule = rule_for(Failure.UNREADABLE)
         return rule.error(
-            f"{call.method} {call.path} was answered {self.status} with something unreadable: {why or self._excerpt()}",
+            f"{call.method} {call.path} was answered {self.status} with something unreadable: {why}",
             status=self.status,
+            prediction_id=_named_prediction(body) if call.pays else None,
         )
 
     def _named(self, code: int) -> str:
         return str(code) if code == self.status else f"{self.status} with code {code}"
 
-    def _excerpt(self) -> str:
-        return repr(self.text[:200]) if self.text.strip() else "an empty body"
+    def _told(self, body: object) -> str:
+        excerpt = repr(self.text[:200]) if self.text.strip() else "an empty body"
+        return self.hide(_reason(body) or excerpt)
 
 
-def submit(request: ImageSetRequest) -> Call[Prediction]:
-    """Submit an image set: the call that pays (API reference 2)."""
+def submit(request: ImageSetRequest, *, send_by: float | None = None) -> Call[Prediction]:
+    """Submit an image set: the call that pays (API reference 2).
+
+    :param send_by: epoch seconds after which it is not sent any more.
+    """
     return Call(
         "POST",
         f"/api/v3/{request.model}",
@@ -109,6 +131,7 @@ def submit(request: ImageSetRequest) -> Call[Prediction]:
         json=request.inputs(),
         pays=True,
         read_timeout=SYNC_MODE_WAIT if request.enable_sync_mode else None,
+        send_by=send_by,
     )
 
 
@@ -176,13 +199,22 @@ def _predictions(data: Any) -> list[Prediction]:
 
 
 def _price(data: Any) -> float:
-    return float(
-        next(data[key] for key in ("discounted_price", "price", "unit_price") if data.get(key) is not None)
-    )
+    told = (data.get(key) for key in ("discounted_price", "price", "unit_price"))
+    # Nothing is free: a zero stands for "no discount", and a ceiling would let it pass.
+    return next(float(price) for price in told if price is not None and 0 < float(price) < float("inf"))
 
 
 def _iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _named_prediction(body: object) -> str | None:
+    """The id of a prediction in an answer that is no success: whatever it says, that prediction may be paid."""
+    if not isinstance(body, Mapping):
+        return None
+    places = [body.get("data"), body]
+    found = [place.get("id") for place in places if isinstance(place, Mapping)]
+    return next((each for each in found if isinstance(each, str) and _ID.fullmatch(each)), None)
 
 
 def _reason(body: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from airflow_provider_seedream import __version__
 from airflow_provider_seedream.wavespeed.calls import Answer, Call
 from airflow_provider_seedream.wavespeed.endpoint import Endpoint
-from airflow_provider_seedream.wavespeed.errors import ApiError, Failure, rule_for, rule_of
+from airflow_provider_seedream.wavespeed.errors import ApiError, Failure, NotConnectedError, rule_for, rule_of
 
 if TYPE_CHECKING:
     import aiohttp
@@ -68,6 +69,7 @@ class WaveSpeedClient:
     def _once(self, call: Call[T]) -> T:
         import requests
 
+        _refuse_late(call)
         if call.pays:
             # A pooled connection may have been closed by the server a moment ago; a request that dies on it would
             # count as unknown.
@@ -82,9 +84,12 @@ class WaveSpeedClient:
                 allow_redirects=False,
             )
         except requests.RequestException as error:
-            raise _failed(call, self.endpoint, _never_left(error), type(error).__name__) from None
-        text = response.content.decode("utf-8", "replace")
-        return Answer(response.status_code, self.endpoint.redact(text), response.headers).parse(call)
+            failure = _failed(call, self.endpoint, _never_left(error), type(error).__name__)
+        else:
+            text = response.content.decode("utf-8", "replace")
+            return _answer(self.endpoint, response.status_code, text, response.headers).parse(call)
+        # Raised out here, so that the library's error, which holds the request with the key, does not hang on it.
+        raise failure
 
 
 class AsyncWaveSpeedClient:
@@ -130,7 +135,7 @@ class AsyncWaveSpeedClient:
                 allow_redirects=False,
             ) as response:
                 text = (await response.read()).decode("utf-8", "replace")
-                return Answer(response.status, self.endpoint.redact(text), response.headers).parse(call)
+                return _answer(self.endpoint, response.status, text, response.headers).parse(call)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise _failed(call, self.endpoint, Failure.NOT_CONNECTED, type(error).__name__) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -159,11 +164,25 @@ def _policy(call: Call[Any], attempts: int) -> dict[str, Any]:
         )
 
     return {
-        "stop": stop_after_attempt(attempts),
+        "stop": lambda state: stop_after_attempt(attempts)(state) or _is_late(call),
         "wait": wait,
         "retry": retry_if_exception(may_resend),
         "reraise": True,
     }
+
+
+def _answer(endpoint: Endpoint, status: int, text: str, headers: Mapping[str, str]) -> Answer:
+    return Answer(status, endpoint.redact_answer(text), headers, hide=endpoint.redact)
+
+
+def _is_late(call: Call[Any]) -> bool:
+    return call.send_by is not None and time.time() > call.send_by
+
+
+def _refuse_late(call: Call[Any]) -> None:
+    """Do not send what was to be sent by now: a worker that slept through its time may have been replaced."""
+    if _is_late(call):
+        raise NotConnectedError(f"{call.method} {call.path} was not sent: the time to send it is over.")
 
 
 def _headers(library: str) -> Mapping[str, str]:

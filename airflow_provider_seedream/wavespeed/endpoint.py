@@ -12,6 +12,9 @@ DEFAULT_ORIGIN = "https://api.wavespeed.ai"
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 60.0
 
+SHORTEST_ODD_KEY = 16
+"""Characters from which on a key is not found in an answer by chance."""
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -72,6 +75,10 @@ class Endpoint:
         """``text`` without the key, for a server that repeats it."""
         return text.replace(self.api_key, "***")
 
+    def redact_answer(self, text: str) -> str:
+        """An answer's body without the key, unless the key is so short that it may be part of an id or a link."""
+        return self.redact(text) if len(self.api_key) >= SHORTEST_ODD_KEY else text
+
 
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine's own."""
@@ -95,7 +102,8 @@ def _origin(text: str, port: int | None, allow_insecure_http: bool) -> str:
     if parts.username or parts.password:
         raise InvalidInputError("host", "***", "it must hold no user or password", way_out)
     if parts.path.strip("/") or parts.query or parts.fragment:
-        raise InvalidInputError("host", text, "it must have no path or query", way_out)
+        shown = f"{parts.scheme}://{parts.hostname}/***"
+        raise InvalidInputError("host", shown, "it must have no path or query", way_out)
     if parts.scheme == "http" and not (allow_insecure_http or is_loopback(parts.hostname)):
         raise InvalidInputError(
             "host",

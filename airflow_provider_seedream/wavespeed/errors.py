@@ -44,6 +44,7 @@ class ApiError(WaveSpeedError):
     :param status: HTTP status, or ``None`` where there was no answer.
     :param code: the code that was classified: the envelope's where it differs from the HTTP status.
     :param retry_after: seconds the server asked to wait, or ``None``.
+    :param prediction_id: the prediction that an answer to a submission names although it is no success.
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class ApiError(WaveSpeedError):
         status: int | None = None,
         code: int | None = None,
         retry_after: float | None = None,
+        prediction_id: str | None = None,
     ) -> None:
         super().__init__(message)
+        self.prediction_id = prediction_id
         self.status = status
         self.code = code
         self.retry_after = retry_after
@@ -214,6 +217,10 @@ RULES: Mapping[int | Failure, Rule] = MappingProxyType(
         402: Rule(InsufficientBalanceError, Arrival.REFUSED),
         403: Rule(PermissionDeniedError, Arrival.REFUSED),
         404: Rule(NotFoundError, Arrival.REFUSED),
+        405: Rule(BadRequestError, Arrival.REFUSED),
+        413: Rule(BadRequestError, Arrival.REFUSED),
+        415: Rule(BadRequestError, Arrival.REFUSED),
+        422: Rule(BadRequestError, Arrival.REFUSED),
         # A gateway answers 408 when it lost patience with the connection: no word of the API on the request.
         408: Rule(NoAnswerError, Arrival.UNKNOWN),
         429: Rule(RateLimitedError, Arrival.REFUSED),
@@ -225,8 +232,9 @@ RULES: Mapping[int | Failure, Rule] = MappingProxyType(
 """HTTP-like codes (API reference 8.2) and failures of transport. What is not listed goes by its hundred."""
 
 OTHER_CODES: Mapping[int, Rule] = MappingProxyType(
-    {4: Rule(BadRequestError, Arrival.REFUSED), 5: Rule(ServerError, Arrival.UNKNOWN)}
+    {4: Rule(BadRequestError, Arrival.UNKNOWN), 5: Rule(ServerError, Arrival.UNKNOWN)}
 )
+"""A 4xx that the API does not document may be a gateway's, sent after it had passed the request on."""
 
 TASK_CODES: Mapping[int, tuple[str, bool]] = MappingProxyType(
     {

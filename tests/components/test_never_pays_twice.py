@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -14,6 +15,7 @@ from airflow_provider_seedream.triggers.seedream import SeedreamPredictionTrigge
 from airflow_provider_seedream.wavespeed import (
     DeadlineReachedError,
     LostSubmissionError,
+    NotConnectedError,
     PredictionFailedError,
     RateLimitedError,
     WaitBrokenOffError,
@@ -139,12 +141,132 @@ def test_a_submission_that_never_arrived_is_resubmitted_once_it_can_arrive_no_mo
 
 
 def test_a_lost_submission_that_is_listed_late_is_still_adopted(seedream_emulator, monkeypatch, deferrable):
-    monkeypatch.setattr("airflow_provider_seedream.submission.submitter.IN_TRANSIT", 2.0)
+    monkeypatch.setattr("airflow_provider_seedream.submission.submitter.GATEWAY_PATIENCE", 2.0)
     seedream_emulator.configure(visibility_delay=1.0)
     seedream_emulator.faults.add("submit", faults.DropAfter())
     result = run(operator(on_lost_submission="adopt", deferrable=deferrable), Tries())
     assert len(result["images"]) == 2
     assert seedream_emulator.paid_tasks == 1
+
+
+def test_resubmit_submits_once_more_and_no_more_often(seedream_emulator):
+    seedream_emulator.configure(visibility_delay=3600.0)
+    seedream_emulator.faults.add("submit", faults.Html(502, processed=True), times=None)
+    tries = Tries()
+    for _ in range(3):
+        with pytest.raises(LostSubmissionError):
+            run(operator(on_lost_submission="resubmit"), tries, pauses=[])
+    assert seedream_emulator.paid_tasks == 2
+
+
+def test_a_lost_submission_counts_towards_the_ceiling_of_the_next(seedream_emulator):
+    seedream_emulator.faults.add("submit", faults.DropBefore())
+    with pytest.raises(
+        AirflowFailException, match=r"\$0.07 that earlier submissions of this task cost, or may"
+    ):
+        run(operator(on_lost_submission="resubmit", max_cost=0.1), Tries(), pauses=[])
+    assert seedream_emulator.paid_tasks == 0
+
+
+def test_a_worker_that_slept_through_its_time_to_send_sends_nothing(seedream_emulator, monkeypatch):
+    monkeypatch.setattr("airflow_provider_seedream.submission.submitter.SEND_WITHIN", -1.0)
+    tries = Tries()
+    with pytest.raises(NotConnectedError, match="was not sent: the time to send it is over"):
+        run(operator(), tries)
+    assert tries.store.rows == {}
+    assert seedream_emulator.journal == []
+
+
+def test_predictions_of_this_task_itself_are_no_candidates(seedream_emulator):
+    seedream_emulator.faults.add("submit", faults.FailPrediction(5000, "internal"))
+    tries = Tries()
+    with pytest.raises(PredictionFailedError):
+        run(operator(), tries)
+    seedream_emulator.faults.add("submit", faults.DropAfter())
+    adopted = run(operator(on_lost_submission="adopt"), tries)["prediction_id"]
+    assert adopted == seedream_emulator.predictions[1]["id"]
+    assert seedream_emulator.paid_tasks == 2
+
+
+def test_a_candidate_for_another_prompt_is_not_adopted_where_the_api_tells_inputs(seedream_emulator):
+    seedream_emulator.configure(result_input=True)
+    run(operator(prompt="2 images. An invoice. A receipt."), Tries())
+    seedream_emulator.faults.add("submit", faults.DropAfter())
+    adopted = run(operator(on_lost_submission="adopt"), Tries())["prediction_id"]
+    assert adopted == seedream_emulator.predictions[1]["id"]
+
+
+def test_a_search_that_the_api_refuses_says_what_may_be_paid(seedream_emulator):
+    seedream_emulator.faults.add("submit", faults.DropAfter())
+    seedream_emulator.faults.add("list", faults.Status(403), times=None)
+    with pytest.raises(AirflowFailException, match=r"\(\$0.07\) got no answer.*could not be asked for.*403"):
+        run(operator(), Tries())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"code": 5004, "message": "sync wait expired", "data": {"id": "PAID", "status": "processing"}},
+        {"id": "PAID", "status": "processing"},
+        {"code": 200, "data": {"id": "PAID", "outputs": 7, "timings": {"inference": float("inf")}}},
+    ],
+    ids=["error code", "no envelope", "odd figures"],
+)
+@pytest.mark.parametrize("status", [200, 504])
+def test_an_odd_answer_that_names_a_prediction_is_taken_at_its_word(seedream_emulator, body, status):
+    run(operator(), Tries())
+    paid = seedream_emulator.predictions[0]["id"]
+    told = json.loads(json.dumps(body).replace("PAID", paid))
+    seedream_emulator.faults.add("submit", faults.Status(status, body=told))
+    assert run(operator(), Tries())["prediction_id"] == paid
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_an_id_that_cannot_be_recorded_is_logged_and_waited_for(seedream_emulator, monkeypatch, caplog):
+    tries = Tries()
+    write = tries.store.set
+
+    def away(key, value, **options):
+        if value["phase"] == "submitted":
+            raise ConnectionError("the API server is away")
+        write(key, value, **options)
+
+    monkeypatch.setattr(tries.store, "set", away)
+    result = run(operator(), tries)
+    assert f"Prediction {result['prediction_id']} is paid ($0.07) but could not be recorded" in caplog.text
+    assert len(result["images"]) == 2
+
+
+def test_a_look_that_fails_in_passing_after_completion_is_waited_for(seedream_emulator):
+    passing = faults.Status(429, headers={"Retry-After": "60"})
+    task, tries = operator(), Tries()
+    with pytest.raises(TaskDeferred) as deferral:
+        task.execute(tries.next_try())
+    event = event_of(deferral.value.trigger)
+    seedream_emulator.faults.add("result", passing)
+    with pytest.raises(TaskDeferred) as again:
+        task.execute_complete(tries.context(), event)
+    assert again.value.trigger.serialize() == deferral.value.trigger.serialize()
+    assert len(task.execute_complete(tries.context(), event_of(again.value.trigger))["images"]) == 2
+
+
+def test_a_resumed_try_that_cannot_see_its_prediction_waits_for_it(seedream_emulator):
+    tries = Tries()
+    with pytest.raises(TaskDeferred):
+        operator().execute(tries.next_try())
+    seedream_emulator.faults.add("result", faults.Status(429, headers={"Retry-After": "60"}))
+    assert len(run(operator(), tries)["images"]) == 2
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_a_template_that_renders_anew_after_the_deferral_does_not_change_what_was_paid(seedream_emulator):
+    task, tries = operator(), Tries()
+    with pytest.raises(TaskDeferred) as deferral:
+        task.execute(tries.next_try())
+    task.prompt = "None"
+    task.max_images = 5
+    result = task.execute_complete(tries.context(), event_of(deferral.value.trigger))
+    assert (result["requested"], result["prompt"]) == (2, "2 images. First, a fox. Second, an owl.")
 
 
 def test_a_worker_killed_while_it_polls_is_followed_by_a_try_with_the_full_result(
@@ -336,7 +458,7 @@ def test_a_failed_submission_counts_towards_the_ceiling_of_the_next(seedream_emu
     with pytest.raises(PredictionFailedError):
         run(operator(max_cost=0.14), tries)
     with pytest.raises(
-        AirflowFailException, match=r"costs \$0.07, and \$0.14 for earlier submissions of this task"
+        AirflowFailException, match=r"costs \$0.07, and \$0.14 that earlier submissions of this task cost"
     ):
         run(operator(max_cost=0.14), tries)
     assert seedream_emulator.paid_tasks == 2
@@ -398,6 +520,25 @@ def test_a_clear_while_running_looks_like_a_retry_and_reuses(seedream_emulator):
     first = run(operator(retries=1), tries)["prediction_id"]
     assert run(operator(retries=1), tries)["prediction_id"] == first
     assert seedream_emulator.paid_tasks == 1
+
+
+def test_retries_edited_in_the_dag_between_two_tries_are_no_clear(seedream_emulator):
+    tries = Tries()
+    tries.ti.max_tries = 1
+    first = run(operator(retries=1), tries)["prediction_id"]
+    assert run(operator(retries=3), tries)["prediction_id"] == first
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_a_cleared_task_whose_prediction_the_api_has_forgotten_makes_new_pictures(seedream_emulator):
+    tries = Tries()
+    run(operator(), tries)
+    seedream_emulator.clock.advance(8 * 86400)
+    with pytest.raises(AirflowFailException, match="refuses to tell of it"):
+        run(operator(), tries)
+    tries.clear()
+    assert len(run(operator(), tries)["images"]) == 2
+    assert seedream_emulator.paid_tasks == 2
 
 
 def test_a_request_that_changed_between_tries_is_not_paid_beside_the_first(seedream_emulator):

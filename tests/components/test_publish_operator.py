@@ -239,7 +239,7 @@ def test_of_two_publishes_at_once_the_later_one_wins_and_the_other_is_told(cdn: 
         cdn.paths[f"/p2/{index}.jpg"] = body(picture(seed=10 + index))
 
     def meanwhile(handler: Any) -> None:
-        publish(other, ObjectStoragePath(f"file://{tmp_path}"))
+        publish(other, ObjectStoragePath(f"file://{tmp_path}"), on_existing="replace")
         body(picture(seed=1))(handler)
 
     cdn.paths["/p1/1.jpg"] = meanwhile

@@ -23,10 +23,10 @@ from airflow_provider_seedream.submission.record import (
     UnreadableRecordError,
     decide,
 )
-from airflow_provider_seedream.wavespeed import BudgetExceededError, Prediction, Status
+from airflow_provider_seedream.wavespeed import BudgetExceededError, ImageSetRequest, Prediction, Status
 
 INTENT = SubmissionRecord(
-    phase=Phase.INTENT, fingerprint="f", generation=1, cost_usd=0.14, intent_at=1000.0, arrives_by=1300.0
+    phase=Phase.INTENT, fingerprint="f", max_tries=1, cost_usd=0.14, intent_at=1000.0, arrives_by=1300.0
 )
 SUBMITTED = INTENT.submitted("abc", at=1001.0, deadline=4600.0)
 
@@ -35,9 +35,9 @@ def seen(status, **more):
     return Prediction.from_json({"id": "abc", "status": status, **more})
 
 
-def decided(record, *, prediction=None, fingerprint="f", generation=1, on_clear="resubmit"):
+def decided(record, *, prediction=None, fingerprint="f", max_tries=1, on_clear="resubmit"):
     return decide(
-        record, fingerprint=fingerprint, generation=generation, on_clear=on_clear, prediction=prediction
+        record, fingerprint=fingerprint, max_tries=max_tries, on_clear=on_clear, prediction=prediction
     )
 
 
@@ -56,7 +56,7 @@ def test_a_submitted_prediction_is_looked_at_first():
 @pytest.mark.parametrize("status", ["created", "pending", "processing", "an-unknown-word"])
 def test_a_running_prediction_is_resumed_even_after_a_clear(status):
     assert isinstance(decided(SUBMITTED, prediction=seen(status)), Resume)
-    assert isinstance(decided(SUBMITTED, prediction=seen(status), generation=2), Resume)
+    assert isinstance(decided(SUBMITTED, prediction=seen(status), max_tries=2), Resume)
 
 
 def test_a_completed_prediction_is_collected_by_a_retry():
@@ -64,16 +64,16 @@ def test_a_completed_prediction_is_collected_by_a_retry():
 
 
 def test_a_clear_of_a_completed_task_makes_new_pictures_unless_told_to_reuse():
-    assert isinstance(decided(SUBMITTED, prediction=seen("completed"), generation=2), Submit)
+    assert isinstance(decided(SUBMITTED, prediction=seen("completed"), max_tries=2), Submit)
     assert isinstance(
-        decided(SUBMITTED, prediction=seen("completed"), generation=2, on_clear="reuse"), Collect
+        decided(SUBMITTED, prediction=seen("completed"), max_tries=2, on_clear="reuse"), Collect
     )
 
 
 def test_a_failure_that_may_pass_is_submitted_anew_and_a_final_one_is_not():
     assert isinstance(decided(SUBMITTED, prediction=seen("failed", code=5000)), Submit)
     assert isinstance(decided(SUBMITTED, prediction=seen("failed", code=1200)), GiveUp)
-    assert isinstance(decided(SUBMITTED, prediction=seen("failed", code=1200), generation=2), Submit)
+    assert isinstance(decided(SUBMITTED, prediction=seen("failed", code=1200), max_tries=2), Submit)
 
 
 @pytest.mark.parametrize("status", ["cancelled", "timeout", "deleted"])
@@ -85,7 +85,7 @@ def test_a_changed_request_is_not_paid_beside_the_old_one_without_a_clear():
     assert decided(INTENT, fingerprint="g") == Changed(INTENT)
     assert decided(SUBMITTED, fingerprint="g", prediction=seen("processing")) == Changed(SUBMITTED)
     assert decided(SUBMITTED, fingerprint="g", prediction=seen("completed")) == Changed(SUBMITTED)
-    assert isinstance(decided(SUBMITTED, fingerprint="g", generation=2), Submit)
+    assert isinstance(decided(SUBMITTED, fingerprint="g", max_tries=2), Submit)
 
 
 @given(
@@ -115,7 +115,7 @@ def test_without_a_clear_nothing_is_paid_while_an_unfailed_prediction_may_exist(
         SubmissionRecord,
         phase=st.just(Phase.SUBMITTED),
         fingerprint=st.text(),
-        generation=st.integers(1, 99),
+        max_tries=st.integers(1, 99),
         cost_usd=st.floats(0, 10),
         intent_at=st.floats(0, 2e9),
         arrives_by=st.floats(0, 2e9),
@@ -139,6 +139,11 @@ def test_a_record_survives_json(record):
         {**INTENT.to_json(), "phase": "paid"},
         {**INTENT.to_json(), "extra": 1},
         {**INTENT.to_json(), "phase": "submitted"},
+        {**SUBMITTED.to_json(), "phase": "delayed"},
+        {**SUBMITTED.to_json(), "max_tries": "1"},
+        {**SUBMITTED.to_json(), "max_tries": None},
+        {**SUBMITTED.to_json(), "max_tries": 1.5},
+        {**SUBMITTED.to_json(), "earlier": [1]},
     ],
 )
 def test_a_record_that_cannot_be_read_is_never_taken_for_none(stored):
@@ -162,7 +167,7 @@ def test_candidates_leave_out_claimed_ids_and_other_inputs():
         ),
         Prediction.from_json({"id": "claimed", "status": "processing"}),
     ]
-    left = candidates(unclaimed(listed, {"claimed"}), inputs=inputs)
+    left = candidates(unclaimed(listed, {"claimed"}), ImageSetRequest.build(prompt="a  fox"))
     assert [each.id for each in left] == ["mine", "silent"]
 
 

@@ -1,0 +1,239 @@
+"""Whatever happens in whatever order, nothing is paid beside a prediction that may still bring its pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from airflow_provider_seedream.submission import submitter
+from airflow_provider_seedream.submission.record import SubmissionRecord
+from airflow_provider_seedream.submission.submitter import Order, Postponed, Submitter
+from airflow_provider_seedream.wavespeed import (
+    BadRequestError,
+    ImageSetRequest,
+    LookRefusedError,
+    LostSubmissionError,
+    NoAnswerError,
+    NotConnectedError,
+    NotFoundError,
+    Prediction,
+    PredictionFailedError,
+    RateLimitedError,
+    RequestChangedError,
+    ServerError,
+    Status,
+)
+
+FATES = (
+    "accepted",
+    "accepted, answer lost",
+    "accepted, gateway error",
+    "accepted, worker killed",
+    "never arrived, no answer",
+    "never arrived, gateway error",
+    "worker killed before",
+    "not connected",
+    "refused for its rate",
+    "refused",
+)
+READS = ("answered", "answered", "no answer", "rate limit")
+ENDINGS = ("completed", "failed", "failed in passing", "cancelled", "timeout", "deleted", "forgotten")
+TIMEOUT = 3600.0
+FAILED = (Status.FAILED, Status.CANCELLED, Status.TIMEOUT, Status.DELETED)
+
+
+class KilledError(BaseException):
+    """Stands for SIGKILL."""
+
+
+@dataclass
+class World:
+    """The vendor, the clock and the record, as one task instance meets them."""
+
+    now: float = 1_000_000.0
+    fate: str = "accepted"
+    read: str = "answered"
+    generation: int = 1
+    prompt: str = "a fox"
+    predictions: dict[str, Prediction] = field(default_factory=dict)
+    generations: dict[str, int] = field(default_factory=dict)
+    record: SubmissionRecord | None = None
+    recorded: str | None = None
+    beside: list[str] = field(default_factory=list)
+
+    def time(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def may_still_come(self, prompt: str) -> list[str]:
+        """What must not be paid beside.
+
+        A prediction of this generation that is not known to have failed; and the one on record, from before a clear,
+        that runs and is for the same request.
+        """
+        return [
+            each.id
+            for each in self.predictions.values()
+            if (self.generations[each.id] == self.generation and each.status not in FAILED)
+            or (each.id == self.recorded and not each.status.ended and each.input == {"prompt": prompt})
+        ]
+
+    def submit(self, request: ImageSetRequest, *, send_by: float) -> Prediction:
+        if self.fate == "worker killed before":
+            raise KilledError
+        if self.fate == "not connected":
+            raise NotConnectedError("x")
+        if self.fate == "refused for its rate":
+            raise RateLimitedError("x", code=429, retry_after=30.0)
+        if self.fate == "refused":
+            raise BadRequestError("x", code=400)
+        if self.fate == "never arrived, no answer":
+            raise NoAnswerError("x")
+        if self.fate == "never arrived, gateway error":
+            raise ServerError("x", code=502)
+        self.beside += self.may_still_come(request.prompt)
+        prediction = Prediction(
+            f"p{len(self.predictions)}",
+            model=request.model,
+            status=Status.PROCESSING,
+            status_word="processing",
+            input={"prompt": request.prompt},
+        )
+        self.predictions[prediction.id] = prediction
+        self.generations[prediction.id] = self.generation
+        if self.fate == "accepted, worker killed":
+            raise KilledError
+        if self.fate == "accepted, answer lost":
+            raise NoAnswerError("x")
+        if self.fate == "accepted, gateway error":
+            raise ServerError("x", code=504)
+        return prediction
+
+    def prediction(self, prediction_id: str) -> Prediction:
+        self._may_fail()
+        found = self.predictions[prediction_id]
+        if found.status_word == "forgotten":
+            raise NotFoundError("x", code=404)
+        return found
+
+    def predictions_listed(self, **_: object) -> list[Prediction]:
+        self._may_fail()
+        return [each for each in self.predictions.values() if each.status_word != "forgotten"]
+
+    def _may_fail(self) -> None:
+        if self.read == "no answer":
+            raise NoAnswerError("x")
+        if self.read == "rate limit":
+            raise RateLimitedError("x", code=429, retry_after=60.0)
+
+
+class Sequences(RuleBasedStateMachine):
+    """One task instance under ``on_lost_submission="fail"``; subclasses try the other policies."""
+
+    policy = "fail"
+    outlives_a_try = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+        self._usual_time, submitter.time = submitter.time, self.world  # type: ignore[assignment]
+
+    def teardown(self) -> None:
+        submitter.time = self._usual_time  # type: ignore[assignment]
+
+    def read(self) -> SubmissionRecord | None:
+        return self.world.record
+
+    def write(self, record: SubmissionRecord) -> None:
+        self.world.record = SubmissionRecord.from_json(record.to_json())
+        self.world.recorded = record.prediction_id or self.world.recorded
+
+    def forget(self) -> None:
+        self.world.record = None
+
+    @rule(fate=st.sampled_from(FATES), read=st.sampled_from(READS), comes_back=st.booleans())
+    def a_try(self, fate: str, read: str, comes_back: bool) -> None:
+        self.world.fate, self.world.read = fate, read
+        request = ImageSetRequest.build(prompt=self.world.prompt)
+        order = Order(
+            request=request,
+            fingerprint=request.fingerprint("c"),
+            max_tries=self.world.generation,
+            price=lambda: 0.035,
+            check_budget=lambda cost_usd, spent_usd: None,
+            timeout=TIMEOUT,
+            answer_timeout=60.0,
+        )
+        api = SimpleNamespace(
+            submit=self.world.submit,
+            prediction=self.world.prediction,
+            predictions=self.world.predictions_listed,
+        )
+        mine = Submitter(api, self, "resubmit", self.policy, claimed=list)  # type: ignore[arg-type]
+        try:
+            obtained = mine.obtain(order)
+            for _ in range(3):
+                if isinstance(obtained, Postponed) and comes_back:
+                    self.world.sleep(obtained.seconds)
+                    obtained = mine.obtain(order, came_back=True)
+        except (KilledError, NoAnswerError, NotConnectedError, RateLimitedError, BadRequestError):
+            return
+        except (LostSubmissionError, LookRefusedError, PredictionFailedError, RequestChangedError):
+            return
+        if isinstance(obtained, Prediction):
+            assert self.world.record is not None
+            assert self.world.record.prediction_id == obtained.id, "what a try goes on with is recorded"
+
+    @precondition(lambda self: self.world.predictions)
+    @rule(ending=st.sampled_from(ENDINGS), data=st.data())
+    def a_prediction_ends(self, ending: str, data: st.DataObject) -> None:
+        running = [each for each in self.world.predictions.values() if not each.status.ended]
+        if not running:
+            return
+        ended = data.draw(st.sampled_from(running))
+        code = 5000 if ending == "failed in passing" else 1200 if ending == "failed" else None
+        word = {"failed in passing": "failed", "forgotten": "deleted"}.get(ending, ending)
+        shown = ending if ending == "forgotten" else word
+        self.world.predictions[ended.id] = replace(ended, status=Status(word), status_word=shown, code=code)
+
+    @rule()
+    def a_person_clears_the_task(self) -> None:
+        # Whoever clears a task whose submission is lost was told to look first, and means to pay again.
+        record = self.world.record
+        if record is None or record.prediction_id is not None:
+            self.world.generation += 1
+
+    @rule(prompt=st.sampled_from(["a fox", "an owl"]))
+    def the_prompt_changes(self, prompt: str) -> None:
+        self.world.prompt = prompt
+
+    @rule(seconds=st.sampled_from([1.0, 100.0, 10_000.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.world.sleep(seconds)
+
+    @invariant()
+    def nothing_was_paid_beside_a_prediction_that_may_still_come(self) -> None:
+        assert self.world.beside == []
+
+
+class AdoptingSequences(Sequences):
+    policy = "adopt"
+
+
+class ResubmittingSequences(Sequences):
+    policy = "resubmit"
+
+
+_settings = settings(max_examples=400, stateful_step_count=25, deadline=None)
+TestSequences = Sequences.TestCase
+TestSequences.settings = _settings
+TestAdoptingSequences = AdoptingSequences.TestCase
+TestAdoptingSequences.settings = _settings
+TestResubmittingSequences = ResubmittingSequences.TestCase
+TestResubmittingSequences.settings = _settings
