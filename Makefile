@@ -5,7 +5,7 @@
 #   make lint    ruff, formatting, types
 #   make format  let ruff rewrite what it can
 #   make ui      Airflow in the browser with the example DAGs, on the emulator unless WAVESPEED_API_KEY is set
-#   make clean   remove what the targets above made
+#   make clean   remove what the targets above made, but for pictures
 
 FITS = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python,$(shell \
@@ -40,7 +40,7 @@ ui: $(READY)
 	@$(BIN)/python example_dags/ui.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) .airflow demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv takes seconds where pip takes a minute; pip takes over where uv cannot reach the package index.

@@ -90,12 +90,13 @@ def drawing() -> Iterator[Emulator]:
 
 
 def keep_what_was_paid_for() -> None:
-    """Move pictures of an earlier run aside if real money was paid for them; this run replaces any others."""
+    """Move pictures of an earlier run aside if real money was paid for them; remove any others."""
     manifest = OUTPUT / "manifest.json"
     if not manifest.is_file():
         return
     earlier = json.loads(manifest.read_text())
     if all(urlsplit(image["url"] or "").hostname == "127.0.0.1" for image in earlier["images"]):
+        shutil.rmtree(OUTPUT)
         return
     aside = OUTPUT.with_name(f"{OUTPUT.name}-{earlier['prediction_id']}")
     OUTPUT.rename(aside)

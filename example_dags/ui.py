@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -23,12 +24,17 @@ def main() -> int:
     """Run until interrupted. The home is kept, so that runs of yesterday are still there."""
     HOME.mkdir(parents=True, exist_ok=True)
     port = os.environ.get("AIRFLOW__API__PORT", PORT)
+    if is_taken(int(port)):
+        print(f"Port {port} is taken. Name another: AIRFLOW__API__PORT=8081 make ui")
+        return 1
     url = f"http://localhost:{port}"
     os.environ |= {
         # ``airflow standalone`` starts its parts by the bare name ``airflow``.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "AIRFLOW_HOME": str(HOME),
         "AIRFLOW__API__BASE_URL": url,
+        # Everybody who reaches it is an administrator, and may hold a key that pays.
+        "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": port,
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
@@ -46,6 +52,13 @@ def main() -> int:
             stack.enter_context(drawing())
         print(f"In a minute Airflow is at {url}; Ctrl+C ends it", flush=True)
         return stand_alone()
+
+
+def is_taken(port: int) -> bool:
+    """Whether another program listens on a port of this machine."""
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def stand_alone() -> int:

@@ -109,7 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = line.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
     if find_spec("PIL") is None:
-        sys.stderr.write("Pillow is missing, so pictures cannot be drawn: install the extra 'emulator'.\n")
+        sys.stderr.write("Pillow is missing: pip install 'airflow-provider-seedream[emulator]'\n")
+        return 1
     known = {"median_seconds": options.median_seconds, "spread": options.spread, "tier": options.tier}
     try:
         settings = Settings(**{**known, **dict(options.set)})

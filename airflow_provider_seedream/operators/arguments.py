@@ -38,9 +38,7 @@ def one_of(field: str, value: object, literal: Any) -> None:
     """
     choices = get_args(literal)
     if value not in choices:
-        raise InvalidInputError(
-            field, value, f"it must be one of {', '.join(choices)}", closest(str(value), choices)
-        )
+        raise InvalidInputError(field, value, "there is no such choice", closest(str(value), choices))
 
 
 def seconds(field: str, value: object, *, least: float) -> float:
@@ -54,7 +52,7 @@ def seconds(field: str, value: object, *, least: float) -> float:
             field,
             value,
             f"it must be {least:g} seconds or more, as a number or a timedelta",
-            f"Write for example {field}=datetime.timedelta(minutes=30).",
+            f"Write for example {field}={max(least, 30.0):g}.",
         )
     return float(number)
 
@@ -126,4 +124,8 @@ def lasting_errors_fail_at_once() -> Iterator[None]:
     except WaveSpeedError as error:
         if error.transient:
             raise
-        raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+        told = f"{type(error).__name__}: {error}"
+    else:
+        return
+    # Out here, so that a log shows one traceback and the message once.
+    raise AirflowFailException(told)

@@ -334,14 +334,16 @@ class SeedreamSequentialOperator(BaseOperator):
     def _order(self, context: Context, request: ImageSetRequest) -> Order:
         if request.count_was_added:
             self.log.info("The prompt named no count; %d images were put in front of it.", request.max_images)
+        settings = self.hook.settings
         return Order(
             request=request,
             fingerprint=request.fingerprint(self.seedream_conn_id),
             max_tries=context["ti"].max_tries,
             price=lambda: self.hook.price(request) if self.price_source == "api" else request.cost_usd,
             check_budget=lambda cost_usd, spent_usd: check(cost_usd, self._ceilings(spent_usd)),
+            account=f"{settings.source}, {settings.endpoint.origin}",
             timeout=self.timeout,
-            answer_timeout=answer_timeout(self.hook.settings.endpoint, request),
+            answer_timeout=answer_timeout(settings.endpoint, request),
         )
 
     def _ceilings(self, spent_usd: float) -> Iterator[Ceiling]:

@@ -77,6 +77,7 @@ class Order:
     :param price: asks for the price in USD. Asked only before paying, as the next one.
     :param check_budget: given the price and what this task may have spent before since it was last cleared, raises
         where a ceiling would be exceeded.
+    :param account: who pays, and where: for the log.
     :param timeout: seconds to wait, for a turn to submit and again for the pictures.
     :param answer_timeout: seconds that one request may take.
     """
@@ -86,6 +87,7 @@ class Order:
     max_tries: int
     price: Callable[[], float]
     check_budget: Callable[[float, float], None]
+    account: str
     timeout: float
     answer_timeout: float
 
@@ -185,11 +187,12 @@ class Submitter:
         order.check_budget(cost_usd, intent.spent_usd)
         request = order.request
         log.info(
-            "Submitting %d image(s) of %s to %s for $%g: %s.",
+            "Submitting %d image(s) of %s to %s for $%g (%s): %s.",
             request.max_images,
             request.size,
             request.model,
             cost_usd,
+            order.account,
             because,
         )
         self.store.write(intent)

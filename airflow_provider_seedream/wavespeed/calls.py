@@ -82,8 +82,9 @@ class Answer:
             code = envelope
         if not 200 <= code < 300:
             rule = rule_for(code)
+            told = f"{call.method} {call.path} was answered {self._named(code)}: {self._told(body)}"
             raise rule.error(
-                f"{call.method} {call.path} was answered {self._named(code)}: {self._told(body)}",
+                f"{told.rstrip('.')}. {rule.way_out}".strip(),
                 status=self.status,
                 code=code,
                 retry_after=retry_after(self.headers),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -84,7 +84,7 @@ class WaveSpeedClient:
                 allow_redirects=False,
             )
         except requests.RequestException as error:
-            failure = _failed(call, self.endpoint, _never_left(error), type(error).__name__)
+            failure = _failed(call, self.endpoint, _never_left(error), error)
         else:
             text = response.content.decode("utf-8", "replace")
             return _answer(self.endpoint, response.status_code, text, response.headers).parse(call)
@@ -137,9 +137,9 @@ class AsyncWaveSpeedClient:
                 text = (await response.read()).decode("utf-8", "replace")
                 return _answer(self.endpoint, response.status, text, response.headers).parse(call)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise _failed(call, self.endpoint, Failure.NOT_CONNECTED, type(error).__name__) from None
+            raise _failed(call, self.endpoint, Failure.NOT_CONNECTED, error) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _failed(call, self.endpoint, Failure.NO_ANSWER, type(error).__name__) from None
+            raise _failed(call, self.endpoint, Failure.NO_ANSWER, error) from None
 
     async def close(self) -> None:
         """Close the session."""
@@ -215,19 +215,35 @@ def _never_left(error: requests.RequestException) -> Failure:
         reason, NewConnectionError | ConnectTimeoutError
     ):
         return Failure.NOT_CONNECTED
-    cause: BaseException | None = reason if isinstance(reason, BaseException) else error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return Failure.NOT_CONNECTED
-        cause = next(
-            (a for a in cause.args if isinstance(a, BaseException)), cause.__cause__ or cause.__context__
-        )
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
+        return Failure.NOT_CONNECTED
     return Failure.NO_ANSWER
 
 
-def _failed(call: Call[Any], endpoint: Endpoint, failure: Failure, detail: str) -> ApiError:
+def _failed(call: Call[Any], endpoint: Endpoint, failure: Failure, error: Exception) -> ApiError:
+    rule = rule_for(failure)
     what = {
-        Failure.NOT_CONNECTED: "could not be connected",
+        Failure.NOT_CONNECTED: "found no connection",
         Failure.NO_ANSWER: f"got no answer ({call.read_timeout or endpoint.read_timeout:g} s allowed)",
     }[failure]
-    return rule_for(failure).error(f"{call.method} {endpoint.origin}{call.path} {what}: {detail}.")
+    told = f"{call.method} {endpoint.origin}{call.path} {what}: {_reason(error)}. {rule.way_out}"
+    return rule.error(told.strip())
+
+
+def _reason(error: BaseException) -> str:
+    """The system's own word for a failure, or the class of the library's: its text may repeat what was sent."""
+    for cause in _causes(error):
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+    return type(error).__name__
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it came from, in the several ways in which the libraries hang one on another."""
+    cause: BaseException | None = error
+    for _ in range(10):
+        if cause is None:
+            return
+        yield cause
+        inner = (*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__)
+        cause = next((each for each in inner if isinstance(each, BaseException)), None)

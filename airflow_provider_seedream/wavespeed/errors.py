@@ -196,10 +196,12 @@ class Rule:
 
     :param error: the class to raise.
     :param arrival: what it means for a request that pays.
+    :param way_out: what a person can do about it.
     """
 
     error: type[ApiError]
     arrival: Arrival
+    way_out: str = ""
 
     def may_resend(self, *, pays: bool) -> bool:
         """Whether the same call may be sent again at once: if it can help.
@@ -213,9 +215,9 @@ class Rule:
 RULES: Mapping[int | Failure, Rule] = MappingProxyType(
     {
         400: Rule(BadRequestError, Arrival.REFUSED),
-        401: Rule(AuthenticationError, Arrival.REFUSED),
-        402: Rule(InsufficientBalanceError, Arrival.REFUSED),
-        403: Rule(PermissionDeniedError, Arrival.REFUSED),
+        401: Rule(AuthenticationError, Arrival.REFUSED, "Check the API key, the password of the connection."),
+        402: Rule(InsufficientBalanceError, Arrival.REFUSED, "Top up the account."),
+        403: Rule(PermissionDeniedError, Arrival.REFUSED, "Check the balance, and the role of the API key."),
         404: Rule(NotFoundError, Arrival.REFUSED),
         405: Rule(BadRequestError, Arrival.REFUSED),
         413: Rule(BadRequestError, Arrival.REFUSED),
@@ -224,7 +226,9 @@ RULES: Mapping[int | Failure, Rule] = MappingProxyType(
         # A gateway answers 408 when it lost patience with the connection: no word of the API on the request.
         408: Rule(NoAnswerError, Arrival.UNKNOWN),
         429: Rule(RateLimitedError, Arrival.REFUSED),
-        Failure.NOT_CONNECTED: Rule(NotConnectedError, Arrival.NEVER),
+        Failure.NOT_CONNECTED: Rule(
+            NotConnectedError, Arrival.NEVER, "Nothing was sent. Check the connection's host, DNS and proxy."
+        ),
         Failure.NO_ANSWER: Rule(NoAnswerError, Arrival.UNKNOWN),
         Failure.UNREADABLE: Rule(UnreadableAnswerError, Arrival.UNKNOWN),
     }

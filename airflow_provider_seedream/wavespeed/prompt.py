@@ -23,7 +23,9 @@ _ORDINAL = re.compile(
 _REPEATED = re.compile(r"(?:\A|(?<=[.!?…)\]\"'”’])) ?(?:Characters|Style): ")
 # What Jinja makes of a list, a mapping or an ImageSetPrompt: Python's repr, and of nothing: "None".
 _RENDERED_REPR = re.compile(
-    r"\[\s*(?:\{\s*)?[\"'].*\]\Z|\[Scene\(|\{\s*'scenes'|ImageSetPrompt\(|None\Z", re.DOTALL
+    r"\[\s*(?:\{\s*)?[\"'].*\]\Z|\(\s*[\"'].*\)\Z|\[Scene\(|\{\s*'.*\}\Z|ImageSetPrompt\(|<[\w.]+ .* at 0x\w+>\Z|\w+\(\[.*\]\)\Z"
+    r"|(?:None|null|nan|\[\]|\{\}|\(\))\Z|.*\{\{.*\}\}",
+    re.DOTALL,
 )
 _SENTENCE_END = re.compile(r"[.!?…][)\]\"'”’]*\Z")
 
@@ -172,7 +174,7 @@ def prompt_text(value: PromptInput | None) -> str:
     if structured is not None:
         return ImageSetPrompt.of(structured).render()
     if _RENDERED_REPR.match(text):
-        rule = "it looks like a Python object that a template turned into text"
+        rule = "it looks like what a template leaves of an object, or like a template that was not rendered"
         way_out = (
             "Pass the object itself (.output, render_template_as_native_obj) or add | tojson to the template."
         )
@@ -213,6 +215,11 @@ def scenes_of(text: str) -> tuple[str, ...]:
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
     scenes = tuple(_caption(text[mark.end() : end]) for mark, end in zip(marks, ends, strict=True))
     return scenes if all(scenes) else ()
+
+
+def ordinal(number: int) -> str:
+    """The word for the place of a scene, from 1: ``"First"``."""
+    return _ORDINALS[number - 1]
 
 
 def _sentence(text: str) -> str:

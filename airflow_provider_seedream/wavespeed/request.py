@@ -17,7 +17,7 @@ from airflow_provider_seedream.wavespeed.models import (
     model_named,
     output_format_for,
 )
-from airflow_provider_seedream.wavespeed.prompt import PromptInput, prompt_text
+from airflow_provider_seedream.wavespeed.prompt import PromptInput, ordinal, prompt_text, scenes_of
 from airflow_provider_seedream.wavespeed.sizes import DEFAULT_SIZE, Size
 
 MAX_IMAGES = 15
@@ -144,9 +144,13 @@ def _agreed(text: str, max_images: object) -> tuple[str, int, bool]:
     """The prompt to send, the count to ask for, and whether the count had to be put in front of the prompt."""
     asked = None
     if max_images is not None:
-        way_out = "Leave it out to make as many as the prompt names."
+        way_out = "Leave it out to make as many as the prompt names; make several sets for more."
         asked = integer_within("max_images", max_images, 1, MAX_IMAGES, way_out)
     named = named_count(text)
+    if named is None and len(scenes := scenes_of(text)) != (asked or 1) and scenes:
+        rule = f"it tells {len(scenes)} scenes, First to {ordinal(len(scenes))}, for {counted(asked or 1).rstrip('.')}"
+        way_out = f'Begin it with "{counted(len(scenes))}", or give max_images={len(scenes)}.'
+        raise InvalidInputError("prompt", text, rule, way_out)
     if named is None:
         count = asked or 1
         return (f"{counted(count)} {text}", count, True) if count > 1 else (text, count, False)

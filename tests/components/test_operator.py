@@ -10,7 +10,13 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_seedream.emulator import faults
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
-from airflow_provider_seedream.wavespeed import ImageSet, ImageSetPrompt, NotConnectedError, Scene
+from airflow_provider_seedream.wavespeed import (
+    ImageSet,
+    ImageSetPrompt,
+    NotConnectedError,
+    Scene,
+    UnreadableAnswerError,
+)
 from tests.components.airflow_context import Tries, run
 
 pytestmark = pytest.mark.usefixtures("hurried")
@@ -132,6 +138,43 @@ def test_base64_pictures_go_to_storage_and_not_to_xcom(seedream_emulator, tmp_pa
     assert len(json.dumps(tries.ti.xcom)) + len(json.dumps(result)) < 5000
 
 
+def test_mapped_instances_with_one_output_path_do_not_delete_each_others_pictures(
+    seedream_emulator, tmp_path
+):
+    arguments = {"enable_base64_output": True, "output_path": str(tmp_path / "set")}
+    one, other = Tries(), Tries()
+    one.ti.map_index, other.ti.map_index = 0, 1
+    first = run(operator(**arguments), one)
+    with pytest.raises(AirflowFailException, match="another mapped instance of this task"):
+        run(operator(**arguments), other)
+    assert all((tmp_path / "set" / image["url"].rpartition("/")[2]).is_file() for image in first["images"])
+
+
+def test_pictures_of_another_size_than_asked_for_are_paid_and_therefore_kept(seedream_emulator, tmp_path):
+    seedream_emulator.faults.add("cdn", faults.WrongSize(1024, 1024), times=None)
+    tries = Tries()
+    result = run(operator(output_path=str(tmp_path / "set")), tries)
+    assert tries.ti.xcom["image_urls"] == [image["url"] for image in result["images"]]
+    manifest = json.loads((tmp_path / "set" / "manifest.json").read_text())
+    assert {(image["width"], image["height"]) for image in manifest["images"]} == {(1024, 1024)}
+
+
+@pytest.mark.parametrize("told", [0, -1, float("nan"), None])
+def test_a_price_that_cannot_be_is_no_price(seedream_emulator, told):
+    answer = json.dumps({"code": 200, "data": {"price": told}})
+    seedream_emulator.faults.add("price", faults.Status(200, body=answer), times=None)
+    with pytest.raises(UnreadableAnswerError):
+        run(operator(price_source="api", max_cost=0.01), Tries())
+    assert seedream_emulator.paid_tasks == 0
+
+
+def test_a_resumed_try_does_not_ask_for_the_price(seedream_emulator):
+    tries = Tries()
+    first = run(operator(price_source="api"), tries)
+    seedream_emulator.faults.add("price", faults.Status(403), times=None)
+    assert run(operator(price_source="api"), tries)["prediction_id"] == first["prediction_id"]
+
+
 def test_an_output_path_publishes_and_keeps_the_links(seedream_emulator, tmp_path):
     result = run(operator(output_path=str(tmp_path / "set")), Tries())
     manifest = json.loads((tmp_path / "set" / "manifest.json").read_text())
@@ -161,6 +204,8 @@ REFUSED_IN_EXECUTE = [
     ({"prompt": ""}, "prompt"),
     ({"prompt": "   "}, "prompt"),
     ({"prompt": "3 images. First, a. Second, b. Third, c.", "max_images": 4}, "max_images=4.*names 3 images"),
+    ({"prompt": "First, a fox. Second, an owl."}, "tells 2 scenes.*for 1 image.*max_images=2"),
+    ({"prompt": "First, a fox. Second, an owl.", "max_images": 3}, "tells 2 scenes.*for 3 images"),
     ({"max_images": 0}, "max_images=0.*1 to 15"),
     ({"max_images": 16}, "max_images=16.*1 to 15"),
     ({"max_images": "two"}, "max_images='two'.*1 to 15"),
@@ -176,6 +221,10 @@ REFUSED_IN_EXECUTE = [
     ({"model": "bytedance/seedream-v9"}, "model='bytedance/seedream-v9'.*Known: "),
     ({"max_cost": 0.1}, r"costs \$0.105: over the ceiling of \$0.1 set by max_cost of this task"),
     ({"max_cost": "plenty"}, "max_cost='plenty'"),
+    ({"max_cost": ""}, "max_cost=''.*it is empty"),
+    ({"model": " "}, "model=' '.*it is empty"),
+    ({"output_path": ""}, "output_path=''.*must name a folder"),
+    ({"output_path": "foo://bucket/set"}, "output_path='foo://bucket/set'.*no object store answers"),
 ]
 
 
@@ -195,6 +244,10 @@ REFUSED_AT_ONCE = [
     ({"price_source": "guess"}, "price_source='guess'"),
     ({"enable_base64_output": True}, "enable_base64_output=True.*Give output_path"),
     ({"enable_sync_mode": "maybe"}, "enable_sync_mode='maybe'"),
+    (
+        {"wait_for_completion": False, "output_path": "file:///tmp/x"},
+        "output_path=.*ends before there are pictures",
+    ),
     ({"timeout": 5}, "timeout=5.*10 seconds or more"),
     ({"timeout": "1h"}, "timeout='1h'"),
     ({"poll_interval": 0.5}, "poll_interval=0.5.*2 seconds or more"),
@@ -228,6 +281,6 @@ def test_a_balance_too_low_fails_for_good(seedream_emulator):
 def test_an_unreachable_host_is_told_and_leaves_nothing_behind(seedream_emulator):
     seedream_emulator.stop()
     tries = Tries()
-    with pytest.raises(NotConnectedError, match="could not be connected"):
+    with pytest.raises(NotConnectedError, match="found no connection"):
         run(operator(), tries)
     assert tries.store.rows == {}

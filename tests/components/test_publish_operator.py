@@ -22,7 +22,7 @@ from PIL import Image
 from airflow_provider_seedream.operators.publish import SeedreamPublishOperator
 from airflow_provider_seedream.publishing import contact_sheet
 from airflow_provider_seedream.publishing.errors import FolderTakenError, PictureError, PictureFault
-from airflow_provider_seedream.publishing.manifest import Manifest
+from airflow_provider_seedream.publishing.manifest import Manifest, Publisher
 from airflow_provider_seedream.publishing.publish import publish
 from airflow_provider_seedream.publishing.storage import TEMPORARY_SUFFIX, Folder
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
@@ -231,6 +231,22 @@ def test_mapped_instances_that_share_a_folder_are_told_instead_of_overwriting_ea
         run(image_set(cdn, "p2").to_json(), tmp_path, map_index=1)
     assert manifest_of(tmp_path).image_set.prediction_id == "p1"
     run(image_set(cdn, "p2").to_json(), tmp_path, map_index=0)  # cleared: the same instance has a new set
+
+
+@pytest.mark.parametrize("before", [{"run_id": "another"}, {"task_id": "another"}])
+def test_what_another_run_or_task_published_is_not_deleted_unless_told_to(
+    cdn: Cdn, tmp_path: Path, before: dict[str, str]
+) -> None:
+    other = image_set(cdn, "p2")
+    published_by = Publisher(
+        **{"dag_id": "story", "run_id": "r1", "task_id": "publish", "map_index": -1, **before}
+    )
+    publish(other, ObjectStoragePath(f"file://{tmp_path}"), published_by=published_by)
+    with pytest.raises(AirflowFailException, match=r"holds prediction p2.*run_id.*on_existing="):
+        run(image_set(cdn).to_json(), tmp_path)
+    assert manifest_of(tmp_path).image_set == other
+    run(image_set(cdn).to_json(), tmp_path, on_existing="replace")
+    assert manifest_of(tmp_path).image_set.prediction_id == "p1"
 
 
 def test_of_two_publishes_at_once_the_later_one_wins_and_the_other_is_told(cdn: Cdn, tmp_path: Path) -> None:

@@ -349,11 +349,20 @@ def test_scenes_are_read_in_every_form_a_template_can_leave_them_in(value):
         str({"scenes": ["a fox"]}),
         str(ImageSetPrompt((Scene("a fox"),))),
         str([Scene("a fox")]),
+        str(("a fox", "an owl")),
+        str({"scene": "a fox"}),
+        "LazySelectSequence(['a fox'])",
+        "<airflow.models.xcom_arg.PlainXComArg object at 0x7f0000>",
+        "<generator object scenes at 0x7f0000>",
+        "{{ params.prompt }}",
         "None",
+        "null",
+        "[]",
+        "{}",
     ],
 )
 def test_the_repr_of_an_object_is_not_paid_for(text):
-    with pytest.raises(InvalidInputError, match=r"a template turned into text.* \| tojson"):
+    with pytest.raises(InvalidInputError, match=r"a template leaves of an object.* \| tojson"):
         prompt_text(text)
 
 
@@ -365,7 +374,7 @@ def test_the_repr_of_an_object_is_not_paid_for(text):
         "{a fox}",
         "[1, 2]",
         "Nonesuch palace",
-        "[]",
+        "<3 a fox in love>",
     ],
 )
 def test_brackets_and_json_of_other_shapes_are_prompts_like_any_other(text):

@@ -167,6 +167,7 @@ class Sequences(RuleBasedStateMachine):
             max_tries=self.world.generation,
             price=lambda: 0.035,
             check_budget=lambda cost_usd, spent_usd: None,
+            account="c",
             timeout=TIMEOUT,
             answer_timeout=60.0,
         )

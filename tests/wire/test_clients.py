@@ -218,7 +218,7 @@ def test_a_key_that_the_server_repeats_is_taken_out(send, seedream_emulator):
 def test_nobody_listening_counts_as_certainly_not_arrived(send):
     with Emulator() as gone:
         endpoint = endpoint_of(gone)
-    with pytest.raises(NotConnectedError, match="could not be connected"):
+    with pytest.raises(NotConnectedError, match="found no connection"):
         send(endpoint, calls.submit(REQUEST))
 
 
