@@ -25,6 +25,7 @@ from airflow_provider_seedream.submission.store import SubmissionStore, submissi
 from airflow_provider_seedream.submission.submitter import Order, Postponed, Submitter
 from airflow_provider_seedream.triggers.seedream import SeedreamPredictionTrigger
 from airflow_provider_seedream.wavespeed.delivery import OnFlagged, OnShortDelivery, accept
+from airflow_provider_seedream.wavespeed.durations import kind_of
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import DEFAULT_MODEL, ImageSet, ImageSetRequest, Picture
 from airflow_provider_seedream.wavespeed.inputs import dollars, switch
@@ -224,15 +225,23 @@ class SeedreamSequentialOperator(BaseOperator):
         if not self.wait_for_completion:
             return self._image_set(request, prediction, record).to_json()
         deadline = record.deadline if record and record.deadline else time.time() + self.timeout
+        submitted_at = record.submitted_at if record else None
         if not self.deferrable:
-            schedule = PollSchedule.every(self.poll_interval)
-            return self._finish(context, self.hook.wait(prediction.id, deadline=deadline, schedule=schedule))
+            verdict = self.hook.wait(
+                prediction.id,
+                deadline=deadline,
+                schedule=PollSchedule.every(self.poll_interval),
+                submitted_at=submitted_at,
+            )
+            return self._finish(context, verdict)
         return self.defer(
             trigger=SeedreamPredictionTrigger(
                 seedream_conn_id=self.seedream_conn_id,
                 prediction_id=prediction.id,
                 deadline=deadline,
                 poll_interval=self.poll_interval,
+                submitted_at=submitted_at,
+                kind=kind_of(request.model, request.max_images, request.size.pixels),
             ),
             method_name="execute_complete",
         )
