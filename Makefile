@@ -4,6 +4,7 @@
 #   make test    every test; some of them: make test ARGS="tests/pure -k prompt"
 #   make lint    ruff, formatting, types
 #   make format  let ruff rewrite what it can
+#   make simulate  looks per job against delay, by schedule: the figures and the plot of docs/waiting.md
 #   make ui      Airflow in the browser with the example DAGs, on the emulator unless WAVESPEED_API_KEY is set
 #   make clean   remove what the targets above made, but for pictures
 
@@ -15,7 +16,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 ARGS ?=
 
-.PHONY: help demo test lint format ui clean
+.PHONY: help demo test lint format simulate ui clean
 .DEFAULT_GOAL := help
 
 help:
@@ -35,6 +36,9 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
+
+simulate: $(READY)
+	@$(BIN)/python -m benchmarks.simulate_schedules $(ARGS)
 
 ui: $(READY)
 	@$(BIN)/python example_dags/ui.py $(ARGS)

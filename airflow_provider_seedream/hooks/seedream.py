@@ -74,8 +74,9 @@ class SeedreamHook(BaseHook):
 
     async def aclient(self) -> AsyncWaveSpeedClient:
         """A client for the event loop, which the caller closes."""
-        from airflow_provider_seedream.wavespeed.clients import AsyncWaveSpeedClient
+        from airflow_provider_seedream.wavespeed.clients import AsyncWaveSpeedClient, prepare_for_loop
 
+        await prepare_for_loop()
         return AsyncWaveSpeedClient((await self.asettings()).endpoint)
 
     def get_conn(self) -> WaveSpeedClient:
@@ -98,33 +99,44 @@ class SeedreamHook(BaseHook):
 
         return self.client.send(calls.result(prediction_id))
 
-    def wait(self, prediction_id: str, *, deadline: float, schedule: PollSchedule) -> Verdict:
+    def wait(
+        self,
+        prediction_id: str,
+        *,
+        deadline: float,
+        schedule: PollSchedule,
+        submitted_at: float | None = None,
+    ) -> Verdict:
         """Wait, blocking, until a prediction ends or our deadline comes.
 
         :param deadline: epoch seconds.
+        :param submitted_at: epoch seconds, or ``None`` where unknown.
         """
-        from airflow_provider_seedream.wavespeed import calls, polling
+        from airflow_provider_seedream.wavespeed import calls
+        from airflow_provider_seedream.wavespeed.pace import Pace
+        from airflow_provider_seedream.wavespeed.polling import Look, Wait
 
-        began = time.monotonic()
-        conversation = polling.wait(
+        call, pace, today = calls.result(prediction_id), Pace(), time.time()
+        wait = Wait(
             prediction_id,
             schedule=schedule,
-            remaining=deadline - time.time(),
-            elapsed=lambda: time.monotonic() - began,
+            now=time.monotonic(),
+            remaining=deadline - today,
+            age=None if submitted_at is None else today - submitted_at,
         )
-        gap = next(conversation)
-        while True:
-            time.sleep(gap)
-            look: polling.Look
+        verdict: Verdict | None = None
+        while verdict is None:
+            time.sleep(max(0.0, pace.admits(wait.due, wait.deadline) - time.monotonic()))
+            began = time.monotonic()
+            look: Look
             try:
-                look = self.client.send(calls.result(prediction_id), attempts=1)
+                look = self.client.send(call, attempts=1)
             except ApiError as error:
                 look = error
-            try:
-                gap = conversation.send(look)
-            except StopIteration as end:
-                verdict: Verdict = end.value
-                return verdict
+            now = time.monotonic()
+            pace.looked(look, began, now)
+            verdict = wait.looked(look, now)
+        return verdict
 
     def predictions(
         self, *, model: str, created_after: dt.datetime, created_before: dt.datetime

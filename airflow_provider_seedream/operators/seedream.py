@@ -30,10 +30,12 @@ from airflow_provider_seedream.submission.submitter import Order, Postponed, Sub
 from airflow_provider_seedream.triggers.seedream import SeedreamPredictionTrigger
 from airflow_provider_seedream.wavespeed import calls
 from airflow_provider_seedream.wavespeed.delivery import OnFlagged, OnShortDelivery, accept
+from airflow_provider_seedream.wavespeed.durations import kind_of
 from airflow_provider_seedream.wavespeed.errors import ApiError, InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import DEFAULT_MODEL, ImageSet, ImageSetRequest, Picture
 from airflow_provider_seedream.wavespeed.inputs import dollars, switch
 from airflow_provider_seedream.wavespeed.polling import FIRST_LOOK, PollSchedule, Verdict
+from airflow_provider_seedream.wavespeed.sizes import Size
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
@@ -267,21 +269,29 @@ class SeedreamSequentialOperator(BaseOperator):
         if not self.wait_for_completion:
             return ordered.to_json()
         deadline = record.deadline if record and record.deadline else time.time() + self.timeout
-        return self._look_until(deadline, context, store, prediction.id)
+        return self._look_until(deadline, context, store, ordered)
 
     def _look_until(
-        self, deadline: float, context: Context, store: SubmissionStore, prediction_id: str
+        self, deadline: float, context: Context, store: SubmissionStore, ordered: ImageSet
     ) -> dict[str, Any]:
+        record = store.read()
+        submitted_at = record.submitted_at if record else None
         if not self.deferrable:
-            schedule = PollSchedule.every(self.poll_interval)
-            verdict = self.hook.wait(prediction_id, deadline=deadline, schedule=schedule)
+            verdict = self.hook.wait(
+                ordered.prediction_id,
+                deadline=deadline,
+                schedule=PollSchedule.every(self.poll_interval),
+                submitted_at=submitted_at,
+            )
             return self._finish(context, store, verdict)
         return self.defer(
             trigger=SeedreamPredictionTrigger(
                 seedream_conn_id=self.seedream_conn_id,
-                prediction_id=prediction_id,
+                prediction_id=ordered.prediction_id,
                 deadline=deadline,
                 poll_interval=self.poll_interval,
+                submitted_at=submitted_at,
+                kind=kind_of(ordered.model, ordered.requested, Size.parse(ordered.size).pixels),
             ),
             method_name="execute_complete",
         )
@@ -388,13 +398,15 @@ class SeedreamSequentialOperator(BaseOperator):
             self.log.warning(
                 "Prediction %s is complete but cannot be seen now: %s", verdict.prediction_id, error
             )
-            return self._look_until(deadline, context, store, verdict.prediction_id)
+            return self._look_until(deadline, context, store, self._ordered(context))
         return self._deliver(context, prediction).to_json()
 
+    def _ordered(self, context: Context) -> ImageSet:
+        ti = context["ti"]
+        return ImageSet.from_json(ti.xcom_pull(task_ids=self.task_id, key=ORDERED, map_indexes=ti.map_index))
+
     def _deliver(self, context: Context, prediction: Prediction) -> ImageSet:
-        ordered = ImageSet.from_json(
-            context["ti"].xcom_pull(task_ids=self.task_id, key=ORDERED, map_indexes=context["ti"].map_index)
-        )
+        ordered = self._ordered(context)
         prediction = accept(
             prediction,
             requested=ordered.requested,

@@ -124,7 +124,7 @@ class SubmissionRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, with the version of this format."""
-        return {"version": VERSION, **asdict(self), "phase": self.phase.value}
+        return {"version": VERSION, **asdict(self), "phase": self.phase.value, "earlier": list(self.earlier)}
 
     @classmethod
     def from_json(cls, stored: object) -> Self:

@@ -33,7 +33,7 @@ from airflow_provider_seedream.wavespeed.errors import (
     RateLimitedError,
     rule_of,
 )
-from airflow_provider_seedream.wavespeed.polling import refused
+from airflow_provider_seedream.wavespeed.polling import refusal
 from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ class Submitter:
                 log.warning("Prediction %s cannot be seen now, and is waited for: %s", prediction_id, error)
                 return _unseen(prediction_id)
             if not cleared or not isinstance(error, NotFoundError):
-                raise refused(prediction_id, error) from None
+                raise refusal(prediction_id, error) from None
         # The API forgets a prediction after seven days (API reference 3.3).
         return Prediction(prediction_id, model="", status=Status.DELETED, status_word="not found")
 

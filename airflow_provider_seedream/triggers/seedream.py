@@ -7,7 +7,8 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_seedream.wavespeed.polling import Outcome, PollSchedule, Verdict
+from airflow_provider_seedream.triggers.watcher import PredictionWatcher
+from airflow_provider_seedream.wavespeed.verdict import Outcome, Verdict
 
 
 class SeedreamPredictionTrigger(BaseTrigger):
@@ -20,6 +21,9 @@ class SeedreamPredictionTrigger(BaseTrigger):
     :param prediction_id: the prediction.
     :param deadline: epoch seconds at which to stop waiting; absolute, so that a restarted triggerer keeps to it.
     :param poll_interval: seconds between looks; ``None`` leaves it to the schedule.
+    :param submitted_at: epoch seconds of the submission, from which a job's age counts; ``None`` where unknown.
+    :param kind: what decides how long the job takes, see :func:`~.durations.kind_of`; ``None`` where unknown. Both
+        serve only to look at the right moments, also after a restart of the triggerer.
     """
 
     def __init__(
@@ -28,12 +32,16 @@ class SeedreamPredictionTrigger(BaseTrigger):
         prediction_id: str,
         deadline: float,
         poll_interval: float | None = None,
+        submitted_at: float | None = None,
+        kind: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.seedream_conn_id = seedream_conn_id
         self.prediction_id = prediction_id
         self.deadline = deadline
         self.poll_interval = poll_interval
+        self.submitted_at = submitted_at
+        self.kind = kind
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class and its arguments; Airflow stores them in clear, so nothing secret is among them."""
@@ -44,20 +52,21 @@ class SeedreamPredictionTrigger(BaseTrigger):
                 "prediction_id": self.prediction_id,
                 "deadline": self.deadline,
                 "poll_interval": self.poll_interval,
+                "submitted_at": self.submitted_at,
+                "kind": self.kind,
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then yield the one event."""
-        from airflow_provider_seedream.triggers.watcher import PredictionWatcher
-
         try:
-            async with PredictionWatcher.of(self.seedream_conn_id) as watcher:
-                verdict = await watcher.wait(
-                    self.prediction_id,
-                    deadline=self.deadline,
-                    schedule=PollSchedule.every(self.poll_interval),
-                )
+            verdict = await PredictionWatcher.of(self.seedream_conn_id).wait(
+                self.prediction_id,
+                deadline=self.deadline,
+                poll_interval=self.poll_interval,
+                submitted_at=self.submitted_at,
+                kind=self.kind,
+            )
         except Exception as error:
             self.log.exception("Waiting for prediction %s broke off.", self.prediction_id)
             verdict = Verdict(Outcome.ERROR, self.prediction_id, error=error)

@@ -1,30 +1,41 @@
-"""One watcher per event loop and connection: all waiting predictions of a triggerer share its session."""
+"""One watcher per event loop and connection: all waiting predictions of a triggerer share what it holds."""
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import heapq
+import itertools
 import logging
 import time
-from types import TracebackType
-from typing import ClassVar, Self
+from functools import partial
+from typing import ClassVar
 from weakref import WeakKeyDictionary
 
-from airflow_provider_seedream.hooks.seedream import SeedreamHook
-from airflow_provider_seedream.wavespeed import calls, polling
-from airflow_provider_seedream.wavespeed.clients import AsyncWaveSpeedClient
+from airflow_provider_seedream.triggers.line import Line
+from airflow_provider_seedream.wavespeed import calls
+from airflow_provider_seedream.wavespeed.clients import CONNECTIONS
+from airflow_provider_seedream.wavespeed.durations import Durations
 from airflow_provider_seedream.wavespeed.errors import ApiError
-from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
+from airflow_provider_seedream.wavespeed.pace import Pace
+from airflow_provider_seedream.wavespeed.polling import Look, PollSchedule, Wait, refused
+from airflow_provider_seedream.wavespeed.prediction import Prediction
+from airflow_provider_seedream.wavespeed.verdict import Outcome, Verdict
 
 log = logging.getLogger(__name__)
 
-CONNECTION_HOLDS = 60.0
-"""Seconds after which the connection is read again, so that an edited one takes effect while predictions wait."""
+LATE = 0.25
+"""Seconds by which a look may be late for the sake of a connection that is open already; then one more is opened."""
+
+SHARE = 20
+"""Waiting predictions per look that may be under way at a time, before any is late; four looks at the least."""
 
 
 class PredictionWatcher:
-    """Looks at predictions through one client, read from one connection.
+    """Looks at all predictions that wait for one connection on one event loop.
 
-    Entered by each trigger that waits; the last one that leaves closes the client.
+    It holds one session, one heap of next looks with one timer on it, one pace that everyone keeps, and what it learned
+    of how long jobs take. When the last prediction leaves, only the latter stays, a few kilobytes.
 
     :param seedream_conn_id: the connection.
     """
@@ -34,89 +45,192 @@ class PredictionWatcher:
     )
 
     def __init__(self, seedream_conn_id: str) -> None:
-        self._conn_id = seedream_conn_id
-        self._hook = SeedreamHook(seedream_conn_id)
-        self._waiting = 0
-        self._client: AsyncWaveSpeedClient | None = None
-        self._read_at = 0.0
-        self._lock = asyncio.Lock()
+        self.durations = Durations()
+        self.waiting = 0
+        self._line = Line(seedream_conn_id)
+        self._pace = Pace()
+        self._next: list[tuple[float, int, _Seat]] = []
+        self._order = itertools.count()
+        self._timer: asyncio.TimerHandle | None = None
+        self._looks: set[asyncio.Task[None]] = set()
 
     @classmethod
     def of(cls, seedream_conn_id: str) -> PredictionWatcher:
         """The running loop's watcher for a connection."""
+        for ended in [loop for loop in cls._of_loop if loop.is_closed()]:
+            del cls._of_loop[ended]
         watchers = cls._of_loop.setdefault(asyncio.get_running_loop(), {})
-        return watchers.setdefault(seedream_conn_id, cls(seedream_conn_id))
-
-    async def __aenter__(self) -> Self:
-        self._waiting += 1
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._waiting -= 1
-        if not self._waiting:
-            client, self._client = self._client, None
-            if client is not None:
-                await client.close()
+        if seedream_conn_id not in watchers:
+            watchers[seedream_conn_id] = cls(seedream_conn_id)
+        return watchers[seedream_conn_id]
 
     async def wait(
-        self, prediction_id: str, *, deadline: float, schedule: polling.PollSchedule
-    ) -> polling.Verdict:
+        self,
+        prediction_id: str,
+        *,
+        deadline: float,
+        poll_interval: float | None = None,
+        submitted_at: float | None = None,
+        kind: str | None = None,
+    ) -> Verdict:
         """Wait until a prediction ends or our deadline comes.
 
         :param deadline: epoch seconds.
+        :param poll_interval: seconds between looks; ``None`` leaves it to what was learned of jobs of this kind.
+        :param submitted_at: epoch seconds, or ``None`` where unknown.
+        :param kind: what decides how long the job takes, or ``None`` where unknown.
         """
-        began = time.monotonic()
-        conversation = polling.wait(
+        loop, today = asyncio.get_running_loop(), time.time()
+        schedule = (
+            self.durations.schedule(kind) if poll_interval is None else PollSchedule.every(poll_interval)
+        )
+        wait = Wait(
             prediction_id,
             schedule=schedule,
-            remaining=deadline - time.time(),
-            elapsed=lambda: time.monotonic() - began,
+            now=loop.time(),
+            remaining=deadline - today,
+            age=None if submitted_at is None else today - submitted_at,
         )
-        gap = next(conversation)
-        odd: set[str] = set()
-        while True:
-            await asyncio.sleep(gap)
-            look = await self._look(prediction_id)
-            if isinstance(look, Prediction) and look.status is Status.UNKNOWN and look.status_word not in odd:
-                odd.add(look.status_word)
-                log.warning(
-                    "Prediction %s has the unknown status %r; waiting on.", prediction_id, look.status_word
-                )
-            log.debug(
-                "Prediction %s: %s", prediction_id, look.status if isinstance(look, Prediction) else look
-            )
-            try:
-                gap = conversation.send(look)
-            except StopIteration as end:
-                verdict: polling.Verdict = end.value
-                return verdict
-
-    async def _look(self, prediction_id: str) -> polling.Look:
-        client = await self._connected()
+        seat = _Seat(wait, kind, loop.create_future(), contextvars.copy_context())
+        self.waiting += 1
+        self._line.warm_up()
+        self._queue(seat)
         try:
-            return await client.once(calls.result(prediction_id))
-        except ApiError as error:
-            return error
+            return await seat.verdict
+        finally:
+            await self._leave(seat)
 
-    async def _connected(self) -> AsyncWaveSpeedClient:
-        async with self._lock:
-            if self._client is not None and time.monotonic() - self._read_at < CONNECTION_HOLDS:
-                return self._client
-            self._read_at = time.monotonic()
+    async def _leave(self, seat: _Seat) -> None:
+        self.waiting -= 1
+        if seat.look is not None:
+            seat.look.cancel()
+        if not self.waiting:
+            # All that lets go is begun before the first await: the trigger that leaves may be cancelled a second time.
+            self._next.clear()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            self._pace = Pace()
+            self._line.close()
+            await asyncio.gather(*self._looks, return_exceptions=True)
+            await self._line.closed()
+
+    def _queue(self, seat: _Seat) -> None:
+        due = self._pace.admits(seat.wait.due, seat.wait.deadline)
+        heapq.heappush(self._next, (due, next(self._order), seat))
+        self._wake(due)
+
+    def _wake(self, moment: float) -> None:
+        if self._timer is not None:
+            if self._timer.when() <= moment:
+                return
+            self._timer.cancel()
+        # In a context of its own: what the timer does belongs to no trigger's log.
+        self._timer = asyncio.get_running_loop().call_at(moment, self._serve, context=contextvars.Context())
+
+    def _serve(self) -> None:
+        """Begin all looks that are due, as far as the pace and the connections allow."""
+        self._timer = None
+        now = asyncio.get_running_loop().time()
+        while self._next:
+            due, _, seat = self._next[0]
+            if seat.verdict.done():
+                heapq.heappop(self._next)
+            elif due > now:
+                return self._wake(due)
+            elif (admitted := self._pace.admits(due, seat.wait.deadline)) > now:
+                heapq.heapreplace(self._next, (admitted, next(self._order), seat))
+            elif (room_at := self._room_at(due)) > now:
+                return self._wake(room_at)
+            else:
+                heapq.heappop(self._next)
+                self._begin(seat)
+        return None
+
+    def _room_at(self, due: float) -> float:
+        """The moment at which a look that is due may begin, for the looks that are under way."""
+        under_way = len(self._looks)
+        if under_way < max(1, max(4, min(CONNECTIONS, self.waiting // SHARE)) >> self._pace.rounds):
+            return due
+        crowded = under_way >= CONNECTIONS or self._pace.rounds
+        return due + (3600.0 if crowded else LATE)  # A look that ends serves again, at once.
+
+    def _begin(self, seat: _Seat) -> None:
+        # In its trigger's context, so that what the look logs lands in the log of its task.
+        look = asyncio.get_running_loop().create_task(self._look(seat), context=seat.context)
+        seat.look = look
+        self._looks.add(look)
+        look.add_done_callback(partial(self._ended, seat))
+
+    def _ended(self, seat: _Seat, look: asyncio.Task[None]) -> None:
+        seat.look = None
+        self._looks.discard(look)
+        error = None if look.cancelled() else look.exception()
+        if error is not None and not seat.verdict.done():
+            seat.verdict.set_exception(error)
+        if self.waiting:
+            self._serve()
+
+    async def _look(self, seat: _Seat) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        look = await self._answer(seat)
+        now = loop.time()
+        self._pace.looked(look, began, now)
+        self._tell(seat, look)
+        verdict = seat.wait.looked(look, now)
+        if verdict is None:
+            self._queue(seat)
+            return
+        self._learn(seat, verdict, now)
+        if not seat.verdict.done():
+            seat.verdict.set_result(verdict)
+
+    async def _answer(self, seat: _Seat) -> Look:
+        while True:
             try:
-                endpoint = (await self._hook.asettings()).endpoint
-            except Exception:
-                if self._client is None:
-                    raise
-                log.exception(
-                    "Connection %s could not be read again; going on with what it said.", self._conn_id
-                )
-                return self._client
-            if self._client is None or self._client.endpoint != endpoint:
-                previous, self._client = self._client, AsyncWaveSpeedClient(endpoint)
-                log.info("Opened HTTP session to %s for %s.", endpoint.origin, self._conn_id)
-                if previous is not None:
-                    await previous.close()
-            return self._client
+                session = await self._line.session()
+            except ApiError as error:
+                return error
+            look: Look
+            try:
+                look = await session.client.once(seat.call)
+            except ApiError as error:
+                look = error
+            finally:
+                self._line.leave(session)
+            # What an old key or endpoint is refused says nothing, once the connection was edited.
+            if not (refused(look) and await self._line.changed_since(session)):
+                return look
+
+    def _tell(self, seat: _Seat, look: Look) -> None:
+        news = seat.wait.news(look)
+        if news is not None:
+            log.warning("Prediction %s has the unknown status %r; waiting on.", seat.wait.prediction_id, news)
+        log.debug(
+            "Prediction %s: %s",
+            seat.wait.prediction_id,
+            look.status if isinstance(look, Prediction) else look,
+        )
+
+    def _learn(self, seat: _Seat, verdict: Verdict, now: float) -> None:
+        if seat.kind is not None and verdict.outcome is Outcome.COMPLETED:
+            seconds = seat.wait.lasted(now)
+            if seconds is not None:
+                self.durations.note(seat.kind, seconds)
+
+
+class _Seat:
+    """One prediction that waits, and its trigger's place to be told."""
+
+    __slots__ = ("call", "context", "kind", "look", "verdict", "wait")
+
+    def __init__(
+        self, wait: Wait, kind: str | None, verdict: asyncio.Future[Verdict], context: contextvars.Context
+    ) -> None:
+        self.wait = wait
+        self.call = calls.result(wait.prediction_id)
+        self.kind = kind
+        self.verdict = verdict
+        self.context = context
+        self.look: asyncio.Task[None] | None = None

@@ -151,6 +151,10 @@ class WaitBrokenOffError(WaveSpeedError):
         self.transient = transient
 
 
+class ConnectionUnusableError(WaveSpeedError):
+    """The Airflow connection is missing or makes no sense where a paid prediction is waited for."""
+
+
 class LostSubmissionError(WaveSpeedError):
     """A paying request whose outcome nobody knows. It is never sent again by itself.
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import enum
 import random
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from math import inf
 
 from airflow_provider_seedream.wavespeed.errors import (
     ApiError,
     DeadlineReachedError,
     LookRefusedError,
-    PredictionFailedError,
-    WaitBrokenOffError,
     WaveSpeedError,
     rule_of,
 )
 from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
+from airflow_provider_seedream.wavespeed.verdict import Outcome, Verdict
+
+__all__ = ["FIRST_LOOK", "FLOOR", "Look", "Outcome", "PollSchedule", "Verdict", "Wait", "refusal", "refused"]
 
 FIRST_LOOK = 5.0
 """Seconds from deferring to the first look. Sooner, Airflow's scheduler may fail a healthy task whose trigger fires
@@ -26,100 +26,28 @@ before it has read that the task deferred (apache/airflow#66374, #71580)."""
 FLOOR = 2.0
 """Seconds between two looks at the least: the API's advice for images (API reference 3.2)."""
 
-
-class Outcome(enum.StrEnum):
-    """How a wait ends."""
-
-    COMPLETED = "completed"
-    FAILED = "failed"
-    DEADLINE = "deadline"
-    REFUSED = "refused"
-    ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The end of a wait.
-
-    :param outcome: how it ended.
-    :param prediction_id: the prediction waited for.
-    :param prediction: what the last readable look gave, or ``None``.
-    :param error: the reason, unless completed.
-    """
-
-    outcome: Outcome
-    prediction_id: str
-    prediction: Prediction | None = None
-    error: Exception | None = None
-
-    @classmethod
-    def of(cls, prediction: Prediction) -> Verdict:
-        """The end that a prediction's final status is."""
-        if prediction.status is Status.COMPLETED:
-            return cls(Outcome.COMPLETED, prediction.id, prediction)
-        return cls(Outcome.FAILED, prediction.id, prediction, prediction.failure())
-
-    @classmethod
-    def from_event(cls, event: object) -> Verdict:
-        """Read what :meth:`event` wrote. Errors are rebuilt from the outcome, never from their text.
-
-        :raises WaitBrokenOffError: if the event is anything else.
-        """
-        try:
-            outcome, prediction_id = Outcome(event["outcome"]), str(event["prediction_id"])  # type: ignore[index]
-            seen, told = event["prediction"] or {}, event["error"] or {}  # type: ignore[index]
-        except (TypeError, KeyError, ValueError):
-            raise WaitBrokenOffError(
-                f"The trigger sent something that is no event of ours: {event!r}."
-            ) from None
-        message = str(told.get("message", ""))
-        error: Exception | None = None
-        match outcome:
-            case Outcome.FAILED:
-                error = PredictionFailedError(
-                    prediction_id, str(seen.get("status")), seen.get("code"), str(seen.get("error", ""))
-                )
-            case Outcome.DEADLINE:
-                error = DeadlineReachedError(message)
-            case Outcome.REFUSED:
-                error = LookRefusedError(message)
-            case Outcome.ERROR:
-                error = _broken_off(prediction_id, message, told)
-            case Outcome.COMPLETED:
-                pass
-        return cls(outcome, prediction_id, error=error)
-
-    def event(self) -> dict[str, Any]:
-        """The trigger event: plain JSON without links, since Airflow logs and stores it in clear."""
-        return {
-            "outcome": self.outcome.value,
-            "prediction_id": self.prediction_id,
-            "prediction": self.prediction.summary() if self.prediction else None,
-            "error": None
-            if self.error is None
-            else {
-                "class": type(self.error).__name__,
-                "message": str(self.error),
-                "retryable": getattr(self.error, "transient", True),
-            },
-        }
+Look = Prediction | ApiError
+"""What one look gives."""
 
 
 @dataclass(frozen=True, slots=True)
 class PollSchedule:
     """When to look at a prediction.
 
-    First after ``first`` seconds, then every ``interval`` until ``steady`` seconds have passed, then in growing gaps
-    up to ``cap``. A user's own interval stays fixed.
+    First when ``first`` seconds of waiting and ``early`` seconds of the job's age have passed, then every
+    ``interval`` until the job is ``steady`` seconds old, then in growing gaps up to ``cap``. A user's own interval
+    stays fixed.
 
-    :param first: seconds to the first look.
+    :param first: seconds from the start of the wait to the first look, at the least.
+    :param early: age of the job in seconds at the first look, at the least.
     :param interval: seconds between looks.
-    :param steady: seconds for which the interval holds.
+    :param steady: age of the job in seconds up to which the interval holds.
     :param growth: factor from one gap to the next after that.
     :param cap: longest gap in seconds.
     """
 
     first: float = FIRST_LOOK
+    early: float = 0.0
     interval: float = FLOOR
     steady: float = 60.0
     growth: float = 1.25
@@ -127,72 +55,132 @@ class PollSchedule:
 
     @classmethod
     def every(cls, poll_interval: float | None) -> PollSchedule:
-        """The default schedule, or a fixed interval in seconds, never under the API's floor of 2."""
+        """The schedule for jobs nothing is known of, or a fixed interval in seconds, never under the API's floor."""
         if poll_interval is None:
             return cls()
         interval = max(FLOOR, poll_interval)
         return cls(first=max(FIRST_LOOK, interval), interval=interval, growth=1.0, cap=interval)
 
-    def gap(self, waited: float, previous: float) -> float:
+    def gap(self, age: float, previous: float) -> float:
         """Seconds to the next look, before jitter.
 
-        :param waited: seconds since the wait began.
+        :param age: seconds since the job was submitted.
         :param previous: the gap before this one; 0 before the first look.
         """
         if not previous:
-            return self.first
-        if waited < self.steady:
+            return max(self.first, self.early - age)
+        if age < self.steady:
             return self.interval
-        return min(self.cap, max(self.interval, previous * self.growth))
+        # From the gap before, not from the age: a wrong clock may make a job look old, but not at once long gaps.
+        return min(self.cap, max(self.interval, min(previous, self.cap) * self.growth))
 
 
-Look = Prediction | ApiError
+class Wait:
+    """One wait for one prediction: when to look, and what each look means.
 
+    Whoever drives it sleeps until :attr:`due`, looks, and tells :meth:`looked`; blocking or not, for one prediction or
+    for thousands, every decision is here. All moments are seconds on one clock of the driver's that never jumps.
 
-def wait(
-    prediction_id: str,
-    *,
-    schedule: PollSchedule,
-    remaining: float,
-    elapsed: Callable[[], float],
-    jitter: Callable[[], float] = random.random,
-) -> Generator[float, Look, Verdict]:
-    """One wait, as a conversation: yields seconds to sleep, is sent what the look after that gave, returns the end.
-
-    Whoever drives it sleeps and looks, blocking or not; every decision is here.
-
-    :param remaining: seconds to our deadline. A last look is made when it is reached.
-    :param elapsed: seconds since the wait began, on a clock that never jumps.
-    :param jitter: gives numbers in [0, 1); gaps are stretched by up to a tenth so that jobs do not look in step.
+    :param prediction_id: the prediction waited for.
+    :param schedule: when to look.
+    :param now: the moment the wait begins.
+    :param remaining: seconds to our deadline; a last look is made when it is reached.
+    :param age: seconds since the job was submitted, or ``None`` where nobody knows; it then counts from now.
+    :param jitter: gives numbers in [0, 1); looks come later by up to a tenth of the interval, so that jobs which were
+        submitted together are not looked at in step.
     """
-    seen: Prediction | None = None
-    trouble: ApiError | None = None
-    gap = 0.0
-    while True:
-        gap = schedule.gap(elapsed(), gap)
-        asked = trouble.retry_after if trouble is not None and trouble.retry_after else 0.0
-        left = max(0.0, remaining - elapsed())
-        look = yield min(max(gap * (1 + jitter() / 10), asked), left)
-        if isinstance(look, Prediction):
-            seen, trouble = look, None
-            if look.status.ended:
-                return Verdict.of(look)
-        else:
-            trouble = look
-            if not rule_of(look).error.transient:
-                return Verdict(Outcome.REFUSED, prediction_id, seen, refused(prediction_id, look))
-        if elapsed() >= remaining:
-            return Verdict(Outcome.DEADLINE, prediction_id, seen, _overdue(prediction_id, seen, trouble))
 
-
-def _broken_off(prediction_id: str, message: str, told: Mapping[str, Any]) -> WaitBrokenOffError:
-    return WaitBrokenOffError(
-        f"Waiting for prediction {prediction_id} broke off ({told.get('class')}: {message}). It runs on and stays paid.",
-        transient=bool(told.get("retryable", True)),
+    __slots__ = (
+        "_born",
+        "_dated",
+        "_gap",
+        "_jitter",
+        "_schedule",
+        "_seen",
+        "_trouble",
+        "_undone",
+        "deadline",
+        "due",
+        "prediction_id",
     )
 
+    def __init__(
+        self,
+        prediction_id: str,
+        *,
+        schedule: PollSchedule,
+        now: float,
+        remaining: float,
+        age: float | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.prediction_id = prediction_id
+        self._schedule = schedule
+        self._jitter = jitter
+        self._seen: Prediction | None = None
+        self._trouble: ApiError | None = None
+        self._undone = 0.0
+        self._gap = 0.0
+        self._dated = age is not None
+        self._born = now - max(0.0, age or 0.0)
+        self.deadline = now + max(0.0, remaining)
+        self.due = self._next(now)
 
-def refused(prediction_id: str, error: ApiError) -> LookRefusedError:
+    def looked(self, look: Look, now: float) -> Verdict | None:
+        """Take in a look that ended at ``now``: gives the end of the wait, or ``None`` and another :attr:`due`."""
+        if isinstance(look, Prediction):
+            self._seen, self._trouble = look, None
+            if look.status.ended:
+                return Verdict.of(look)
+            self._undone = now - self._born
+        else:
+            self._trouble = look
+            if refused(look):
+                return Verdict(
+                    Outcome.REFUSED, self.prediction_id, self._seen, refusal(self.prediction_id, look)
+                )
+        if now >= self.deadline:
+            error = _overdue(self.prediction_id, self._seen, self._trouble)
+            return Verdict(Outcome.DEADLINE, self.prediction_id, self._seen, error)
+        self.due = self._next(now)
+        return None
+
+    def lasted(self, now: float) -> float | None:
+        """How long the job took in seconds, as far as is known, after a look at ``now`` found it over.
+
+        The API's own figure counts, but it leaves out the time in a queue, so looks have the last word: the job was
+        not over at the look before, and was over at this one. Without a figure it is the middle of the two; and for a
+        job that was over at the first look, a little before that. Schedules that follow such guesses look earlier each
+        time, until they look too early.
+        """
+        by = now - self._born if self._dated else inf
+        told = self._seen.inference_ms if self._seen is not None else None
+        if told is not None:
+            return min(max(told / 1000, self._undone), by)
+        if not self._dated:
+            return None
+        return (self._undone + by) / 2 if self._undone else max(by - FLOOR, by / 2)
+
+    def news(self, look: Look) -> str | None:
+        """The status word of a look, if it is not documented and the look before showed another."""
+        if not isinstance(look, Prediction) or look.status is not Status.UNKNOWN:
+            return None
+        before = self._seen.status_word if self._seen is not None else None
+        return look.status_word if look.status_word != before else None
+
+    def _next(self, now: float) -> float:
+        self._gap = self._schedule.gap(now - self._born, self._gap)
+        asked = self._trouble.retry_after if self._trouble is not None else None
+        gap = max(self._gap + self._jitter() * self._schedule.interval / 10, asked or 0.0)
+        return min(now + gap, self.deadline)
+
+
+def refused(look: Look) -> bool:
+    """Whether a look was refused in a way that looking again would not change."""
+    return isinstance(look, ApiError) and not rule_of(look).error.transient
+
+
+def refusal(prediction_id: str, error: ApiError) -> LookRefusedError:
     """The error of a look that the API refuses for good."""
     return LookRefusedError(f"Prediction {prediction_id} is paid, but the API refuses to tell of it: {error}")
 

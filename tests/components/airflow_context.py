@@ -40,6 +40,7 @@ class TaskStateStore:
 
     def set(self, key: str, value: Any, *, retention: Any = None) -> None:
         self.rows[key] = json.dumps(value)
+        assert json.loads(self.rows[key]) == value, "Airflow refuses what is not plain JSON, tuples included"
 
     def delete(self, key: str) -> None:
         self.rows.pop(key, None)

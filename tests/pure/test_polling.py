@@ -24,7 +24,7 @@ from airflow_provider_seedream.wavespeed.polling import (
     Outcome,
     PollSchedule,
     Verdict,
-    wait,
+    Wait,
 )
 
 
@@ -35,25 +35,25 @@ def seen(status, **more):
 class Waiting:
     """Drives a wait on a clock of its own; each look costs no time."""
 
-    def __init__(self, looks, *, remaining=600.0, poll_interval=None, jitter=0.0):
-        self.now, self.gaps = 0.0, []
-        conversation = wait(
+    def __init__(self, looks, *, remaining=600.0, jitter=0.0, age=None, schedule=None, poll_interval=None):
+        self.now = start = 1000.0
+        self.gaps = []
+        wait = Wait(
             "abc",
-            schedule=PollSchedule.every(poll_interval),
+            schedule=schedule or PollSchedule.every(poll_interval),
+            now=start,
             remaining=remaining,
-            elapsed=lambda: self.now,
+            age=age,
             jitter=lambda: jitter,
         )
-        gap = next(conversation)
         looks = iter(looks)
-        while True:
-            self.gaps.append(gap)
-            self.now += gap
-            try:
-                gap = conversation.send(next(looks, seen("processing")))
-            except StopIteration as end:
-                self.verdict = end.value
-                return
+        self.verdict = None
+        while self.verdict is None:
+            self.gaps.append(wait.due - self.now)
+            self.now = wait.due
+            self.verdict = wait.looked(next(looks, seen("processing")), self.now)
+        self.waited = self.now - start
+        self.lasted = wait.lasted(self.now)
 
 
 def test_a_completed_prediction_ends_the_wait():
@@ -87,7 +87,7 @@ def test_the_deadline_ends_the_wait_after_one_last_look():
     waiting = Waiting([], remaining=30.0)
     assert waiting.verdict.outcome is Outcome.DEADLINE
     assert isinstance(waiting.verdict.error, DeadlineReachedError)
-    assert waiting.now == 30.0
+    assert waiting.waited == 30.0
 
 
 def test_a_completion_seen_at_the_deadline_still_counts():
@@ -101,7 +101,7 @@ def test_the_servers_retry_after_is_honoured():
 
 def test_a_retry_after_beyond_the_deadline_does_not_carry_us_past_it():
     waiting = Waiting([RateLimitedError("x", code=429, retry_after=4000.0)], remaining=60.0)
-    assert waiting.now == 60.0
+    assert waiting.waited == 60.0
 
 
 def test_a_users_interval_stays_fixed():
@@ -129,7 +129,7 @@ def test_every_wait_ends_at_its_deadline_and_never_looks_below_the_floor(
 ):
     waiting = Waiting(looks, remaining=remaining, poll_interval=poll_interval, jitter=jitter)
     assert waiting.verdict.outcome is Outcome.DEADLINE
-    assert abs(waiting.now - remaining) < 1e-6
+    assert abs(waiting.waited - remaining) < 1e-6
     assert all(gap >= FLOOR for gap in waiting.gaps[:-1])
     if len(waiting.gaps) > 1:
         assert waiting.gaps[0] >= FIRST_LOOK

@@ -1,0 +1,183 @@
+"""The line to the API that one connection describes: read rarely, never waited for twice, replaced when edited."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from math import inf
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+from airflow_provider_seedream.hooks.seedream import SeedreamHook
+from airflow_provider_seedream.wavespeed.clients import AsyncWaveSpeedClient, prepare_for_loop
+from airflow_provider_seedream.wavespeed.endpoint import Endpoint
+from airflow_provider_seedream.wavespeed.errors import (
+    ConnectionUnusableError,
+    InvalidInputError,
+    NotConnectedError,
+)
+
+log = logging.getLogger(__name__)
+
+CONNECTION_HOLDS = 60.0
+"""Seconds after which the connection is read again, so that an edited one takes effect while predictions wait."""
+
+LOOKUP_AGAIN = 5.0
+"""Seconds between two lookups where the first one failed."""
+
+LOOKUP_TIMEOUT = 30.0
+"""Seconds a lookup may take: the first of a triggerer takes up to seven, and one that hangs must not hang us."""
+
+
+class Session:
+    """A client, and how many looks are under way in it."""
+
+    __slots__ = ("client", "looks", "replaced")
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.client = AsyncWaveSpeedClient(endpoint)
+        self.looks = 0
+        self.replaced = False
+
+
+class Line:
+    """One connection's session on one event loop.
+
+    The connection is read when the first look is coming up and then once a minute, off the looks' path: looks go on
+    with what it said before, and in a session of its own once it says something else.
+
+    :param seedream_conn_id: the connection.
+    """
+
+    def __init__(self, seedream_conn_id: str) -> None:
+        self._conn_id = seedream_conn_id
+        self._hook = SeedreamHook(seedream_conn_id)
+        self._endpoint: Endpoint | None = None
+        self._session: Session | None = None
+        self._reading: asyncio.Task[Endpoint] | None = None
+        self._read_at = -inf
+        self._asked_again_at = -inf
+        self._failure: BaseException | None = None
+        self._unusable: Exception | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def warm_up(self) -> None:
+        """Begin to read the connection, so that the first look need not wait for it."""
+        if self._stale():
+            self._read_soon()
+
+    async def session(self) -> Session:
+        """The session to look through; the caller leaves it after the look, by :meth:`leave`.
+
+        :raises NotConnectedError: if the connection cannot be read now, which may pass.
+        :raises WaveSpeedError: if there is no such connection or it makes no sense, as two lookups have shown.
+        """
+        if self._stale():
+            self._read_soon()
+        if self._endpoint is None:
+            await self._until_read()
+        if self._endpoint is None:
+            if self._unusable is not None:
+                raise self._unusable
+            # Without the failure's own text, which is not ours and may show what no event should.
+            raise NotConnectedError(
+                f"Connection {self._conn_id} could not be read ({type(self._failure).__name__})."
+            )
+        session = self._session
+        if session is None or session.client.endpoint != self._endpoint:
+            session = Session(self._endpoint)
+            self._replace(session)
+            log.info("Opened HTTP session to %s for %s.", self._endpoint.origin, self._conn_id)
+        session.looks += 1
+        return session
+
+    def leave(self, session: Session) -> None:
+        """Say that a look is over. A session is closed when it is replaced *and* no look is under way in it."""
+        session.looks -= 1
+        if session.replaced and not session.looks:
+            self._close_soon(session)
+
+    async def changed_since(self, session: Session) -> bool:
+        """Whether the connection says something else than what ``session`` was made from.
+
+        For a session whose key was refused: the connection is read again at once, though at most once a minute.
+        """
+        loop = asyncio.get_running_loop()
+        if (
+            session.client.endpoint == self._endpoint
+            and loop.time() >= self._asked_again_at + CONNECTION_HOLDS
+        ):
+            self._asked_again_at = loop.time()
+            self._read_soon()
+        await self._until_read()
+        return session.client.endpoint != self._endpoint
+
+    def close(self) -> None:
+        """Begin to close the session. What the connection said is kept for its minute, in case a trigger comes soon."""
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            reading.cancel()
+            self._read_at = -inf
+        self._replace(None)
+
+    async def closed(self) -> None:
+        """Return once all closed sessions are gone."""
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+    def _stale(self) -> bool:
+        age = asyncio.get_running_loop().time() - self._read_at
+        return age >= (CONNECTION_HOLDS if self._endpoint is not None else LOOKUP_AGAIN)
+
+    def _read_soon(self) -> None:
+        if self._reading is None:
+            self._read_at = asyncio.get_running_loop().time()
+            self._reading = asyncio.create_task(self._read())
+            self._reading.add_done_callback(self._was_read)
+
+    async def _read(self) -> Endpoint:
+        async with asyncio.timeout(LOOKUP_TIMEOUT):
+            await prepare_for_loop()
+            return (await self._hook.asettings()).endpoint
+
+    def _was_read(self, reading: asyncio.Task[Endpoint]) -> None:
+        if self._reading is reading:
+            self._reading = None
+        if reading.cancelled():
+            return
+        error = reading.exception()
+        if error is None:
+            self._endpoint, self._failure, self._unusable = reading.result(), None, None
+        else:
+            self._could_not_read(error)
+
+    async def _until_read(self) -> None:
+        if self._reading is not None:
+            await asyncio.wait([self._reading])
+
+    def _could_not_read(self, error: BaseException) -> None:
+        if self._endpoint is not None:
+            log.warning(
+                "Connection %s could not be read again (%s: %s); going on with what it said.",
+                self._conn_id,
+                type(error).__name__,
+                error,
+            )
+            return
+        # Airflow also says "not found" where a secrets backend only failed in passing, so one answer is no proof.
+        lasting = isinstance(error, AirflowNotFoundException | InvalidInputError)
+        if lasting and self._failure is not None and type(self._failure) is type(error):
+            self._unusable = ConnectionUnusableError(str(error))
+        self._failure = error
+        log.warning("Connection %s could not be read: %s: %s", self._conn_id, type(error).__name__, error)
+
+    def _replace(self, session: Session | None) -> None:
+        previous, self._session = self._session, session
+        if previous is not None:
+            previous.replaced = True
+            if not previous.looks:
+                self._close_soon(previous)
+
+    def _close_soon(self, session: Session) -> None:
+        task = asyncio.create_task(session.client.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)

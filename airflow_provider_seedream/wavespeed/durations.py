@@ -1,0 +1,85 @@
+"""How long jobs take, learned from those that ended, and the schedule that follows from it. Pure."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from math import exp, log, log2, sqrt
+
+from airflow_provider_seedream.wavespeed.polling import FLOOR, PollSchedule
+
+KINDS = 64
+"""Kinds of job that are remembered; the one not met for longest goes first."""
+
+ENOUGH = 5
+"""Jobs of a kind that must have been seen before their durations count."""
+
+MEMORY = 48
+"""Jobs over which the mean and the spread are taken, about: older ones fade."""
+
+PRIOR_SPREAD = 0.4
+"""Spread (sigma of the logarithm) that is assumed before anything was seen, with the weight of one job."""
+
+OUTLIER = 3.0
+"""Spreads beyond which a duration counts as this far only."""
+
+# Standard normal quantiles: 3 %, 15 % and 95 %.
+_FEW, _SOME, _LATE = -1.881, -1.036, 1.645
+
+
+def kind_of(model: str, images: int, pixels: int) -> str:
+    """What decides how long a job takes: model, number of images, and their size to the nearest power of two."""
+    return f"{model} x{images} {2 ** round(log2(max(pixels, 1) / 1e6))}MP"
+
+
+class Durations:
+    """A small, fading memory of how long jobs took, by kind.
+
+    Durations are taken for lognormal. Of each kind it keeps a count, a mean and a variance of the logarithm, weighted
+    towards the latest jobs, so that it follows a service that becomes slower or faster; one odd job moves it little.
+    """
+
+    def __init__(self) -> None:
+        self._kinds: OrderedDict[str, _Estimate] = OrderedDict()
+
+    def note(self, kind: str, seconds: float) -> None:
+        """Remember how long a job took."""
+        estimate = self._kinds.setdefault(kind, _Estimate())
+        self._kinds.move_to_end(kind)
+        estimate.note(seconds)
+        if len(self._kinds) > KINDS:
+            self._kinds.popitem(last=False)
+
+    def schedule(self, kind: str | None) -> PollSchedule:
+        """When to look at a job of a kind; the default schedule where too few have been seen."""
+        estimate = self._kinds.get(kind) if kind is not None else None
+        if estimate is None or estimate.seen < ENOUGH:
+            return PollSchedule.every(None)
+        return estimate.schedule()
+
+
+class _Estimate:
+    __slots__ = ("mean", "seen", "variance")
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.mean = 0.0
+        self.variance = PRIOR_SPREAD**2
+
+    def note(self, seconds: float) -> None:
+        value = log(min(max(seconds, 0.1), 1e6))
+        if not self.seen:
+            self.mean = value
+        self.seen += 1
+        weight = 1 / min(self.seen + 1, MEMORY)
+        limit = OUTLIER * sqrt(self.variance)
+        off = min(max(value - self.mean, -limit), limit)
+        self.mean += weight * off
+        # Never to nothing: from a spread of 0 no duration could move it any more.
+        self.variance = max((1 - weight) * (self.variance + weight * off * off), 0.0025)
+
+    def schedule(self) -> PollSchedule:
+        # Wider while little has been seen, for the estimate itself is off by that much.
+        spread = sqrt(self.variance) * (1 + 1 / self.seen)
+        few, some, late = (exp(self.mean + z * spread) for z in (_FEW, _SOME, _LATE))
+        # At most 3 % of the jobs wait for the first look for longer than an interval, and 15 % at all.
+        return PollSchedule(early=min(few + FLOOR, some), steady=late)
