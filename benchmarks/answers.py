@@ -28,20 +28,21 @@ class Protocol:
 
     :param pattern: matches request line and body, with the job in the group ``job``.
     :param base: of the job's number as written there.
-    :param answer: job, and whether it is over.
+    :param answer: from a job and its age in seconds.
     """
 
     pattern: re.Pattern[bytes]
     base: int
-    answer: Callable[[Job, bool], Answer]
+    answer: Callable[[Job, float], Answer]
 
 
 def _ok(content: object) -> Answer:
     return Answer(200, json.dumps(content).encode())
 
 
-def _wavespeed(job: Job, over: bool) -> Answer:
-    created = dt.datetime.fromtimestamp(time.time() - job.duration * over, dt.UTC)
+def _wavespeed(job: Job, age: float) -> Answer:
+    over = age >= job.duration
+    created = dt.datetime.fromtimestamp(time.time() - max(0.0, age), dt.UTC)
     return _ok(
         {
             "code": 200,
@@ -61,20 +62,22 @@ def _wavespeed(job: Job, over: bool) -> Answer:
     )
 
 
-def _plain(job: Job, over: bool) -> Answer:
-    return _ok({"id": job.number, "status": "completed" if over else "processing"})
+def _plain(job: Job, age: float) -> Answer:
+    return _ok({"id": job.number, "status": "completed" if age >= job.duration else "processing"})
 
 
-def _there_or_not(job: Job, over: bool) -> Answer:
-    return _plain(job, over) if over else Answer(404, b'{"message": "not yet"}')
+def _there_or_not(job: Job, age: float) -> Answer:
+    return _plain(job, age) if age >= job.duration else Answer(404, b'{"message": "not yet"}')
 
 
-def _dbt_cloud(job: Job, over: bool) -> Answer:
+def _dbt_cloud(job: Job, age: float) -> Answer:
+    over = age >= job.duration
     run = {"id": job.number, "account_id": 1, "status": 10 if over else 3, "is_complete": over}
     return _ok({"data": run, "status": {"code": 200, "is_success": True, "user_message": "Success!"}})
 
 
-def _databricks(job: Job, over: bool) -> Answer:
+def _databricks(job: Job, age: float) -> Answer:
+    over = age >= job.duration
     state = (
         {"life_cycle_state": "TERMINATED", "result_state": "SUCCESS"}
         if over

@@ -84,7 +84,7 @@ async def measure(contender: Contender, plan: Plan, say: Any) -> dict[str, Any]:
 
 
 def main() -> None:
-    """``python -m benchmarks.client CONTENDER PLAN LOG``, the plan as :mod:`benchmarks.trial` hands it over."""
+    """``python -m benchmarks.client CONTENDER PLAN LOG``, the plan as :mod:`benchmarks.child` hands it over."""
     name, plan, log = sys.argv[1:]
     answers = os.fdopen(os.dup(1), "w")
     _log_to(log)

@@ -46,7 +46,7 @@ class Server:
                 if fault:
                     self.spoilt[fault] += 1
                 # As of now and not as of when the answer leaves: half of a real answer time is the way back.
-                return protocol.answer(job, time.monotonic() >= self.began + job.end), fault
+                return protocol.answer(job, time.monotonic() - self.began - job.start), fault
         self.strangers += 1
         return Answer(404, b'{"message": "no such job"}'), None
 
@@ -133,7 +133,7 @@ async def serve(plan: Plan, certificate: str) -> None:
 
 
 def main() -> None:
-    """``python -m benchmarks.server PLAN CERTIFICATE``, the plan as :mod:`benchmarks.trial` hands it over."""
+    """``python -m benchmarks.server PLAN CERTIFICATE``, the plan as :mod:`benchmarks.child` hands it over."""
     import uvloop
 
     most_files()
