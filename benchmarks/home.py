@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 
 from benchmarks.child import ROOT
+from benchmarks.contenders.roster import NO_KEY
 from benchmarks.trial import FERNET_KEY
 
 CONN_ID = "benchmark_seedream"
@@ -62,7 +63,7 @@ class Home:
             "TRIGGERER__MAX_TRIGGER_TO_SELECT_PER_LOOP": str(per_loop),
             "USAGE_DATA_COLLECTION__ENABLED": "False",
         }
-        connection = {"conn_type": "seedream", "host": f"https://localhost:{port}", "password": "benchmark"}
+        connection = {"conn_type": "seedream", "host": f"https://localhost:{port}", "password": NO_KEY}
         self.env = {
             **{
                 name: value

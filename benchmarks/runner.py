@@ -62,7 +62,12 @@ class MeasuredRunner(TriggerRunner):
         super().__init__()  # type: ignore[no-untyped-call]
         self._contender = contender
         self._plan = plan
-        self._waiting_to_start = deque(sorted(plan.jobs, key=lambda job: job.start))
+        # Made beforehand, as in a triggerer it is another process that makes them; and kept, so that giving them away
+        # frees no memory that would be taken for thrift.
+        self._work = [
+            (job.start, self._workload(job)) for job in sorted(plan.jobs, key=lambda job: job.start)
+        ]
+        self._given = 0
         self.began = float("inf")
         self.arrived: dict[int, tuple[float, Any]] = {}
         self.events = TimedEvents(self.arrived)
@@ -77,10 +82,10 @@ class MeasuredRunner(TriggerRunner):
 
     def _due(self) -> list[RunTrigger]:
         now = time.monotonic() - self.began
-        due = []
-        while self._waiting_to_start and self._waiting_to_start[0].start <= now:
-            due.append(self._workload(self._waiting_to_start.popleft()))
-        return due
+        first = self._given
+        while self._given < len(self._work) and self._work[self._given][0] <= now:
+            self._given += 1
+        return [work for _, work in self._work[first : self._given]]
 
     def _workload(self, job: Job) -> RunTrigger:
         return RunTrigger(
@@ -92,7 +97,7 @@ class MeasuredRunner(TriggerRunner):
     @property
     def started(self) -> bool:
         """Whether all triggers run."""
-        return not self._waiting_to_start and not self.to_create
+        return self._given == len(self._work) and not self.to_create
 
     @property
     def lost(self) -> set[int]:

@@ -14,20 +14,21 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 class IdleTrigger(BaseTrigger):
     """Sleeps in ticks of five seconds until its time has come: what Airflow itself costs.
 
-    :param until: on the monotonic clock.
+    :param seconds: until then.
     """
 
-    def __init__(self, until: float) -> None:
+    def __init__(self, seconds: float) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.until = until
+        self.seconds = seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class and its arguments."""
-        return "benchmarks.contenders.references.IdleTrigger", {"until": self.until}
+        return "benchmarks.contenders.references.IdleTrigger", {"seconds": self.seconds}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Sleep, then yield the one event."""
-        while (left := self.until - time.monotonic()) > 0:  # noqa: ASYNC110 - ticks are what is wanted
+        until = time.monotonic() + self.seconds
+        while (left := until - time.monotonic()) > 0:  # noqa: ASYNC110 - ticks are what is wanted
             await asyncio.sleep(min(5.0, left))
         yield TriggerEvent("completed")
 

@@ -37,7 +37,7 @@ class SdkTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until it is over."""
-        client = wavespeed.Client(api_key="benchmark", base_url=self.base_url)
+        client = wavespeed.Client(api_key="not-a-key", base_url=self.base_url)
         while True:
             answer = await asyncio.to_thread(client.get_result, self.prediction_id)
             status = answer["data"]["status"]
