@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,19 @@ from benchmarks.trial import run
 RESULTS = Path(__file__).parent / "results"
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+EVERYTHING = (
+    ("--n", "100,1000,5000", "--repeat", "3"),
+    ("--n", "200", "--faults", "all", "--repeat", "1", "--parallel", "4"),
+)
+"""What is run when nothing is asked for: the loads one trial at a time, then the faults, of which only counts matter."""
+
+
+def _arguments(words: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog=f"Without any option: {' and then '.join(' '.join(part) for part in EVERYTHING)}.",
+    )
     parser.add_argument(
         "--n", default="100,1000,5000", help="waiting jobs; several with commas (default: %(default)s)"
     )
@@ -45,7 +57,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--join", nargs="*", type=Path, default=[], help="results of earlier runs to add to the tables"
     )
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 def _faults(text: str) -> list[Faults]:
@@ -89,18 +101,16 @@ def _run(trial: tuple[str, Plan]) -> dict[str, Any]:
 
 def main() -> None:
     """Run, print, save."""
-    arguments = _arguments()
-    results: list[dict[str, Any]] = [
-        trial for path in arguments.join for trial in json.loads(path.read_text())["trials"]
-    ]
+    asked = [sys.argv[1:]] if sys.argv[1:] else EVERYTHING
+    results: list[dict[str, Any]] = []
     RESULTS.mkdir(exist_ok=True)
     saved = RESULTS / time.strftime("%Y-%m-%d-%H%M%S.json")
-    with ThreadPoolExecutor(arguments.parallel) as pool:
-        for result in pool.map(_run, _trials(arguments)):
-            results.append(result)
-            saved.write_text(
-                json.dumps({"arguments": vars(arguments), "trials": results}, indent=1, default=str)
-            )
+    for arguments in map(_arguments, asked):
+        results += [trial for path in arguments.join for trial in json.loads(path.read_text())["trials"]]
+        with ThreadPoolExecutor(arguments.parallel) as pool:
+            for result in pool.map(_run, _trials(arguments)):
+                results.append({**result, "alone": arguments.parallel == 1})
+                saved.write_text(json.dumps({"asked": asked, "trials": results}, indent=1))
     tables = "\n\n".join(filter(None, [load_tables(results), fault_table(results)]))
     saved.with_suffix(".md").write_text(tables + "\n")
     print(f"\n{tables}\n\nSaved as {saved} and {saved.with_suffix('.md').name}.")

@@ -42,10 +42,10 @@ class Row:
 
 
 def rows(trials: Iterable[Trial]) -> list[Row]:
-    """One row for each contender and load, without faults."""
+    """One row for each contender and load, without faults; trials that ran beside others tell no times."""
     groups: dict[tuple[str, int], list[Trial]] = defaultdict(list)
     for trial in trials:
-        if not trial["faults"]["percent"]:
+        if not trial["faults"]["percent"] and trial.get("alone", True):
             groups[trial["contender"], trial["n"]].append(trial)
     idle = {n: _median(group, _cpu) for (name, n), group in groups.items() if name == "idle"}
     order = list(CONTENDERS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,10 @@ from benchmarks.faults import Faults
 from benchmarks.plan import Plan
 from benchmarks.report import fault_table, load_tables
 from benchmarks.trial import run
+
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/smaps_rollup").exists(), reason="memory is read as Linux tells it"
+)
 
 QUICK = Plan(20, median=3.0, spread=0.1, ramp=0.5)
 
