@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import signal
 import subprocess
 import tempfile
@@ -20,18 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from sqlalchemy import create_engine, text
 
 from benchmarks.__main__ import RESULTS
 from benchmarks.certificate import write_certificate
 from benchmarks.child import Child
 from benchmarks.home import Home
 from benchmarks.measure import memory_kb, quantile
+from benchmarks.metadata import Metadata, fired
 from benchmarks.plan import Plan
-
-FIRED = re.compile(
-    r'"timestamp": ?"([^"]+)"[^\n]*Trigger fired event|Trigger fired event[^\n]*"timestamp": ?"([^"]+)"'
-)
 
 
 @dataclass
@@ -75,42 +70,6 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-class Database:
-    """How far the triggerer is, by its metadata database."""
-
-    def __init__(self, url: str) -> None:
-        self._engine = create_engine(url)
-
-    def taken_up(self) -> int:
-        """Triggers that the triggerer has assigned to itself."""
-        return self._count("select count(*) from trigger where triggerer_id is not null")
-
-    def waiting(self) -> int:
-        """Task instances that are still deferred."""
-        return self._count("select count(*) from task_instance where state = 'deferred'")
-
-    def outcomes(self) -> list[tuple[int, float, str, str]]:
-        """Of each task instance the number of its job, when it was scheduled (epoch seconds), how it goes on."""
-        with self._engine.connect() as connection:
-            rows = connection.execute(
-                text(
-                    "select map_index, scheduled_dttm, next_method, next_kwargs from task_instance"
-                    " where map_index >= 0 and state = 'scheduled'"
-                )
-            ).all()
-        return [(row[0] + 1, _epoch(row[1]), row[2], json.dumps(row[3])) for row in rows]
-
-    def _count(self, query: str) -> int:
-        with self._engine.connect() as connection:
-            return int(connection.execute(text(query)).scalar_one())
-
-
-def _epoch(moment: Any) -> float:
-    import pendulum
-
-    return float(pendulum.parse(str(moment)).timestamp())  # type: ignore[union-attr]
-
-
 def measure(arguments: argparse.Namespace, folder: Path, stack: ExitStack) -> dict[str, Any]:
     """Fill a home, start a triggerer, wait until its work is done, and give what it cost."""
     plan = Plan(arguments.n, median=arguments.median, ramp=0.0)
@@ -127,7 +86,7 @@ def measure(arguments: argparse.Namespace, folder: Path, stack: ExitStack) -> di
     )
     print(f"Making an Airflow home with {plan.n:,} deferred predictions", flush=True)
     home.fill(plan.n)
-    database = Database(home.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+    database = Metadata(home.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
 
     triggerer = home.triggerer(log)
     stack.callback(_end, triggerer)
@@ -153,41 +112,30 @@ def measure(arguments: argparse.Namespace, folder: Path, stack: ExitStack) -> di
     print()
     counted = server.dismiss()
 
-    ends = {job.number: began_epoch + job.end for job in plan.jobs}
-    outcomes = database.outcomes()
-    late = [at - ends[number] for number, at, _, _ in outcomes]
-    fired = [at - ends[number] for number, at in _fired(home.logs)]
+    jobs = {job.number: job for job in plan.jobs}
+    resumed = database.resumed()
+    late = [task.at - began_epoch - jobs[task.number].end for task in resumed]
+    fired_late = [at - began_epoch - jobs[number].end for number, at in fired(home.logs)]
     said = log.read_text(errors="replace")
     return {
         "n": plan.n,
         "median_s": plan.median,
         "max_trigger_to_select_per_loop": arguments.per_loop,
         "database": "PostgreSQL" if arguments.database else "SQLite",
-        "completed": sum("completed" in kwargs for _, _, _, kwargs in outcomes),
-        "failed": sum("__fail__" in str(method) for _, _, method, _ in outcomes),
+        "completed": sum(task.completed(jobs[task.number]) for task in resumed),
+        "failed": sum(task.method == "__fail__" for task in resumed),
         "waiting": waiting,
         "seconds": seconds,
         "all_taken_up_after_s": all_taken_up,
         "longest_job_s": max(job.end for job in plan.jobs),
         "requests_per_job": counted["requests"] / plan.n,
         "connections": counted["connections"],
-        "event_in_trigger_log_late_s": _spread(fired),
+        "event_in_trigger_log_late_s": _spread(fired_late),
         "task_scheduled_late_s": _spread(late),
         "blocked_warnings": said.count("async thread was blocked"),
         "deadlock_warnings": said.count("appears deadlocked"),
         **{name: one.summary() for name, one in watched.items()},
     }
-
-
-def _fired(logs: Path) -> list[tuple[int, float]]:
-    """When each job's trigger fired, by its own log: before the supervisor wrote the event into the database."""
-    found = []
-    for path in logs.rglob("*.trigger.*.log"):
-        index = re.search(r"map_index=(\d+)", str(path))
-        match = FIRED.search(path.read_text(errors="replace"))
-        if index and match:
-            found.append((int(index[1]) + 1, _epoch(match[1] or match[2])))
-    return found
 
 
 def _spread(values: list[float]) -> dict[str, float]:
