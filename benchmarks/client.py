@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.contenders.contender import Contender
 from benchmarks.contenders.roster import CONTENDERS
-from benchmarks.measure import LagTicker, cpu_seconds, memory_kb, most_files, quantile
+from benchmarks.measure import GarbageWatch, LagTicker, cpu_seconds, memory_kb, most_files, quantile
 from benchmarks.plan import Plan
 
 PATIENCE = 60.0
@@ -45,7 +45,7 @@ async def measure(contender: Contender, plan: Plan, say: Any) -> dict[str, Any]:
     cpu_before = cpu_seconds()
     memory_waiting = 0
     until = began + plan.last_end + PATIENCE
-    with LagTicker() as ticker:
+    with LagTicker() as ticker, GarbageWatch() as garbage:
         while (unfinished := runner.open_jobs()) and time.monotonic() < until and not running.done():
             await asyncio.sleep(0.2)
             if runner.started and not memory_waiting:
@@ -72,6 +72,7 @@ async def measure(contender: Contender, plan: Plan, say: Any) -> dict[str, Any]:
         "memory_before_kb": memory_before,
         "memory_peak_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
         "lag_ms": ticker.summary(),
+        "gc_pause_max_ms": 1000 * garbage.longest,
         "delay_s": {
             "p50": quantile(delays, 0.5),
             "p95": quantile(delays, 0.95),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import resource
 import time
 from collections.abc import Sequence
@@ -37,6 +38,32 @@ def most_files() -> None:
     """Let this process open as many files as it may: some contenders hold a connection for each job."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+class GarbageWatch:
+    """Notes the longest pause of the garbage collector.
+
+    A full pass over all that Airflow has imported takes a tenth of a second and more, whoever's garbage set it off; so
+    the greatest lag is told beside it.
+    """
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+
+    def __enter__(self) -> Self:
+        gc.callbacks.append(self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        gc.callbacks.remove(self._note)
+
+    def _note(self, phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            self._began = time.monotonic()
+        else:
+            self.longest = max(self.longest, time.monotonic() - self._began)
 
 
 class LagTicker:

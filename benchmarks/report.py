@@ -33,6 +33,7 @@ class Row:
     memory_kb: float | None
     lag_p99_ms: float
     lag_max_ms: float
+    gc_max_ms: float
     blocked: float
     delay_p50: float | None
     delay_p95: float | None
@@ -75,6 +76,7 @@ def _row(name: str, n: int, group: Sequence[Trial], idle_cpu: float) -> Row:
         memory_kb=median(memory) if memory else None,
         lag_p99_ms=_median(group, lambda trial: trial["lag_ms"]["p99"]),
         lag_max_ms=_median(group, lambda trial: trial["lag_ms"]["max"]),
+        gc_max_ms=_median(group, lambda trial: trial.get("gc_pause_max_ms", 0.0)),
         blocked=_median(group, lambda trial: trial["blocked_warnings"]),
         delay_p50=_median(group, lambda trial: trial["delay_s"]["p50"]) if polls else None,
         delay_p95=_median(group, lambda trial: trial["delay_s"]["p95"]) if polls else None,
@@ -98,7 +100,7 @@ def _median(group: Sequence[Trial], of: Callable[[Trial], float]) -> float:
 
 HEAD = (
     "| trigger | requests a job | connections a job | CPU ms a poll | CPU ms a job | kB a trigger "
-    "| lag p99, ms | lag max, ms | blocked | delay p50, s | delay p95, s | not right |"
+    "| lag p99, ms | lag max, ms | GC max, ms | blocked | delay p50, s | delay p95, s | not right |"
 )
 
 
@@ -133,6 +135,7 @@ def _line(row: Row, bare: Row | None) -> str:
         cell("memory_kb", 0),
         cell("lag_p99_ms", 1),
         cell("lag_max_ms", 0),
+        f"{row.gc_max_ms:.0f}",
         f"{row.blocked:.0f}",
         cell("delay_p50", 2),
         cell("delay_p95", 2),
