@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,30 +14,42 @@ from benchmarks.plan import Plan
 from benchmarks.report import fault_table, load_tables
 from benchmarks.trial import run
 
-pytestmark = pytest.mark.skipif(
+needs_linux = pytest.mark.skipif(
     not Path("/proc/self/smaps_rollup").exists(), reason="memory is read as Linux tells it"
 )
 
 QUICK = Plan(20, median=3.0, spread=0.1, ramp=0.5)
+TRIALS = {
+    "bare": ("bare", QUICK),
+    "ours": ("ours", QUICK),
+    "ours, every fifth answer spoilt": ("ours", replace(QUICK, faults=Faults("mixed", 20))),
+}
 
 
-def test_all_jobs_come_out_right_and_the_table_says_so() -> None:
+@pytest.fixture(scope="module")
+def trials() -> dict[str, dict[str, Any]]:
+    """One trial each, at the same time: each of them mostly waits."""
     with ThreadPoolExecutor() as pool:
-        ours, bare = pool.map(run, ("ours", "bare"), (QUICK, QUICK))
-    for trial in (ours, bare):
-        assert [trial[word] for word in ("wrong", "lost", "unfinished")] == [0, 0, 0]
-        assert trial["server"]["strangers"] == 0
-        assert trial["server"]["requests"] >= QUICK.n
-        assert 0 < trial["server"]["connections"] <= QUICK.n
-    assert ours["server"]["requests"] < bare["server"]["requests"]
-    assert "**ours**" in load_tables([ours, bare])
+        return dict(zip(TRIALS, pool.map(lambda trial: run(*trial), TRIALS.values()), strict=True))
 
 
-def test_every_fifth_answer_spoilt_leaves_no_job_wrong_or_lost() -> None:
-    trial = run("ours", Plan(20, median=3.0, spread=0.1, ramp=0.5, faults=Faults("mixed", 20)))
+@needs_linux
+@pytest.mark.parametrize("name", TRIALS)
+def test_no_job_comes_out_wrong_or_is_lost(trials: dict[str, dict[str, Any]], name: str) -> None:
+    trial = trials[name]
     assert [trial[word] for word in ("wrong", "lost", "unfinished")] == [0, 0, 0]
-    assert sum(trial["server"]["spoilt"].values()) > 0
-    assert "0 of 20" in fault_table([trial])
+    assert trial["server"]["strangers"] == 0
+    assert trial["server"]["requests"] >= QUICK.n
+    assert trial["server"]["connections"] > 0
+    assert bool(trial["server"]["spoilt"]) == ("spoilt" in name)
+
+
+@needs_linux
+def test_the_tables_name_all_that_ran(trials: dict[str, dict[str, Any]]) -> None:
+    loads = load_tables(list(trials.values()))
+    assert "**ours**" in loads
+    assert "bare" in loads
+    assert "0 of 20" in fault_table(list(trials.values()))
 
 
 @pytest.mark.parametrize("text", ["503:1", "mixed:5", "none"])
