@@ -6,6 +6,8 @@
 #   make format  let ruff rewrite what it can
 #   make simulate  looks per job against delay, by schedule: the figures and the plot of docs/waiting.md
 #   make ui      Airflow in the browser with the example DAGs, on the emulator unless WAVESPEED_API_KEY is set
+#   make bench   what waiting costs, beside the triggers of other providers; an hour, or a part: ARGS="--n 100 --only ours,bare"
+#   make bench-triggerer   5,000 waiting predictions in one real triggerer
 #   make clean   remove what the targets above made, but for pictures
 
 FITS = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
@@ -14,9 +16,11 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 py
 VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
+BENCH_VENV ?= .venv-bench
+BENCH_READY = $(BENCH_VENV)/.ready
 ARGS ?=
 
-.PHONY: help demo test lint format simulate ui clean
+.PHONY: help demo test lint format simulate ui bench bench-triggerer clean
 .DEFAULT_GOAL := help
 
 help:
@@ -43,19 +47,33 @@ simulate: $(READY)
 ui: $(READY)
 	@$(BIN)/python example_dags/ui.py $(ARGS)
 
+bench: $(BENCH_READY)
+	@$(BENCH_VENV)/bin/python -m benchmarks $(ARGS)
+
+bench-triggerer: $(BENCH_READY)
+	@$(BENCH_VENV)/bin/python -m benchmarks.triggerer $(ARGS)
+
 clean:
-	rm -rf $(VENV) .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) benchmarks/results .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# uv takes seconds where pip takes a minute; pip takes over where uv cannot reach the package index.
-$(READY): pyproject.toml constraints-dev.txt
+# $(call environment,its directory,constraints,what to install). uv takes seconds where pip takes a minute; pip takes over
+# where uv cannot reach the package index.
+define environment
 	@$(PYTHON) -c '$(FITS)' \
 		|| { echo 'Python 3.11, 3.12 or 3.13 is needed. Name it like this: make test PYTHON=python3.12'; exit 1; }
-	@echo "Preparing $(VENV), once"
-	@$(PYTHON) -m venv --clear $(VENV) \
+	@echo "Preparing $(1), once"
+	@$(PYTHON) -m venv --clear $(1) \
 		|| { echo 'The module venv is missing; on Debian and Ubuntu: apt-get install python3-venv'; exit 1; }
-	@{ $(BIN)/python -m pip install --quiet --disable-pip-version-check uv \
-		&& $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints-dev.txt -e '.[dev]'; } \
+	@{ $(1)/bin/python -m pip install --quiet --disable-pip-version-check uv \
+		&& $(1)/bin/uv pip install --quiet --python $(1)/bin/python -c $(2) $(3); } \
 		|| { echo 'Without uv this takes a minute longer' \
-		&& $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints-dev.txt -e '.[dev]'; }
-	@touch $(READY)
+		&& $(1)/bin/python -m pip install --quiet --disable-pip-version-check -c $(2) $(3); }
+	@touch $(1)/.ready
+endef
+
+$(READY): pyproject.toml constraints-dev.txt
+	$(call environment,$(VENV),constraints-dev.txt,-e '.[dev]')
+
+$(BENCH_READY): pyproject.toml constraints-bench.txt benchmarks/requirements.txt
+	$(call environment,$(BENCH_VENV),constraints-bench.txt,-e . -r benchmarks/requirements.txt)

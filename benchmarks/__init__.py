@@ -1,0 +1,1 @@
+"""What waiting costs, beside the triggers of other providers. ``python -m benchmarks --help``; docs/benchmark.md."""

@@ -1,0 +1,72 @@
+"""One trial: a server and a client, each a process, and what both saw."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.certificate import write_certificate
+from benchmarks.child import Child
+from benchmarks.contenders.roster import CONTENDERS, ORIGIN
+from benchmarks.plan import Plan
+
+FERNET_KEY = "dGhpcyBpcyBhIGJlbmNobWFyaywgbm90IGEgc2VjcmU="
+
+
+def run(name: str, plan: Plan) -> dict[str, Any]:
+    """Run one contender over a plan and give all that was counted, as plain JSON.
+
+    :raises ChildError: if one of the two processes broke down.
+    """
+    plan = replace(plan, warm_up=CONTENDERS[name].warm_up)
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        certificate, log = Path(folder, "localhost.pem"), Path(folder, "client.log")
+        write_certificate(certificate)
+        with Child("server", plan, str(certificate)) as server:
+            env = _environment(name, server.hear()["port"], certificate, folder)
+            with Child("client", name, plan, str(log), env=env, log=log) as client:
+                client.hear()
+                began = time.monotonic() + plan.lead + 1.0
+                for child in (server, client):
+                    child.tell({"began": began})
+                measured = client.hear()
+                counted = server.dismiss()
+        blocked = log.read_text(errors="replace").count("async thread was blocked")
+    return {
+        "contender": name,
+        "n": plan.n,
+        "seed": plan.seed,
+        "faults": {"kind": plan.faults.kind, "percent": plan.faults.percent},
+        **measured,
+        "blocked_warnings": blocked,
+        "server": counted,
+    }
+
+
+def _environment(name: str, port: int, certificate: Path, home: str) -> dict[str, str]:
+    """A machine's Airflow settings and proxies stay out; the connection comes in."""
+    contender = CONTENDERS[name]
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("AIRFLOW_", "WAVESPEED_")) and not key.lower().endswith("_proxy")
+    }
+    connection = contender.connection and {
+        f"AIRFLOW_CONN_{contender.conn_id.upper()}": json.dumps(contender.connection(port))
+    }
+    return {
+        **kept,
+        **(connection or {}),
+        ORIGIN: f"https://localhost:{port}",
+        "AIRFLOW_HOME": home,
+        "AIRFLOW__CORE__FERNET_KEY": FERNET_KEY,
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "SSL_CERT_FILE": str(certificate),
+        "REQUESTS_CA_BUNDLE": str(certificate),
+    }

@@ -1,0 +1,60 @@
+"""The benchmark still runs. What it measures is no matter of a test: only counts are asserted, never times."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.faults import Faults
+from benchmarks.plan import Plan
+from benchmarks.report import fault_table, load_tables
+from benchmarks.trial import run
+
+needs_linux = pytest.mark.skipif(
+    not Path("/proc/self/smaps_rollup").exists(), reason="memory is read as Linux tells it"
+)
+
+QUICK = Plan(20, median=3.0, spread=0.1, ramp=0.5)
+TRIALS = {
+    "bare": ("bare", QUICK),
+    "ours": ("ours", QUICK),
+    "ours, every fifth answer spoilt": ("ours", replace(QUICK, faults=Faults("mixed", 20))),
+}
+
+
+@pytest.fixture(scope="module")
+def trials() -> dict[str, dict[str, Any]]:
+    """One trial each, at the same time: each of them mostly waits."""
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(TRIALS, pool.map(lambda trial: run(*trial), TRIALS.values()), strict=True))
+
+
+@needs_linux
+@pytest.mark.parametrize("name", TRIALS)
+def test_no_job_comes_out_wrong_or_is_lost(trials: dict[str, dict[str, Any]], name: str) -> None:
+    trial = trials[name]
+    assert [trial[word] for word in ("wrong", "lost", "unfinished")] == [0, 0, 0]
+    assert trial["server"]["strangers"] == 0
+    assert trial["server"]["requests"] >= QUICK.n
+    assert trial["server"]["connections"] > 0
+    assert bool(trial["server"]["spoilt"]) == ("spoilt" in name)
+
+
+@needs_linux
+def test_the_tables_name_all_that_ran(trials: dict[str, dict[str, Any]]) -> None:
+    loads = load_tables(list(trials.values()))
+    assert "**ours**" in loads
+    assert "bare" in loads
+    assert "0 of 20" in fault_table(list(trials.values()))
+
+
+@pytest.mark.parametrize("text", ["503:1", "mixed:5", "none"])
+def test_the_same_look_meets_the_same_fault(text: str) -> None:
+    faults = Faults.parse(text)
+    drawn = [faults.drawn(1, job, look) for job in range(200) for look in range(10)]
+    assert drawn == [faults.drawn(1, job, look) for job in range(200) for look in range(10)]
+    assert abs(sum(fault is not None for fault in drawn) / len(drawn) * 100 - faults.percent) < 1.5
