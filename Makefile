@@ -6,6 +6,7 @@
 #   make format  let ruff rewrite what it can
 #   make simulate  looks per job against delay, by schedule: the figures and the plot of docs/waiting.md
 #   make ui      Airflow in the browser with the example DAGs, on the emulator unless WAVESPEED_API_KEY is set
+#   make chaos   200 image sets while requests go wrong and processes are killed; counts what was paid
 #   make bench   what waiting costs, beside the triggers of other providers; an hour, or a part: ARGS="--n 100 --only ours,bare"
 #   make bench-triggerer   5,000 waiting predictions in one real triggerer
 #   make clean   remove what the targets above made, but for pictures
@@ -20,7 +21,7 @@ BENCH_VENV ?= .venv-bench
 BENCH_READY = $(BENCH_VENV)/.ready
 ARGS ?=
 
-.PHONY: help demo test lint format simulate ui bench bench-triggerer clean
+.PHONY: help demo test chaos lint format simulate ui bench bench-triggerer clean
 .DEFAULT_GOAL := help
 
 help:
@@ -31,6 +32,9 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest $(ARGS)
+
+chaos: $(READY)
+	SEEDREAM_CHAOS_SETS=$${SEEDREAM_CHAOS_SETS:-200} $(BIN)/python -m pytest tests/standalone/test_chaos.py $(ARGS)
 
 lint: $(READY)
 	$(BIN)/python -m ruff check .

@@ -6,11 +6,13 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.events import report
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -32,6 +34,7 @@ os.environ["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] = "False"
 
 pytest_plugins = ["airflow_provider_seedream.emulator.pytest_plugin"]
 
+EVENT = "event"
 LAYERS = ("pure", "wire", "components", "dags", "standalone")
 
 
@@ -42,17 +45,29 @@ def pytest_unconfigure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the cheap layers first: what is broken shows within seconds."""
     items.sort(key=lambda item: LAYERS.index(_layer(item.nodeid)))
+    for item in items:
+        item.user_properties += [(EVENT, marker.args[0]) for marker in item.iter_markers("event")]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what tests have recorded, and how many passed in each layer."""
+    """Say what tests have recorded, what they saw of each event, and how many passed in each layer."""
     reports = terminalreporter.stats.get("passed", ())
-    for name, value in [recorded for report in reports for recorded in report.user_properties]:
-        terminalreporter.write_line(f"{name}: {value}")
-    passed = Counter(_layer(report.nodeid) for report in reports)
+    for name, value in [recorded for each in reports for recorded in each.user_properties]:
+        if name != EVENT:
+            terminalreporter.write_line(f"{name}: {value}")
+    for line in report(_events(reports), _events(terminalreporter.stats.get("failed", ()))):
+        terminalreporter.write_line(line)
+    passed = Counter(_layer(each.nodeid) for each in reports)
     if passed:
         counts = ", ".join(f"{layer} {passed[layer]}" for layer in LAYERS if layer in passed)
         terminalreporter.write_line(f"passed by layer: {counts}")
+
+
+def _events(reports: Iterable[pytest.TestReport]) -> Iterator[tuple[str, str]]:
+    for each in reports:
+        yield from (
+            (str(value), _layer(each.nodeid)) for name, value in each.user_properties if name == EVENT
+        )
 
 
 def _layer(nodeid: str) -> str:

@@ -8,8 +8,6 @@ from email.utils import formatdate
 from airflow_provider_seedream.emulator.clock import Clock
 from airflow_provider_seedream.emulator.settings import Settings
 
-WINDOW = 60.0
-
 
 class RateLimit:
     """Counts what was accepted in the current minute of the clock; the count starts anew each minute."""
@@ -22,13 +20,13 @@ class RateLimit:
     def admit(self, images: int, settings: Settings) -> float | None:
         """Count a submission, or say how many seconds remain until one would be accepted."""
         now = self._clock.now()
-        window = int(now // WINDOW)
+        window = int(now // settings.minute)
         if window != self._window:
             self._window, self._used = window, 0
         weight = images if settings.rate_unit == "image" else 1
         # A set larger than the whole limit could never pass; alone in its minute it does.
         if self._used and self._used + weight > settings.per_minute:
-            return (window + 1) * WINDOW - now
+            return (window + 1) * settings.minute - now
         self._used += weight
         return None
 

@@ -42,6 +42,7 @@ class Settings:
     :param tier: account level, for the limits per minute and in parallel.
     :param retry_after: form of the ``Retry-After`` header of a 429.
     :param rate_unit: what a submission of N images counts in the limit per minute: 1 or N.
+    :param minute: seconds that a minute of that limit lasts; tests shorten it.
     :param unknown_keys: undeclared inputs (and nulls) are dropped silently, or refused.
     :param invalid_input: invalid input is answered by HTTP 400, or accepted and failed (1400/1401).
     :param side: smallest and largest side in pixels of Seedream 5.0 lite, which sources give differently.
@@ -64,6 +65,7 @@ class Settings:
     tier: Tier = "unlimited"
     retry_after: RetryAfter = "seconds"
     rate_unit: RateUnit = "request"
+    minute: float = 60.0
     unknown_keys: UnknownKeys = "drop"
     invalid_input: InvalidInput = "refuse"
     side: tuple[int, int] = (1440, 4096)
@@ -84,7 +86,7 @@ class Settings:
         for name, allowed in _CLOSED.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}={getattr(self, name)!r} is refused: one of {allowed!r}.")
-        for name in ("median_seconds", "spread", "sync_wait", "refund_delay", "visibility_delay"):
+        for name in ("median_seconds", "spread", "minute", "sync_wait", "refund_delay", "visibility_delay"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)!r} is refused: it cannot be negative.")
 

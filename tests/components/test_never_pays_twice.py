@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import datetime as dt
 import json
 import time
 
 import pytest
+import requests
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from airflow_provider_seedream.emulator import faults
@@ -49,6 +52,7 @@ def deferrable(request):
     return request.param
 
 
+@pytest.mark.event("Worker killed between the paying request and its answer")
 def test_a_worker_killed_between_post_and_record_finds_the_intent_and_fails_with_the_candidate(
     seedream_emulator, monkeypatch, deferrable
 ):
@@ -73,6 +77,7 @@ def lose_the_answer(monkeypatch, tries):
     assert tries.store.get(KEY)["phase"] == "intent"
 
 
+@pytest.mark.event("Worker killed between the paying request and its answer")
 def test_the_same_under_adopt_takes_the_one_candidate(seedream_emulator, monkeypatch, deferrable):
     tries = Tries()
     lose_the_answer(monkeypatch, tries)
@@ -81,6 +86,7 @@ def test_the_same_under_adopt_takes_the_one_candidate(seedream_emulator, monkeyp
     assert seedream_emulator.paid_tasks == 1
 
 
+@pytest.mark.event("Worker killed between the paying request and its answer")
 def test_adopt_never_chooses_between_two_candidates(seedream_emulator, monkeypatch):
     run(operator(), Tries())
     tries = Tries()
@@ -91,6 +97,7 @@ def test_adopt_never_chooses_between_two_candidates(seedream_emulator, monkeypat
     assert seedream_emulator.paid_tasks == 2
 
 
+@pytest.mark.event("Worker killed between the paying request and its answer")
 def test_the_same_under_resubmit_does_not_pay_while_a_candidate_is_listed(seedream_emulator, monkeypatch):
     tries = Tries()
     lose_the_answer(monkeypatch, tries)
@@ -99,6 +106,7 @@ def test_the_same_under_resubmit_does_not_pay_while_a_candidate_is_listed(seedre
     assert seedream_emulator.paid_tasks == 1
 
 
+@pytest.mark.event("The answer to the paying request is lost")
 @pytest.mark.parametrize(
     ("fault", "paid"),
     [
@@ -122,6 +130,7 @@ def test_a_lost_answer_and_its_twin_that_never_arrived_are_both_paid_at_most_onc
     assert seedream_emulator.paid_tasks == paid
 
 
+@pytest.mark.event("The answer to the paying request is lost")
 def test_a_lost_answer_is_adopted_in_the_same_try(seedream_emulator, deferrable):
     seedream_emulator.faults.add("submit", faults.DropAfter())
     result = run(operator(on_lost_submission="adopt", deferrable=deferrable), Tries())
@@ -129,6 +138,7 @@ def test_a_lost_answer_is_adopted_in_the_same_try(seedream_emulator, deferrable)
     assert seedream_emulator.paid_tasks == 1
 
 
+@pytest.mark.event("The answer to the paying request is lost")
 def test_a_submission_that_never_arrived_is_resubmitted_once_it_can_arrive_no_more(
     seedream_emulator, deferrable
 ):
@@ -140,6 +150,7 @@ def test_a_submission_that_never_arrived_is_resubmitted_once_it_can_arrive_no_mo
     assert [each.route for each in seedream_emulator.journal].count("list") > 2
 
 
+@pytest.mark.event("The answer to the paying request is lost")
 def test_a_lost_submission_that_is_listed_late_is_still_adopted(seedream_emulator, monkeypatch, deferrable):
     monkeypatch.setattr("airflow_provider_seedream.submission.submitter.GATEWAY_PATIENCE", 2.0)
     seedream_emulator.configure(visibility_delay=1.0)
@@ -149,6 +160,7 @@ def test_a_lost_submission_that_is_listed_late_is_still_adopted(seedream_emulato
     assert seedream_emulator.paid_tasks == 1
 
 
+@pytest.mark.event("The answer to the paying request is lost")
 def test_resubmit_submits_once_more_and_no_more_often(seedream_emulator):
     seedream_emulator.configure(visibility_delay=3600.0)
     seedream_emulator.faults.add("submit", faults.Html(502, processed=True), times=None)
@@ -159,6 +171,7 @@ def test_resubmit_submits_once_more_and_no_more_often(seedream_emulator):
     assert seedream_emulator.paid_tasks == 2
 
 
+@pytest.mark.event("Price over a ceiling")
 def test_a_lost_submission_counts_towards_the_ceiling_of_the_next(seedream_emulator):
     seedream_emulator.faults.add("submit", faults.DropBefore())
     with pytest.raises(
@@ -177,6 +190,7 @@ def test_a_worker_that_slept_through_its_time_to_send_sends_nothing(seedream_emu
     assert seedream_emulator.journal == []
 
 
+@pytest.mark.event("The answer to the paying request is lost")
 def test_predictions_of_this_task_itself_are_no_candidates(seedream_emulator):
     seedream_emulator.faults.add("submit", faults.FailPrediction(5000, "internal"))
     tries = Tries()
@@ -188,6 +202,7 @@ def test_predictions_of_this_task_itself_are_no_candidates(seedream_emulator):
     assert seedream_emulator.paid_tasks == 2
 
 
+@pytest.mark.event("The answer to the paying request is lost")
 def test_a_candidate_for_another_prompt_is_not_adopted_where_the_api_tells_inputs(seedream_emulator):
     seedream_emulator.configure(result_input=True)
     run(operator(prompt="2 images. An invoice. A receipt."), Tries())
@@ -196,6 +211,7 @@ def test_a_candidate_for_another_prompt_is_not_adopted_where_the_api_tells_input
     assert adopted == seedream_emulator.predictions[1]["id"]
 
 
+@pytest.mark.event("The answer to the paying request is lost")
 def test_a_search_that_the_api_refuses_says_what_may_be_paid(seedream_emulator):
     seedream_emulator.faults.add("submit", faults.DropAfter())
     seedream_emulator.faults.add("list", faults.Status(403), times=None)
@@ -203,6 +219,7 @@ def test_a_search_that_the_api_refuses_says_what_may_be_paid(seedream_emulator):
         run(operator(), Tries())
 
 
+@pytest.mark.event("The answer to the paying request is lost")
 @pytest.mark.parametrize(
     "body",
     [
@@ -222,6 +239,7 @@ def test_an_odd_answer_that_names_a_prediction_is_taken_at_its_word(seedream_emu
     assert seedream_emulator.paid_tasks == 1
 
 
+@pytest.mark.event("Record damaged or unreadable")
 def test_an_id_that_cannot_be_recorded_is_logged_and_waited_for(seedream_emulator, monkeypatch, caplog):
     tries = Tries()
     write = tries.store.set
@@ -237,6 +255,7 @@ def test_an_id_that_cannot_be_recorded_is_logged_and_waited_for(seedream_emulato
     assert len(result["images"]) == 2
 
 
+@pytest.mark.event("Trouble while looking (429, 5xx, garbage, dropped connection)")
 def test_a_look_that_fails_in_passing_after_completion_is_waited_for(seedream_emulator):
     passing = faults.Status(429, headers={"Retry-After": "60"})
     task, tries = operator(), Tries()
@@ -250,6 +269,7 @@ def test_a_look_that_fails_in_passing_after_completion_is_waited_for(seedream_em
     assert len(task.execute_complete(tries.context(), event_of(again.value.trigger))["images"]) == 2
 
 
+@pytest.mark.event("Trouble while looking (429, 5xx, garbage, dropped connection)")
 def test_a_resumed_try_that_cannot_see_its_prediction_waits_for_it(seedream_emulator):
     tries = Tries()
     with pytest.raises(TaskDeferred):
@@ -269,6 +289,7 @@ def test_a_template_that_renders_anew_after_the_deferral_does_not_change_what_wa
     assert (result["requested"], result["prompt"]) == (2, "2 images. First, a fox. Second, an owl.")
 
 
+@pytest.mark.event("Worker killed while it waits")
 def test_a_worker_killed_while_it_polls_is_followed_by_a_try_with_the_full_result(
     seedream_emulator, monkeypatch
 ):
@@ -281,6 +302,7 @@ def test_a_worker_killed_while_it_polls_is_followed_by_a_try_with_the_full_resul
     assert seedream_emulator.paid_tasks == 1
 
 
+@pytest.mark.event("Worker killed before it could defer")
 def test_a_worker_killed_between_record_and_defer_is_followed_by_a_try_that_defers_again(
     seedream_emulator, monkeypatch
 ):
@@ -292,6 +314,7 @@ def test_a_worker_killed_between_record_and_defer_is_followed_by_a_try_that_defe
     assert seedream_emulator.paid_tasks == 1
 
 
+@pytest.mark.event("Triggerer killed, restarted, or paused and replaced")
 def test_a_trigger_started_again_keeps_its_deadline_and_posts_nothing(seedream_emulator):
     with pytest.raises(TaskDeferred) as deferral:
         operator().execute(Tries().next_try())
@@ -302,6 +325,7 @@ def test_a_trigger_started_again_keeps_its_deadline_and_posts_nothing(seedream_e
     assert seedream_emulator.paid_tasks == 1
 
 
+@pytest.mark.event("Waiting breaks off in the triggerer")
 def test_a_trigger_that_breaks_off_says_so_and_the_next_try_resumes(seedream_emulator, monkeypatch):
     tries = Tries()
     with monkeypatch.context() as patch:
@@ -316,6 +340,7 @@ async def broken(*_, **__):
     raise OSError("the loop is on fire")
 
 
+@pytest.mark.event("Storage down after the pictures are done")
 def test_a_failure_after_completion_is_followed_by_a_try_straight_to_the_result(seedream_emulator, tmp_path):
     (tmp_path / "taken").write_text("a file where the folder should be")
     tries = Tries()
@@ -329,6 +354,7 @@ def test_a_failure_after_completion_is_followed_by_a_try_straight_to_the_result(
     assert seedream_emulator.paid_tasks == 1
 
 
+@pytest.mark.event("Prediction failed for its content")
 @pytest.mark.parametrize("code", [1200, 1400, 1401, 1402])
 def test_a_prediction_that_asks_for_another_request_fails_for_good(seedream_emulator, deferrable, code):
     seedream_emulator.faults.add("submit", faults.FailPrediction(code, "blocked by moderation"))
@@ -340,6 +366,7 @@ def test_a_prediction_that_asks_for_another_request_fails_for_good(seedream_emul
     assert seedream_emulator.paid_tasks == 1
 
 
+@pytest.mark.event("Account refused (401, 402, 403)")
 @pytest.mark.parametrize("status", [401, 402, 403])
 def test_an_account_that_may_not_pay_fails_for_good(seedream_emulator, status):
     seedream_emulator.faults.add("submit", faults.Status(status))
@@ -348,6 +375,7 @@ def test_an_account_that_may_not_pay_fails_for_good(seedream_emulator, status):
     assert seedream_emulator.paid_tasks == 0
 
 
+@pytest.mark.event("Prediction failed on the server's side")
 def test_a_prediction_that_failed_in_passing_is_submitted_once_more_by_the_next_try(
     seedream_emulator, deferrable
 ):
@@ -359,6 +387,7 @@ def test_a_prediction_that_failed_in_passing_is_submitted_once_more_by_the_next_
     assert seedream_emulator.paid_tasks == 2
 
 
+@pytest.mark.event("Prediction cancelled, timed out or deleted by the server")
 @pytest.mark.parametrize("status", ["cancelled", "timeout", "deleted"])
 def test_a_prediction_ended_by_the_server_fails_with_its_id_and_may_be_submitted_anew(
     seedream_emulator, status, deferrable
@@ -372,6 +401,7 @@ def test_a_prediction_ended_by_the_server_fails_with_its_id_and_may_be_submitted
     assert seedream_emulator.paid_tasks == 2
 
 
+@pytest.mark.event("Prediction over before the task has deferred")
 def test_a_prediction_found_completed_by_a_later_try_is_collected_without_deferring(seedream_emulator):
     tries = Tries()
     with pytest.raises(TaskDeferred):
@@ -380,12 +410,14 @@ def test_a_prediction_found_completed_by_a_later_try_is_collected_without_deferr
     assert len(operator().execute(tries.next_try())["images"]) == 2
 
 
+@pytest.mark.event("Unknown status")
 def test_an_unknown_status_is_waited_for_and_logged_once(seedream_emulator, caplog):
     seedream_emulator.faults.add("result", faults.ShowStatus("warming-up"), times=3)
     assert len(run(operator(), Tries())["images"]) == 2
     assert caplog.text.count("warming-up") == 1
 
 
+@pytest.mark.event("Trouble while looking (429, 5xx, garbage, dropped connection)")
 @pytest.mark.parametrize(
     "fault",
     [
@@ -403,6 +435,7 @@ def test_trouble_while_polling_never_fails_the_task(seedream_emulator, fault, de
     assert seedream_emulator.paid_tasks == 1
 
 
+@pytest.mark.event("Look refused (401, 403, 404)")
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_refused_look_stops_at_once_with_the_id(seedream_emulator, status, deferrable):
     seedream_emulator.faults.add("result", faults.Status(status), times=None)
@@ -412,6 +445,7 @@ def test_a_refused_look_stops_at_once_with_the_id(seedream_emulator, status, def
     assert seedream_emulator.polls() == 1
 
 
+@pytest.mark.event("Submission refused for its rate (429)")
 def test_a_submission_refused_for_its_rate_holds_no_worker_and_comes_back(seedream_emulator):
     seedream_emulator.faults.add("submit", faults.Status(429, headers={"Retry-After": "20"}), times=3)
     tries, pauses = Tries(), []
@@ -421,6 +455,7 @@ def test_a_submission_refused_for_its_rate_holds_no_worker_and_comes_back(seedre
     assert seedream_emulator.paid_tasks == 1
 
 
+@pytest.mark.event("Submission refused for its rate (429)")
 def test_the_same_without_a_store_or_deferral(seedream_emulator, monkeypatch):
     monkeypatch.setattr("airflow_provider_seedream.submission.pacing.FIRST_PAUSE", 0.1)
     for arguments in ({"deferrable": False}, {"deferrable": True}):
@@ -429,6 +464,7 @@ def test_the_same_without_a_store_or_deferral(seedream_emulator, monkeypatch):
     assert seedream_emulator.paid_tasks == 2
 
 
+@pytest.mark.event("Submission refused for its rate (429)")
 def test_waiting_for_a_turn_ends_at_the_deadline_and_leaves_the_next_try_free(seedream_emulator):
     seedream_emulator.faults.add("submit", faults.Status(429, headers={"Retry-After": "20"}), times=1)
     tries = Tries()
@@ -441,6 +477,7 @@ def test_waiting_for_a_turn_ends_at_the_deadline_and_leaves_the_next_try_free(se
     assert seedream_emulator.paid_tasks == 1
 
 
+@pytest.mark.event("Submission refused for its rate (429)")
 def test_a_new_try_after_a_rate_limit_gets_the_whole_time_again(seedream_emulator):
     seedream_emulator.faults.add("submit", faults.Status(429, headers={"Retry-After": "20"}), times=1)
     tries = Tries()
@@ -450,6 +487,7 @@ def test_a_new_try_after_a_rate_limit_gets_the_whole_time_again(seedream_emulato
     assert len(run(operator(), tries)["images"]) == 2
 
 
+@pytest.mark.event("Prediction failed on the server's side")
 def test_a_failed_submission_counts_towards_the_ceiling_of_the_next(seedream_emulator):
     seedream_emulator.faults.add("submit", faults.FailPrediction(5000, "internal"), times=None)
     tries = Tries()
@@ -468,6 +506,7 @@ def test_a_failed_submission_counts_towards_the_ceiling_of_the_next(seedream_emu
     assert seedream_emulator.paid_tasks == 3
 
 
+@pytest.mark.event("Price over a ceiling")
 def test_a_daily_ceiling_goes_by_the_apis_own_figures(seedream_emulator, monkeypatch):
     connection = seedream_emulator.airflow_connection(max_cost_per_day=0.15)
     monkeypatch.setenv("AIRFLOW_CONN_SEEDREAM_DEFAULT", connection)
@@ -481,6 +520,7 @@ def test_a_daily_ceiling_goes_by_the_apis_own_figures(seedream_emulator, monkeyp
     assert seedream_emulator.paid_tasks == 2
 
 
+@pytest.mark.event("Our deadline passes")
 def test_our_deadline_is_no_failure_of_the_prediction_which_the_next_try_collects(
     seedream_emulator, monkeypatch, deferrable
 ):
@@ -495,6 +535,7 @@ def test_our_deadline_is_no_failure_of_the_prediction_which_the_next_try_collect
     assert seedream_emulator.paid_tasks == 1
 
 
+@pytest.mark.event("Task cleared after success")
 def test_clearing_a_finished_task_makes_new_pictures_unless_told_to_reuse(seedream_emulator):
     tries = Tries()
     first = run(operator(), tries)["prediction_id"]
@@ -505,6 +546,7 @@ def test_clearing_a_finished_task_makes_new_pictures_unless_told_to_reuse(seedre
     assert seedream_emulator.paid_tasks == 2
 
 
+@pytest.mark.event("Task cleared while deferred")
 def test_clearing_a_task_whose_prediction_runs_resumes_it(seedream_emulator):
     seedream_emulator.clock.hold()
     tries = Tries()
@@ -515,6 +557,7 @@ def test_clearing_a_task_whose_prediction_runs_resumes_it(seedream_emulator):
     assert seedream_emulator.paid_tasks == 1
 
 
+@pytest.mark.event("Task cleared while running")
 def test_a_clear_while_running_looks_like_a_retry_and_reuses(seedream_emulator):
     tries = Tries()
     first = run(operator(retries=1), tries)["prediction_id"]
@@ -530,6 +573,7 @@ def test_retries_edited_in_the_dag_between_two_tries_are_no_clear(seedream_emula
     assert seedream_emulator.paid_tasks == 1
 
 
+@pytest.mark.event("Task cleared after success")
 def test_a_cleared_task_whose_prediction_the_api_has_forgotten_makes_new_pictures(seedream_emulator):
     tries = Tries()
     run(operator(), tries)
@@ -541,6 +585,7 @@ def test_a_cleared_task_whose_prediction_the_api_has_forgotten_makes_new_picture
     assert seedream_emulator.paid_tasks == 2
 
 
+@pytest.mark.event("Request changed between two tries")
 def test_a_request_that_changed_between_tries_is_not_paid_beside_the_first(seedream_emulator):
     tries = Tries()
     run(operator(), tries)
@@ -551,6 +596,7 @@ def test_a_request_that_changed_between_tries_is_not_paid_beside_the_first(seedr
     assert seedream_emulator.paid_tasks == 2
 
 
+@pytest.mark.event("Two mapped tasks ask for the same")
 def test_two_mapped_instances_with_equal_requests_are_two_submissions(seedream_emulator):
     one, other = Tries(), Tries()
     other.ti.map_index = 1
@@ -566,6 +612,7 @@ def test_without_a_store_a_deferral_still_keeps_everything_within_one_try(seedre
     assert seedream_emulator.paid_tasks == 1
 
 
+@pytest.mark.event("Record damaged or unreadable")
 def test_a_record_that_cannot_be_read_is_never_taken_for_none(seedream_emulator):
     tries = Tries()
     tries.store.set(KEY, {"version": 99})
@@ -574,6 +621,7 @@ def test_a_record_that_cannot_be_read_is_never_taken_for_none(seedream_emulator)
     assert seedream_emulator.paid_tasks == 0
 
 
+@pytest.mark.event("Provider upgraded while tasks wait")
 def test_trigger_arguments_of_earlier_versions_still_work():
     SeedreamPredictionTrigger(seedream_conn_id="seedream_default", prediction_id="abc", deadline=1.0)
 
@@ -587,3 +635,39 @@ def test_a_kill_says_what_becomes_of_the_prediction(seedream_emulator, capfd):
         f"Killed. Prediction {seedream_emulator.predictions[0]['id']} is not cancelled and stays billed ($0.07)"
         in capfd.readouterr().out
     )
+
+
+@pytest.mark.event("`execution_timeout` passes while deferred")
+def test_an_execution_timeout_leaves_the_deadline_as_it_is(seedream_emulator):
+    with pytest.raises(TaskDeferred) as deferral:
+        operator(execution_timeout=dt.timedelta(seconds=1), timeout=600).execute(Tries().next_try())
+    assert deferral.value.timeout is None, "Airflow would fail the task without asking the trigger"
+    assert deferral.value.trigger.deadline == pytest.approx(time.time() + 600, abs=10)
+
+
+@pytest.mark.event("Marked failed or success while deferred")
+def test_a_task_ended_from_outside_says_what_stays_billed(seedream_emulator, capfd):
+    with pytest.raises(TaskDeferred) as deferral:
+        operator().execute(Tries().next_try())
+    journal = len(seedream_emulator.journal)
+    asyncio.run(deferral.value.trigger.on_kill())
+    told = "".join(capfd.readouterr())
+    assert f"prediction {seedream_emulator.predictions[0]['id']} was ended from outside" in told
+    assert "stays billed" in told
+    assert len(seedream_emulator.journal) == journal
+
+
+@pytest.mark.event("No connection to the API")
+def test_a_submission_that_finds_no_connection_is_sent_again(seedream_emulator, monkeypatch):
+    real, attempts = requests.Session.request, []
+
+    def unreachable_twice(session, method, url, **options):
+        attempts.append(url)
+        if len(attempts) <= 2:
+            raise requests.ConnectTimeout
+        return real(session, method, url, **options)
+
+    monkeypatch.setattr(requests.Session, "request", unreachable_twice)
+    assert len(run(operator(), Tries())["images"]) == 2
+    assert attempts[0] == attempts[1] == attempts[2]
+    assert seedream_emulator.paid_tasks == 1

@@ -182,6 +182,7 @@ def test_an_output_path_publishes_and_keeps_the_links(seedream_emulator, tmp_pat
     assert all(image["url"].startswith(seedream_emulator.cdn_url) for image in result["images"])
 
 
+@pytest.mark.event("Fewer images than asked")
 def test_fewer_images_are_accepted_or_refused_by_policy(seedream_emulator, deferrable):
     seedream_emulator.faults.add("submit", faults.Short(2), times=None)
     assert len(run(operator(deferrable=deferrable), Tries())["images"]) == 2
@@ -189,6 +190,7 @@ def test_fewer_images_are_accepted_or_refused_by_policy(seedream_emulator, defer
         run(operator(deferrable=deferrable, on_short_delivery="fail"), Tries())
 
 
+@pytest.mark.event("Flagged images")
 def test_flagged_images_are_kept_dropped_or_refused_by_policy(seedream_emulator):
     seedream_emulator.faults.add("submit", faults.Flag((1,)), times=None)
     assert [image["flagged"] for image in run(operator(), Tries())["images"]] == [False, True, False]

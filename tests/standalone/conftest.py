@@ -27,6 +27,20 @@ def emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="session")
+def chaotic() -> Iterator[Emulator]:
+    """The account of the chaos run; its API tells inputs, so that a lost submission can be told from the others."""
+    with Emulator(api_key=KEY, median_seconds=8.0, balance=1000.0, result_input=True) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def bronze() -> Iterator[Emulator]:
+    """An account that may submit twice a minute; its minute lasts six seconds."""
+    with Emulator(api_key=KEY, median_seconds=0.5, tier="bronze", minute=6.0) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
 def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that tests and the DAGs in ``dags/`` share."""
     return tmp_path_factory.mktemp("scratch")
@@ -34,7 +48,11 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def standalone(
-    emulator: Emulator, scratch: Path, tmp_path_factory: pytest.TempPathFactory
+    emulator: Emulator,
+    chaotic: Emulator,
+    bronze: Emulator,
+    scratch: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Standalone]:
     refused = {"conn_type": "seedream", "host": emulator.url, "password": WRONG_KEY}
     unreachable = {"conn_type": "seedream", "host": "http://127.0.0.1:9", "password": KEY}
@@ -43,6 +61,8 @@ def standalone(
         dag_files=[EXAMPLES / "example_seedream_storyboard.py", *HERE.glob("dags/*.py")],
         env={
             "AIRFLOW_CONN_SEEDREAM_DEFAULT": emulator.airflow_connection(),
+            "AIRFLOW_CONN_SEEDREAM_CHAOS": chaotic.airflow_connection(read_timeout=5),
+            "AIRFLOW_CONN_SEEDREAM_BRONZE": bronze.airflow_connection(),
             "AIRFLOW_CONN_SEEDREAM_WRONG_KEY": json.dumps(refused),
             "AIRFLOW_CONN_SEEDREAM_UNREACHABLE": json.dumps(unreachable),
             "SEEDREAM_TEST_SCRATCH": str(scratch),

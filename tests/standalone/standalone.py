@@ -102,7 +102,7 @@ class Standalone:
     def triggerer(self) -> list[psutil.Process]:
         """Every process of the triggerers that run now."""
         found = []
-        for process in self._processes():
+        for process in self.processes():
             with contextlib.suppress(psutil.Error):
                 if "triggerer" in process.cmdline():
                     found.append(process)
@@ -138,13 +138,13 @@ class Standalone:
 
         :param patience: seconds between asking and killing.
         """
-        ours = self._processes()
+        ours = self.processes()
         for signal_number in (signal.SIGTERM, signal.SIGKILL):
             for process in ours:
                 with contextlib.suppress(psutil.Error):
                     process.send_signal(signal_number)
             _, ours = psutil.wait_procs(ours, timeout=patience)
-            ours = {*ours, *self._processes()}
+            ours = {*ours, *self.processes()}
         for process in (self._process, *self._more):
             if process is not None:
                 process.wait(timeout=patience)
@@ -175,7 +175,7 @@ class Standalone:
             return False
         return all(health[job]["status"] == "healthy" for job in JOBS)
 
-    def _processes(self) -> set[psutil.Process]:
+    def processes(self) -> set[psutil.Process]:
         """Every process of it.
 
         By session, which orphans keep; and by descent, as a task runs in a session of its own.

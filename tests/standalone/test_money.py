@@ -151,6 +151,18 @@ def test_predictions_that_are_over_at_once(airflow: Airflow, emulator: Emulator)
         emulator.configure(median_seconds=usual)
 
 
+def test_thirty_sets_on_an_account_of_two_a_minute_all_complete_without_a_failed_try(
+    airflow: Airflow, bronze: Emulator, record_property: Callable[[str, object], None]
+) -> None:
+    run = airflow.trigger("bronze")
+    assert run.wait(timeout=400) == "success"
+    assert {task["try_number"] for task in run.tasks()} == {1}
+    assert bronze.paid_tasks == 30
+    refusals = sum(entry.route == "submit" and entry.status == 429 for entry in bronze.journal)
+    assert refusals > 0
+    record_property("refusals of thirty sets on Bronze", refusals)
+
+
 @pytest.mark.event("Task cleared after success")
 @pytest.mark.parametrize(("dag_id", "paid"), [("deferred", 2), ("reusing", 1)])
 def test_a_clear_after_success(airflow: Airflow, emulator: Emulator, dag_id: str, paid: int) -> None:

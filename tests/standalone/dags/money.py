@@ -38,6 +38,17 @@ money_dag("adopting", on_lost_submission="adopt")
 money_dag("reusing", on_clear="reuse")
 money_dag("storing", output_path=f"file://{SCRATCH}/stored")
 
+with DAG(
+    "bronze",
+    schedule=None,
+    start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+    catchup=False,
+    max_active_tasks=30,
+):
+    SeedreamSequentialOperator.partial(task_id="draw", seedream_conn_id="seedream_bronze", retries=1).expand(
+        prompt=[f"A bronze bell, rung {times} times" for times in range(1, 31)]
+    )
+
 with DAG("over_at_once", schedule=None, start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC), catchup=False):
     SeedreamSequentialOperator.partial(task_id="draw", retries=1).expand(
         prompt=[f"A lamp, {minutes} minutes after it was lit" for minutes in range(1, 11)]

@@ -1,0 +1,138 @@
+"""One request in ten goes wrong, workers and the triggerer are killed, and the bill is compared with the records."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+import pytest
+
+from airflow_provider_seedream.emulator import Emulator, faults
+from airflow_provider_seedream.submission.store import KEY
+from tests.standalone.rest import OVER, Airflow, Run
+from tests.standalone.standalone import Standalone
+
+SETS = int(os.environ.get("SEEDREAM_CHAOS_SETS", "30"))
+TROUBLE = (
+    faults.Html(502),
+    faults.Html(503, processed=True),
+    faults.Status(429),
+    faults.DropBefore(),
+    faults.DropAfter(),
+    faults.Timeout(seconds=7.0, processed=True),
+    faults.Timeout(seconds=7.0, processed=False),
+    faults.Garbage(),
+    faults.Slow(seconds=2.0),
+)
+KILL_AT = (0.2, 0.5)
+"""Shares of the tasks that are over when a worker and the triggerer are killed."""
+BOUND = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Chaos:
+    """The run when it is over.
+
+    :param sets: task instances, each with its record and what its logs say.
+    """
+
+    run: Run
+    sets: list[dict[str, Any]]
+    seconds: float
+    killed: int
+
+
+@pytest.fixture(scope="module")
+def chaos(airflow: Airflow, standalone: Standalone, chaotic: Emulator) -> Chaos:
+    for fault in TROUBLE:
+        chaotic.faults.add("*", fault, times=None, probability=0.1 / len(TROUBLE))
+    began = time.monotonic()
+    run = airflow.trigger("chaos")
+    killed = 0
+    for share in KILL_AT:
+        _wait_for(run, share * SETS, began)
+        killed += _kill_a_worker(standalone)
+        for process in standalone.triggerer():
+            process.kill()
+            killed += 1
+        standalone.start_triggerer()
+    _wait_for(run, SETS, began)
+    chaotic.faults.clear()
+    sets = run.tasks()
+    for each in sets:
+        task_id, map_index = each["task_id"], each["map_index"]
+        each["record"] = run.state_store(task_id, map_index).get(KEY, {})
+        attempts = range(1, each["try_number"] + 1)
+        each["logs"] = [run.log(task_id, attempt=attempt, map_index=map_index) for attempt in attempts]
+        if each["state"] == "success":
+            each["result"] = run.xcom(task_id, map_index=map_index)
+    return Chaos(run, sets, time.monotonic() - began, killed)
+
+
+def _wait_for(run: Run, tasks: float, began: float) -> None:
+    while True:
+        over = sum(state in OVER for state in run.states().values())
+        if over >= tasks:
+            return
+        assert time.monotonic() - began < BOUND, f"{over} of {SETS} after {BOUND:.0f} s: {run.states()}"
+        time.sleep(1)
+
+
+def _kill_a_worker(standalone: Standalone) -> int:
+    """Kill -9 one process that runs a task, if one does."""
+    workers = []
+    for process in standalone.processes():
+        with contextlib.suppress(psutil.Error):
+            if "airflow worker --" in " ".join(process.cmdline()):
+                workers.append(process)
+    for process in random.sample(workers, min(1, len(workers))):
+        process.kill()
+        return 1
+    return 0
+
+
+def test_every_set_ends_in_success_or_in_an_error_that_says_what_to_do(
+    chaos: Chaos, record_property: Callable[[str, object], None]
+) -> None:
+    assert len(chaos.sets) == SETS
+    failed = [each for each in chaos.sets if each["state"] != "success"]
+    for each in failed:
+        assert each["state"] == "failed"
+        assert "to make a new image set, clear the task" in each["logs"][-1], each["logs"][-1][-3000:]
+    succeeded, tries = SETS - len(failed), sum(each["try_number"] for each in chaos.sets)
+    record_property(
+        "chaos",
+        f"{SETS} sets in {chaos.seconds:.0f} s, {chaos.killed} processes killed: {succeeded} succeeded, {len(failed)} failed "
+        f"and said what to do, {tries} tries",
+    )
+
+
+def test_no_more_is_paid_than_one_submission_for_each_set(
+    chaos: Chaos, chaotic: Emulator, record_property: Callable[[str, object], None]
+) -> None:
+    reported_failures = sum(each["status"] == "failed" for each in chaotic.predictions)
+    assert chaotic.paid_tasks <= SETS + reported_failures
+    record_property("chaos, paid tasks", chaotic.paid_tasks)
+
+
+def test_no_set_has_the_pictures_of_another(chaos: Chaos, chaotic: Emulator) -> None:
+    drawn = {each["id"]: each["input"]["prompt"] for each in chaotic.predictions}
+    results = [each["result"] for each in chaos.sets if "result" in each]
+    assert len({result["prediction_id"] for result in results}) == len(results)
+    for result in results:
+        assert drawn[result["prediction_id"]] == result["prompt"]
+
+
+def test_nothing_that_was_paid_for_is_missing_from_the_records(chaos: Chaos, chaotic: Emulator) -> None:
+    recorded = {each["record"].get("prediction_id") for each in chaos.sets}
+    told = "\n".join(log for each in chaos.sets for log in each["logs"])
+    missing = [
+        each["id"] for each in chaotic.predictions if each["id"] not in recorded and each["id"] not in told
+    ]
+    assert missing == []
