@@ -2,6 +2,7 @@
 #
 #   make demo    three scenes through Airflow, into demo-output/
 #   make test    every test; some of them: make test ARGS="tests/pure -k prompt"
+#   make older   the main job on an older Airflow: make older AIRFLOW=2.11.2 (or 3.1.8)
 #   make lint    ruff, formatting, types
 #   make format  let ruff rewrite what it can
 #   make simulate  looks per job against delay, by schedule: the figures and the plot of docs/waiting.md
@@ -15,13 +16,15 @@ FITS = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python,$(shell \
 	$(name) -c '$(FITS)' 2>/dev/null && echo $(name))) python3)
 VENV ?= .venv
+CONSTRAINTS ?= constraints-dev.txt
+AIRFLOW ?= 2.11.2
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 BENCH_VENV ?= .venv-bench
 BENCH_READY = $(BENCH_VENV)/.ready
 ARGS ?=
 
-.PHONY: help demo test chaos lint format simulate ui bench bench-triggerer clean
+.PHONY: help demo test chaos older lint format simulate ui bench bench-triggerer clean
 .DEFAULT_GOAL := help
 
 help:
@@ -35,6 +38,10 @@ test: $(READY)
 
 chaos: $(READY)
 	SEEDREAM_CHAOS_SETS=$${SEEDREAM_CHAOS_SETS:-200} $(BIN)/python -m pytest tests/standalone/test_chaos.py $(ARGS)
+
+older:
+	$(MAKE) VENV=.venv-$(AIRFLOW) CONSTRAINTS=constraints-airflow-$(AIRFLOW).txt .venv-$(AIRFLOW)/.ready
+	.venv-$(AIRFLOW)/bin/python -m pytest tests/dags/test_any_airflow.py
 
 lint: $(READY)
 	$(BIN)/python -m ruff check .
@@ -58,7 +65,7 @@ bench-triggerer: $(BENCH_READY)
 	@$(BENCH_VENV)/bin/python -m benchmarks.triggerer $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) benchmarks/results .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* $(BENCH_VENV) benchmarks/results .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # $(call environment,its directory,constraints,what to install). uv takes seconds where pip takes a minute; pip takes over
@@ -76,8 +83,8 @@ define environment
 	@touch $(1)/.ready
 endef
 
-$(READY): pyproject.toml constraints-dev.txt
-	$(call environment,$(VENV),constraints-dev.txt,-e '.[dev]')
+$(READY): pyproject.toml $(CONSTRAINTS)
+	$(call environment,$(VENV),$(CONSTRAINTS),-e '.[dev]')
 
 $(BENCH_READY): pyproject.toml constraints-bench.txt benchmarks/requirements.txt
 	$(call environment,$(BENCH_VENV),constraints-bench.txt,-e . -r benchmarks/requirements.txt)
