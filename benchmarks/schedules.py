@@ -138,9 +138,9 @@ def ours(durations: Sequence[float], *, learning: bool, skip: int = 0, seed: int
         wait = Wait("simulated", schedule=schedule, now=0.0, remaining=HORIZON, age=0.0, jitter=dice.random)
         looks = 1
         while wait.due < duration:
-            wait.looked(_RUNNING, wait.due)
+            wait.looked(_RUNNING, wait.due, wait.due)
             looks += 1
-        wait.looked(_done(duration), wait.due)
+        wait.looked(_done(duration), wait.due, wait.due)
         memory.note(KIND, wait.lasted(wait.due) or 0.0)
         if number >= skip:
             observed.append((looks, wait.due - duration))

@@ -7,7 +7,7 @@ from math import inf
 from airflow_provider_seedream.wavespeed.errors import ApiError
 from airflow_provider_seedream.wavespeed.polling import Look, refused
 
-TOLERATED = 0.2
+TOLERATED = 0.3
 """Share of failing looks up to which each costs only a short pause: that much is noise, not a limit or an outage."""
 
 PAUSE = 0.1
