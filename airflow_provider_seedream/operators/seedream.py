@@ -23,7 +23,6 @@ from airflow_provider_seedream.submission.budget import Ceiling, check
 from airflow_provider_seedream.submission.record import OnClear, OnLostSubmission, SubmissionRecord
 from airflow_provider_seedream.submission.store import SubmissionStore, submission_store
 from airflow_provider_seedream.submission.submitter import Order, Postponed, Submitter
-from airflow_provider_seedream.triggers.seedream import SeedreamPredictionTrigger
 from airflow_provider_seedream.wavespeed.delivery import OnFlagged, OnShortDelivery, accept
 from airflow_provider_seedream.wavespeed.durations import kind_of
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
@@ -234,6 +233,8 @@ class SeedreamSequentialOperator(BaseOperator):
                 submitted_at=submitted_at,
             )
             return self._finish(context, verdict)
+        from airflow_provider_seedream.triggers.seedream import SeedreamPredictionTrigger
+
         return self.defer(
             trigger=SeedreamPredictionTrigger(
                 seedream_conn_id=self.seedream_conn_id,
