@@ -78,7 +78,8 @@ def moments(first: float, gap_after: Callable[[float], float], until: float) -> 
 
 def fixed(interval: float, jobs: Jobs, phases: int = 8) -> Cost:
     """Looking every ``interval`` seconds, first after half an interval to one and a half: not in step with the jobs."""
-    durations, observed = jobs.even(500), []
+    durations = jobs.even(500)
+    observed: list[tuple[int, float]] = []
     for phase in range(phases):
         first = interval * (0.5 + (phase + 0.5) / phases)
         observed += _seen(moments(first, lambda gap: interval, durations[-1]), durations)
@@ -138,9 +139,9 @@ def ours(durations: Sequence[float], *, learning: bool, skip: int = 0, seed: int
         wait = Wait("simulated", schedule=schedule, now=0.0, remaining=HORIZON, age=0.0, jitter=dice.random)
         looks = 1
         while wait.due < duration:
-            wait.looked(_RUNNING, wait.due)
+            wait.looked(_RUNNING, wait.due, wait.due)
             looks += 1
-        wait.looked(_done(duration), wait.due)
+        wait.looked(_done(duration), wait.due, wait.due)
         memory.note(KIND, wait.lasted(wait.due) or 0.0)
         if number >= skip:
             observed.append((looks, wait.due - duration))

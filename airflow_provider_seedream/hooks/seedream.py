@@ -135,7 +135,7 @@ class SeedreamHook(BaseHook):
                 look = error
             now = time.monotonic()
             pace.looked(look, began, now)
-            verdict = wait.looked(look, now)
+            verdict = wait.looked(look, began, now)
         return verdict
 
     def predictions(

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -14,34 +11,20 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators.arguments import (
-    given,
-    lasting_errors_fail_at_once,
-    object_store_folder,
     one_of,
     plain_prompt,
-    publisher,
     refuse_unknown_arguments,
     seconds,
 )
-from airflow_provider_seedream.submission.budget import Ceiling, check
-from airflow_provider_seedream.submission.record import OnClear, OnLostSubmission
-from airflow_provider_seedream.submission.store import SubmissionStore, submission_store
-from airflow_provider_seedream.submission.submitter import Order, Postponed, Submitter
-from airflow_provider_seedream.triggers.seedream import SeedreamPredictionTrigger
-from airflow_provider_seedream.wavespeed import calls
-from airflow_provider_seedream.wavespeed.delivery import OnFlagged, OnShortDelivery, accept
-from airflow_provider_seedream.wavespeed.durations import kind_of
-from airflow_provider_seedream.wavespeed.errors import ApiError, InvalidInputError
-from airflow_provider_seedream.wavespeed.image_set import DEFAULT_MODEL, ImageSet, ImageSetRequest, Picture
-from airflow_provider_seedream.wavespeed.inputs import dollars, switch
-from airflow_provider_seedream.wavespeed.polling import FIRST_LOOK, PollSchedule, Verdict
-from airflow_provider_seedream.wavespeed.sizes import Size
+from airflow_provider_seedream.submission.policies import OnClear, OnLostSubmission
+from airflow_provider_seedream.wavespeed.delivery import OnFlagged, OnShortDelivery
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.inputs import switch
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+    from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_seedream.wavespeed.endpoint import Endpoint
-    from airflow_provider_seedream.wavespeed.prediction import Prediction
+    from airflow_provider_seedream.operators.job import ImageSetJob
     from airflow_provider_seedream.wavespeed.prompt import PromptInput
 
 PriceSource = Literal["table", "api"]
@@ -54,9 +37,6 @@ class _DefaultSize(str):
 
 
 DEFAULT_SIZE = _DefaultSize("2048*2048")
-
-ORDERED = "ordered_image_set"
-"""XCom of the image set that was paid for, with no images yet."""
 
 
 class SeedreamSequentialOperator(BaseOperator):
@@ -110,7 +90,7 @@ class SeedreamSequentialOperator(BaseOperator):
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"prompt": "md"}
     ui_color = "#e8e1f5"
-    _if_killed = ""
+    if_killed = ""
 
     def __init__(
         self,
@@ -205,272 +185,28 @@ class SeedreamSequentialOperator(BaseOperator):
 
         :raises AirflowFailException: where trying again would not help.
         """
-        return self._run(context, came_back=False)
+        return self._job(context).run(came_back=False)
 
     def execute_postponed(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Go on after a pause that held no worker: it is our turn to submit, or to look again.
 
         :param event: the timer's.
         """
-        return self._run(context, came_back=True)
+        return self._job(context).run(came_back=True)
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Go on after the deferral.
 
         :param event: the trigger's.
         """
-        store = submission_store(context, self.task_id)
-        with self._errors_told(store):
-            return self._finish(context, store, Verdict.from_event(event))
+        return self._job(context).complete(event)
 
     def on_kill(self) -> None:
         """Tell what becomes of the prediction: it is paid, the API cannot cancel it, and a retry takes it up."""
-        if self._if_killed:
-            self.log.warning("Killed. %s", self._if_killed)
+        if self.if_killed:
+            self.log.warning("Killed. %s", self.if_killed)
 
-    def _run(self, context: Context, *, came_back: bool) -> dict[str, Any]:
-        store = submission_store(context, self.task_id)
-        with self._errors_told(store):
-            request = self._request()
-            self._folder()
-            submitter = self._submitter(context, store)
-            order = self._order(context, request)
-            self._if_killed = f"A submission of ${request.cost_usd:g} may be under way; {_next_try(store)}."
-            obtained = submitter.obtain(order, came_back=came_back)
-            while isinstance(obtained, Postponed):
-                if self.deferrable:
-                    return self._come_back_in(obtained.seconds)
-                time.sleep(obtained.seconds)
-                obtained = submitter.obtain(order, came_back=True)
-            return self._wait(context, request, obtained, store)
+    def _job(self, context: Context) -> ImageSetJob:
+        from airflow_provider_seedream.operators.job import ImageSetJob
 
-    def _wait(
-        self, context: Context, request: ImageSetRequest, prediction: Prediction, store: SubmissionStore
-    ) -> dict[str, Any]:
-        record = store.read()
-        cost_usd = record.cost_usd if record else request.cost_usd
-        self._if_killed = f"Prediction {prediction.id} is not cancelled and stays billed (${cost_usd:g}); {_next_try(store)}."
-        ordered = ImageSet(
-            prediction_id=prediction.id,
-            model=request.model,
-            prompt=request.prompt,
-            size=str(request.size),
-            requested=request.max_images,
-            images=(),
-            cost_usd=cost_usd,
-            created_at=prediction.created_at,
-            submitted_at=_iso(record.submitted_at) if record and record.submitted_at else None,
-        )
-        context["ti"].xcom_push(key="prediction_id", value=prediction.id)
-        # What was paid for: rendered anew after the deferral, a template may say something else.
-        context["ti"].xcom_push(key=ORDERED, value=ordered.to_json())
-        if prediction.status.ended:
-            return self._finish(context, store, Verdict.of(prediction))
-        if not self.wait_for_completion:
-            return ordered.to_json()
-        deadline = record.deadline if record and record.deadline else time.time() + self.timeout
-        return self._look_until(deadline, context, store, ordered)
-
-    def _look_until(
-        self, deadline: float, context: Context, store: SubmissionStore, ordered: ImageSet
-    ) -> dict[str, Any]:
-        record = store.read()
-        submitted_at = record.submitted_at if record else None
-        if not self.deferrable:
-            verdict = self.hook.wait(
-                ordered.prediction_id,
-                deadline=deadline,
-                schedule=PollSchedule.every(self.poll_interval),
-                submitted_at=submitted_at,
-            )
-            return self._finish(context, store, verdict)
-        return self.defer(
-            trigger=SeedreamPredictionTrigger(
-                seedream_conn_id=self.seedream_conn_id,
-                prediction_id=ordered.prediction_id,
-                deadline=deadline,
-                poll_interval=self.poll_interval,
-                submitted_at=submitted_at,
-                kind=kind_of(ordered.model, ordered.requested, Size.parse(ordered.size).pixels),
-            ),
-            method_name="execute_complete",
-        )
-
-    def _come_back_in(self, seconds: float) -> dict[str, Any]:
-        from airflow.providers.common.compat.standard.triggers import TimeDeltaTrigger
-
-        # Not sooner than the scheduler can have read that the task deferred; see FIRST_LOOK.
-        pause = dt.timedelta(seconds=max(FIRST_LOOK, seconds))
-        return self.defer(trigger=TimeDeltaTrigger(pause), method_name="execute_postponed")
-
-    @contextmanager
-    def _errors_told(self, store: SubmissionStore) -> Iterator[None]:
-        """See to it that no error hides what is paid, and that no retry burns time where it cannot help."""
-        try:
-            with lasting_errors_fail_at_once():
-                yield
-        except Exception as error:
-            self._tell_what_is_paid(store, error)
-            raise
-
-    def _tell_what_is_paid(self, store: SubmissionStore, error: Exception) -> None:
-        try:
-            record = store.read()
-        except Exception:
-            self.log.exception("The submission record could not be read.")
-            return
-        if record is not None and record.prediction_id and record.prediction_id not in str(error):
-            paid = (record.prediction_id, record.cost_usd, _next_try(store))
-            self.log.error("Prediction %s is paid ($%g); %s.", *paid)
-
-    def _request(self) -> ImageSetRequest:
-        return ImageSetRequest.build(
-            prompt=self.prompt,  # type: ignore[arg-type]  # templates leave it open; build() checks it
-            max_images=self.max_images,
-            size=self.size,
-            width=self.width,
-            height=self.height,
-            resolution=self.resolution,
-            model=given("model", self.model) or self.hook.settings.model or DEFAULT_MODEL,
-            output_format=self.output_format,
-            enable_base64_output=self.enable_base64_output,
-            enable_sync_mode=self.enable_sync_mode,
-        )
-
-    def _folder(self) -> ObjectStoragePath | None:
-        """Where to publish to, seen to exist as a kind of store before anything is paid."""
-        return None if self.output_path is None else object_store_folder("output_path", self.output_path)
-
-    def _order(self, context: Context, request: ImageSetRequest) -> Order:
-        if request.count_was_added:
-            self.log.info("The prompt named no count; %d images were put in front of it.", request.max_images)
-        settings = self.hook.settings
-        return Order(
-            request=request,
-            fingerprint=request.fingerprint(self.seedream_conn_id),
-            max_tries=context["ti"].max_tries,
-            price=lambda: self.hook.price(request) if self.price_source == "api" else request.cost_usd,
-            check_budget=lambda cost_usd, spent_usd: check(cost_usd, self._ceilings(spent_usd)),
-            account=f"{settings.source}, {settings.endpoint.origin}",
-            timeout=self.timeout,
-            answer_timeout=answer_timeout(settings.endpoint, request),
-        )
-
-    def _ceilings(self, spent_usd: float) -> Iterator[Ceiling]:
-        settings = self.hook.settings
-        connection = f"in the extra of connection {self.seedream_conn_id}"
-        earlier = "that earlier submissions of this task cost, or may have"
-        yield Ceiling(
-            dollars("max_cost", given("max_cost", self.max_cost)), "max_cost of this task", spent_usd, earlier
-        )
-        yield Ceiling(settings.max_cost, f"max_cost {connection}", spent_usd, earlier)
-        if settings.max_cost_per_day is not None:
-            today = self.hook.spent_today()
-            yield Ceiling(
-                settings.max_cost_per_day, f"max_cost_per_day {connection}", today, "spent today (UTC)"
-            )
-
-    def _submitter(self, context: Context, store: SubmissionStore) -> Submitter:
-        return Submitter(
-            api=self.hook,
-            store=store,
-            on_clear=self.on_clear,
-            on_lost_submission=self.on_lost_submission,
-            claimed=lambda: self._claimed(context),
-        )
-
-    def _claimed(self, context: Context) -> set[str]:
-        """Predictions of this task's mapped siblings in this run."""
-        return {
-            each for each in context["ti"].xcom_pull(task_ids=[self.task_id], key="prediction_id") if each
-        }
-
-    def _finish(self, context: Context, store: SubmissionStore, verdict: Verdict) -> dict[str, Any]:
-        if verdict.error is not None:
-            raise verdict.error
-        try:
-            prediction = verdict.prediction or self.hook.prediction(verdict.prediction_id)
-        except ApiError as error:
-            record = store.read()
-            deadline = record.deadline if record else None
-            if not error.transient or not deadline or time.time() >= deadline:
-                raise
-            self.log.warning(
-                "Prediction %s is complete but cannot be seen now: %s", verdict.prediction_id, error
-            )
-            return self._look_until(deadline, context, store, self._ordered(context))
-        return self._deliver(context, prediction).to_json()
-
-    def _ordered(self, context: Context) -> ImageSet:
-        ti = context["ti"]
-        return ImageSet.from_json(ti.xcom_pull(task_ids=self.task_id, key=ORDERED, map_indexes=ti.map_index))
-
-    def _deliver(self, context: Context, prediction: Prediction) -> ImageSet:
-        ordered = self._ordered(context)
-        prediction = accept(
-            prediction,
-            requested=ordered.requested,
-            on_short_delivery=self.on_short_delivery,
-            on_flagged=self.on_flagged,
-        )
-        links = [""] * len(prediction.outputs) if self.enable_base64_output else prediction.outputs
-        image_set = replace(
-            ordered,
-            images=tuple(Picture(*pair) for pair in zip(links, prediction.flags, strict=True)),
-            inference_ms=prediction.inference_ms,
-            created_at=prediction.created_at,
-            completed_at=_iso(time.time()),
-        )
-        if not self.enable_base64_output:
-            context["ti"].xcom_push(key="image_urls", value=list(links))
-        folder = self._folder()
-        if folder is not None:
-            image_set = self._publish(context, image_set, prediction, folder)
-        self.log.info(
-            "Prediction %s is complete: %d of %d image(s), $%g.",
-            image_set.prediction_id,
-            len(image_set.images),
-            image_set.requested,
-            image_set.cost_usd,
-        )
-        if self.enable_base64_output:
-            context["ti"].xcom_push(key="image_urls", value=[picture.url for picture in image_set.images])
-        return image_set
-
-    def _publish(
-        self, context: Context, image_set: ImageSet, prediction: Prediction, folder: ObjectStoragePath
-    ) -> ImageSet:
-        """Publish to ``output_path``. A base64 set has no links, so it gets the places of its files instead."""
-        from airflow_provider_seedream.publishing.publish import publish
-
-        published = publish(
-            image_set,
-            folder,
-            sources=prediction.outputs if self.enable_base64_output else None,
-            # Paid is paid: pictures of another size than was asked for are kept, and their size is in the manifest.
-            check_size=False,
-            published_by=publisher(context),
-        )
-        if not self.enable_base64_output:
-            return image_set
-        return replace(
-            image_set,
-            images=tuple(
-                Picture(str(folder / placed.file), placed.flagged) for placed in published.manifest.images
-            ),
-        )
-
-
-def answer_timeout(endpoint: Endpoint, request: ImageSetRequest) -> float:
-    """Seconds that the paying request may take, from its first attempt to connect to its answer."""
-    return endpoint.connect_timeout + (calls.submit(request).read_timeout or endpoint.read_timeout)
-
-
-def _next_try(store: SubmissionStore) -> str:
-    if store.outlives_a_try:
-        return "the next try takes it up"
-    return "this Airflow keeps no record of it for the next try, which would submit anew"
-
-
-def _iso(moment: float) -> str:
-    return dt.datetime.fromtimestamp(moment, dt.UTC).isoformat(timespec="milliseconds")
+        return ImageSetJob.of(self, context)

@@ -6,7 +6,8 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from airflow_provider_seedream.submission.record import OnClear, OnLostSubmission, SubmissionRecord
+from airflow_provider_seedream.submission.policies import OnClear, OnLostSubmission
+from airflow_provider_seedream.submission.record import SubmissionRecord
 from airflow_provider_seedream.wavespeed.calls import CLOCK_SKEW
 from airflow_provider_seedream.wavespeed.errors import (
     LostSubmissionError,

@@ -6,8 +6,9 @@ import enum
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from types import NoneType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
+from airflow_provider_seedream.submission.policies import OnClear
 from airflow_provider_seedream.wavespeed.errors import WaveSpeedError
 from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
 
@@ -15,9 +16,6 @@ VERSION = 1
 
 EARLIER_KEPT = 10
 """Ids of earlier predictions that a record keeps, so that they are not taken for a lost one."""
-
-OnClear = Literal["resubmit", "reuse"]
-OnLostSubmission = Literal["fail", "adopt", "resubmit"]
 
 
 class UnreadableRecordError(WaveSpeedError):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_seedream.submission import lost
 from airflow_provider_seedream.submission.pacing import pause
+from airflow_provider_seedream.submission.policies import OnClear, OnLostSubmission
 from airflow_provider_seedream.submission.record import (
     Changed,
     Collect,
@@ -19,8 +20,6 @@ from airflow_provider_seedream.submission.record import (
     GiveUp,
     Look,
     Lost,
-    OnClear,
-    OnLostSubmission,
     Resume,
     SubmissionRecord,
     Submit,

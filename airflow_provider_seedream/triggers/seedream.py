@@ -7,7 +7,6 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_seedream.triggers.watcher import PredictionWatcher
 from airflow_provider_seedream.wavespeed.verdict import Outcome, Verdict
 
 
@@ -59,6 +58,8 @@ class SeedreamPredictionTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then yield the one event."""
+        from airflow_provider_seedream.triggers.watcher import PredictionWatcher
+
         try:
             verdict = await PredictionWatcher.of(self.seedream_conn_id).wait(
                 self.prediction_id,

@@ -9,6 +9,7 @@ import itertools
 import logging
 import time
 from functools import partial
+from math import inf
 from typing import ClassVar
 from weakref import WeakKeyDictionary
 
@@ -24,11 +25,11 @@ from airflow_provider_seedream.wavespeed.verdict import Outcome, Verdict
 
 log = logging.getLogger(__name__)
 
-LATE = 0.25
-"""Seconds by which a look may be late for the sake of a connection that is open already; then one more is opened."""
-
 SHARE = 20
-"""Waiting predictions per look that may be under way at a time, before any is late; four looks at the least."""
+"""Waiting predictions per connection; four connections at the least."""
+
+LATE = 1.0
+"""Seconds by which a look may be late before as many connections again are opened; fewer for a shorter time."""
 
 
 class PredictionWatcher:
@@ -126,11 +127,14 @@ class PredictionWatcher:
                 return
             self._timer.cancel()
         # In a context of its own: what the timer does belongs to no trigger's log.
-        self._timer = asyncio.get_running_loop().call_at(moment, self._serve, context=contextvars.Context())
+        self._timer = asyncio.get_running_loop().call_at(moment, self._ring, context=contextvars.Context())
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._serve()
 
     def _serve(self) -> None:
         """Begin all looks that are due, as far as the pace and the connections allow."""
-        self._timer = None
         now = asyncio.get_running_loop().time()
         while self._next:
             due, _, seat = self._next[0]
@@ -141,7 +145,7 @@ class PredictionWatcher:
             elif (admitted := self._pace.admits(due, seat.wait.deadline)) > now:
                 heapq.heapreplace(self._next, (admitted, next(self._order), seat))
             elif (room_at := self._room_at(due)) > now:
-                return self._wake(room_at)
+                return self._wake(room_at) if room_at < inf else None
             else:
                 heapq.heappop(self._next)
                 self._begin(seat)
@@ -150,10 +154,12 @@ class PredictionWatcher:
     def _room_at(self, due: float) -> float:
         """The moment at which a look that is due may begin, for the looks that are under way."""
         under_way = len(self._looks)
-        if under_way < max(1, max(4, min(CONNECTIONS, self.waiting // SHARE)) >> self._pace.rounds):
+        usual = max(1, max(4, min(CONNECTIONS, self.waiting // SHARE)) >> self._pace.rounds)
+        if under_way < usual:
             return due
-        crowded = under_way >= CONNECTIONS or self._pace.rounds
-        return due + (3600.0 if crowded else LATE)  # A look that ends serves again, at once.
+        if under_way >= CONNECTIONS or self._pace.rounds:
+            return inf  # A look that ends makes room at once.
+        return due + LATE * (under_way + 1 - usual) / usual
 
     def _begin(self, seat: _Seat) -> None:
         # In its trigger's context, so that what the look logs lands in the log of its task.
@@ -178,7 +184,7 @@ class PredictionWatcher:
         now = loop.time()
         self._pace.looked(look, began, now)
         self._tell(seat, look)
-        verdict = seat.wait.looked(look, now)
+        verdict = seat.wait.looked(look, began, now)
         if verdict is None:
             self._queue(seat)
             return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 
@@ -29,12 +30,17 @@ _QUALITIES = (
     "matching|new|photorealistic|portrait|realistic|related|separate|sequential|similar|square|unique|vertical|"
     r"wide|[248]k|u?hd"
 )
-_COUNT = re.compile(
-    rf"(?<!\d[.,])(?<![\w/$#-])(?:(?P<low>{_NUMBER})(?:\s+(?:to|or)\s+|(?<=\d)\s*[-–]\s*(?=\d)))?(?P<count>{_NUMBER})"
-    rf"(?:\s+(?:{_QUALITIES}),?)*(?:\s+|-)(?P<noun>image|illustration|picture|pic|photo|photograph)(?P<plural>s?)\b"
-    r"(?P<set>[\s-]+(?:series|set|sequence|story|storyboard|collection|comic|carousel)\b)?",
-    re.IGNORECASE,
-)
+
+
+@cache
+def _count() -> re.Pattern[str]:
+    # Compiled when first needed: it takes as long as importing the rest, and every DAG file is parsed often.
+    return re.compile(
+        rf"(?<!\d[.,])(?<![\w/$#-])(?:(?P<low>{_NUMBER})(?:\s+(?:to|or)\s+|(?<=\d)\s*[-–]\s*(?=\d)))?(?P<count>{_NUMBER})"
+        rf"(?:\s+(?:{_QUALITIES}),?)*(?:\s+|-)(?P<noun>image|illustration|picture|pic|photo|photograph)(?P<plural>s?)\b"
+        r"(?P<set>[\s-]+(?:series|set|sequence|story|storyboard|collection|comic|carousel)\b)?",
+        re.IGNORECASE,
+    )
 
 
 def _vocabulary(words: str) -> frozenset[str]:
@@ -74,7 +80,7 @@ def named_count(text: str) -> int | None:
     :raises InvalidInputError: if mentions differ and none opens the text.
     """
     counts: list[int] = []
-    for found in _COUNT.finditer(text):
+    for found in _count().finditer(text):
         for count in _meant(found, text):
             if _opens(found, text) and found["low"] is None:
                 return count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from math import exp, log, log2, sqrt
 
 from airflow_provider_seedream.wavespeed.polling import FLOOR, PollSchedule
@@ -13,7 +14,7 @@ KINDS = 64
 ENOUGH = 5
 """Jobs of a kind that must have been seen before their durations count."""
 
-MEMORY = 48
+MEMORY = 32
 """Jobs over which the mean and the spread are taken, about: older ones fade."""
 
 PRIOR_SPREAD = 0.4
@@ -81,5 +82,5 @@ class _Estimate:
         # Wider while little has been seen, for the estimate itself is off by that much.
         spread = sqrt(self.variance) * (1 + 1 / self.seen)
         few, some, late = (exp(self.mean + z * spread) for z in (_FEW, _SOME, _LATE))
-        # At most 3 % of the jobs wait for the first look for longer than an interval, and 15 % at all.
-        return PollSchedule(early=min(few + FLOOR, some), steady=late)
+        # Jitter included, about 3 % of the jobs wait for the first look for longer than an interval, and 15 % at all.
+        return replace(PollSchedule.every(None), early=min(few + 0.75 * FLOOR, some), steady=late)

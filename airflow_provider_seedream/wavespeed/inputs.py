@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 
@@ -30,6 +29,8 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], *, what: str = "p
 
 def closest(name: str, known: Iterable[str]) -> str:
     """The way out of a misspelt name: the closest known one, and all of them."""
+    from difflib import get_close_matches
+
     names = list(known)
     listing = f"Known: {', '.join(names)}."
     matches = get_close_matches(name.lower(), names, n=1, cutoff=0.6)

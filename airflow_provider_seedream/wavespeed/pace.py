@@ -7,11 +7,14 @@ from math import inf
 from airflow_provider_seedream.wavespeed.errors import ApiError
 from airflow_provider_seedream.wavespeed.polling import Look, refused
 
-TOLERATED = 0.2
+TOLERATED = 0.3
 """Share of failing looks up to which each costs only a short pause: that much is noise, not a limit or an outage."""
 
 PAUSE = 0.1
 """Seconds of the pause after a failing look; doubled in each round in which the share is not tolerated."""
+
+CALM = 1.0
+"""Seconds between two such pauses while the share is tolerated, so that noise costs a tenth of the looks at the most."""
 
 LONGEST_PAUSE = 30.0
 """Seconds of such a pause at the most."""
@@ -64,6 +67,9 @@ class Pace:
             self.opens_at = max(self.opens_at, now + min(asked, LONGEST_ASKED))
         if began < self._paused_at:
             return  # It was under way when the pause was made, so it tells of the same trouble.
+        if self._share > TOLERATED:
+            self.rounds = min(self.rounds + 1, 10)
+        elif now < self._paused_at + CALM:
+            return
         self._paused_at = now
-        self.rounds = min(self.rounds + 1, 10) if self._share > TOLERATED else 1
-        self.opens_at = max(self.opens_at, now + min(LONGEST_PAUSE, PAUSE * 2 ** (self.rounds - 1)))
+        self.opens_at = max(self.opens_at, now + min(LONGEST_PAUSE, PAUSE * 2**self.rounds))

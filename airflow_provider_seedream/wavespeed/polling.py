@@ -61,18 +61,23 @@ class PollSchedule:
         interval = max(FLOOR, poll_interval)
         return cls(first=max(FIRST_LOOK, interval), interval=interval, growth=1.0, cap=interval)
 
-    def gap(self, age: float, previous: float) -> float:
-        """Seconds to the next look, before jitter.
+    def first_gap(self, age: float) -> float:
+        """Seconds from the start of the wait to the first look, before jitter.
 
         :param age: seconds since the job was submitted.
-        :param previous: the gap before this one; 0 before the first look.
         """
-        if not previous:
-            return max(self.first, self.early - age)
+        return max(self.first, self.early - age)
+
+    def gap(self, age: float, previous: float) -> float:
+        """Seconds from one look to the next, before jitter.
+
+        :param age: seconds since the job was submitted.
+        :param previous: the gap before this one; 0 after the first look.
+        """
         if age < self.steady:
             return self.interval
         # From the gap before, not from the age: a wrong clock may make a job look old, but not at once long gaps.
-        return min(self.cap, max(self.interval, min(previous, self.cap) * self.growth))
+        return min(self.cap, max(self.interval, previous * self.growth))
 
 
 class Wait:
@@ -86,8 +91,8 @@ class Wait:
     :param now: the moment the wait begins.
     :param remaining: seconds to our deadline; a last look is made when it is reached.
     :param age: seconds since the job was submitted, or ``None`` where nobody knows; it then counts from now.
-    :param jitter: gives numbers in [0, 1); looks come later by up to a tenth of the interval, so that jobs which were
-        submitted together are not looked at in step.
+    :param jitter: gives numbers in [0, 1); jobs which were submitted together are not looked at in step, since the
+        first look comes up to half an interval later (a second at the most), and others up to a twentieth of the interval.
     """
 
     __slots__ = (
@@ -124,10 +129,11 @@ class Wait:
         self._dated = age is not None
         self._born = now - max(0.0, age or 0.0)
         self.deadline = now + max(0.0, remaining)
-        self.due = self._next(now)
+        first = schedule.first_gap(now - self._born) + jitter() * min(schedule.interval, FLOOR) / 2
+        self.due = min(now + first, self.deadline)
 
-    def looked(self, look: Look, now: float) -> Verdict | None:
-        """Take in a look that ended at ``now``: gives the end of the wait, or ``None`` and another :attr:`due`."""
+    def looked(self, look: Look, began: float, now: float) -> Verdict | None:
+        """Take in a look that lasted from ``began`` to ``now``: gives the end, or ``None`` and another :attr:`due`."""
         if isinstance(look, Prediction):
             self._seen, self._trouble = look, None
             if look.status.ended:
@@ -142,7 +148,7 @@ class Wait:
         if now >= self.deadline:
             error = _overdue(self.prediction_id, self._seen, self._trouble)
             return Verdict(Outcome.DEADLINE, self.prediction_id, self._seen, error)
-        self.due = self._next(now)
+        self.due = self._next(began, now)
         return None
 
     def lasted(self, now: float) -> float | None:
@@ -168,11 +174,13 @@ class Wait:
         before = self._seen.status_word if self._seen is not None else None
         return look.status_word if look.status_word != before else None
 
-    def _next(self, now: float) -> float:
+    def _next(self, began: float, now: float) -> float:
         self._gap = self._schedule.gap(now - self._born, self._gap)
-        asked = self._trouble.retry_after if self._trouble is not None else None
-        gap = max(self._gap + self._jitter() * self._schedule.interval / 10, asked or 0.0)
-        return min(now + gap, self.deadline)
+        # From look to look, so that answers that take long do not stretch the gaps, unless they take half of them.
+        due = max(began + self._gap + self._jitter() * self._schedule.interval / 20, now + self._gap / 2)
+        if self._trouble is not None and self._trouble.retry_after:
+            due = max(due, now + self._trouble.retry_after)
+        return min(due, self.deadline)
 
 
 def refused(look: Look) -> bool:

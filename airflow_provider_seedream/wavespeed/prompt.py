@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeAlias, TypeGuard
 
 from airflow_provider_seedream.wavespeed.counting import counted, named_count
@@ -17,9 +18,6 @@ __all__ = ["ImageSetPrompt", "PromptInput", "Scene", "named_count", "prompt_text
 MAX_SCENES = 15
 _NAMES = "First Second Third Fourth Fifth Sixth Seventh Eighth Ninth Tenth Eleventh Twelfth Thirteenth Fourteenth Fifteenth"
 _ORDINALS = tuple(_NAMES.split())
-_ORDINAL = re.compile(
-    rf"(?:\A|(?<=[.!?…;:)\]\"'”’\n]))\s*({_NAMES.replace(' ', '|')})\s*[,:]\s+", re.IGNORECASE
-)
 _REPEATED = re.compile(r"(?:\A|(?<=[.!?…)\]\"'”’])) ?(?:Characters|Style): ")
 # What Jinja makes of a list, a mapping or an ImageSetPrompt: Python's repr, and of nothing: "None".
 _RENDERED_REPR = re.compile(
@@ -28,6 +26,14 @@ _RENDERED_REPR = re.compile(
     re.DOTALL,
 )
 _SENTENCE_END = re.compile(r"[.!?…][)\]\"'”’]*\Z")
+
+
+@cache
+def _ordinal() -> re.Pattern[str]:
+    # Compiled when first needed, as every DAG file is parsed often.
+    return re.compile(
+        rf"(?:\A|(?<=[.!?…;:)\]\"'”’\n]))\s*({_NAMES.replace(' ', '|')})\s*[,:]\s+", re.IGNORECASE
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +210,7 @@ def scenes_of(text: str) -> tuple[str, ...]:
     Best effort, for captions: the ordinals must open sentences and run from "First," without gap or repetition,
     and agree with the count that the text names. What :meth:`ImageSetPrompt.render` repeats is left out.
     """
-    marks = list(_ORDINAL.finditer(text))
+    marks = list(_ordinal().finditer(text))
     try:
         named = named_count(text)
     except InvalidInputError:

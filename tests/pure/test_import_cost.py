@@ -49,6 +49,18 @@ def test_the_modules_a_dag_file_imports_bring_no_http_client_with_them() -> None
     assert HEAVY & set(printed.split()) == set()
 
 
+def test_an_operator_leaves_to_the_worker_what_only_the_worker_needs() -> None:
+    printed = _run(
+        "import sys\n"
+        "from airflow.providers.common.compat.sdk import BaseOperator, DAG\n"
+        "before = set(sys.modules)\n"
+        "import airflow_provider_seedream.operators.seedream\n"
+        "print(*(set(sys.modules) - before))"
+    )
+    imported = set(printed.split())
+    assert {"airflow.triggers.base", "airflow_provider_seedream.triggers", "difflib"} & imported == set()
+
+
 @pytest.mark.parametrize(
     "module",
     [
