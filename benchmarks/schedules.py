@@ -78,7 +78,8 @@ def moments(first: float, gap_after: Callable[[float], float], until: float) -> 
 
 def fixed(interval: float, jobs: Jobs, phases: int = 8) -> Cost:
     """Looking every ``interval`` seconds, first after half an interval to one and a half: not in step with the jobs."""
-    durations, observed = jobs.even(500), []
+    durations = jobs.even(500)
+    observed: list[tuple[int, float]] = []
     for phase in range(phases):
         first = interval * (0.5 + (phase + 0.5) / phases)
         observed += _seen(moments(first, lambda gap: interval, durations[-1]), durations)
