@@ -23,7 +23,7 @@ RESULTS = Path(__file__).parent / "results"
 
 EVERYTHING = (
     ("--n", "100,1000,5000", "--repeat", "3"),
-    ("--n", "200", "--faults", "all", "--repeat", "1", "--parallel", "6"),
+    ("--n", "200", "--faults", "all", "--repeat", "1", "--parallel", "4"),
 )
 """What is run when nothing is asked for: the loads one trial at a time, then the faults, of which only counts matter."""
 

@@ -20,7 +20,15 @@ from typing import Any
 
 from benchmarks.contenders.contender import Contender
 from benchmarks.contenders.roster import CONTENDERS
-from benchmarks.measure import GarbageWatch, LagTicker, cpu_seconds, memory_kb, most_files, quantile
+from benchmarks.measure import (
+    GarbageWatch,
+    LagTicker,
+    MemoryWatch,
+    cpu_seconds,
+    memory_kb,
+    most_files,
+    quantile,
+)
 from benchmarks.plan import Plan
 
 PATIENCE = 60.0
@@ -43,13 +51,13 @@ async def measure(contender: Contender, plan: Plan, say: Any) -> dict[str, Any]:
     await asyncio.sleep(began - time.monotonic())
 
     cpu_before = cpu_seconds()
-    memory_waiting = 0
+    memory = MemoryWatch()
     until = began + plan.last_end + PATIENCE
     with LagTicker() as ticker, GarbageWatch() as garbage:
         while (unfinished := runner.open_jobs()) and time.monotonic() < until and not running.done():
             await asyncio.sleep(0.2)
-            if runner.started and not memory_waiting:
-                memory_waiting = memory_kb()
+            if runner.started:
+                memory.start()
     if running.done():
         running.result()
     cpu = cpu_seconds() - cpu_before
@@ -68,7 +76,7 @@ async def measure(contender: Contender, plan: Plan, say: Any) -> dict[str, Any]:
     return {
         "seconds": ended - began,
         "cpu_seconds": cpu,
-        "memory_kb": memory_waiting - memory_before if memory_waiting else None,
+        "memory_kb": memory.most - memory_before if memory.most else None,
         "memory_before_kb": memory_before,
         "memory_peak_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
         "lag_ms": ticker.summary(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import resource
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,6 +39,28 @@ def most_files() -> None:
     """Let this process open as many files as it may: some contenders hold a connection for each job."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+class MemoryWatch:
+    """Reads the memory every second, ten times, in a thread of its own, and keeps the most.
+
+    Once would not do: a client that is behind opens its connections only later.
+    """
+
+    def __init__(self) -> None:
+        self.most = 0
+        self._started = False
+
+    def start(self) -> None:
+        """Begin, unless it has begun."""
+        if not self._started:
+            self._started = True
+            threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        for _ in range(10):
+            self.most = max(self.most, memory_kb())
+            time.sleep(1)
 
 
 class GarbageWatch:

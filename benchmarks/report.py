@@ -123,7 +123,8 @@ def _line(row: Row, bare: Row | None) -> str:
         if value is None:
             return "–"
         limit = getattr(bare, field) if bare else None
-        ratio = f" ({value / limit:.2g}×)" if limit and row is not bare else ""
+        times = value / limit if limit else 0.0
+        ratio = f" ({times:.{0 if times >= 10 else 2}f}×)" if limit and row is not bare else ""
         return f"{value:,.{digits}f}{ratio}"
 
     cells = [

@@ -38,27 +38,29 @@ class BareTrigger(BaseTrigger):
 
     :param url: of the job.
     :param poll_interval: seconds between looks.
+    :param connections: that the session may have at the most.
     """
 
     session: ClassVar[aiohttp.ClientSession | None] = None
 
-    def __init__(self, url: str, poll_interval: float) -> None:
+    def __init__(self, url: str, poll_interval: float, connections: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.url = url
         self.poll_interval = poll_interval
+        self.connections = connections
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class and its arguments."""
         return (
             "benchmarks.contenders.references.BareTrigger",
-            {"url": self.url, "poll_interval": self.poll_interval},
+            {"url": self.url, "poll_interval": self.poll_interval, "connections": self.connections},
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until it is over."""
         cls = type(self)
         if cls.session is None:
-            cls.session = aiohttp.ClientSession()
+            cls.session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=self.connections))
         while True:
             async with cls.session.get(self.url) as response:
                 answer = await response.json()
