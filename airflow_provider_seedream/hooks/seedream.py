@@ -93,11 +93,14 @@ class SeedreamHook(BaseHook):
 
         return self.client.send(calls.submit(request, send_by=send_by))
 
-    def prediction(self, prediction_id: str) -> Prediction:
-        """Look at a prediction. Free."""
+    def prediction(self, prediction_id: str, *, attempts: int = 5) -> Prediction:
+        """Look at a prediction. Free.
+
+        :param attempts: how often to ask at the most, where the answer is trouble that may pass; default 5.
+        """
         from airflow_provider_seedream.wavespeed import calls
 
-        return self.client.send(calls.result(prediction_id))
+        return self.client.send(calls.result(prediction_id), attempts=attempts)
 
     def wait(
         self,

@@ -44,6 +44,9 @@ log = logging.getLogger(__name__)
 SEARCHES = (0.0, 5.0, 10.0)
 """Seconds before each search for a lost submission: the API may list a new prediction late (API reference 4.1)."""
 
+EXAMINED = 50
+"""Listed predictions that are looked at one by one for their input, in one search; the others stay candidates."""
+
 SEND_WITHIN = 60.0
 """Seconds from the intent within which the paying request may be sent: attempts that find no connection included."""
 
@@ -57,8 +60,8 @@ class Api(Protocol):
     def submit(self, request: ImageSetRequest, *, send_by: float) -> Prediction:
         """Submit an image set, not later than ``send_by`` (epoch seconds). This pays."""
 
-    def prediction(self, prediction_id: str) -> Prediction:
-        """Look at a prediction."""
+    def prediction(self, prediction_id: str, *, attempts: int = ...) -> Prediction:
+        """Look at a prediction, so often at the most until an answer comes."""
 
     def predictions(
         self, *, model: str, created_after: dt.datetime, created_before: dt.datetime
@@ -294,13 +297,17 @@ class Submitter:
     def _search(self, order: Order, intent: SubmissionRecord) -> list[Prediction]:
         created_after, created_before = lost.window(intent)
         found: list[Prediction] = []
+        examined: dict[str, Prediction] = {}
         for seconds in SEARCHES:
             time.sleep(seconds)
             listed = self.api.predictions(
                 model=order.request.model, created_after=created_after, created_before=created_before
             )
             unclaimed = lost.unclaimed(listed, {*self.claimed(), *intent.known_ids})
-            found = lost.candidates(map(self._with_input, unclaimed), order.request)
+            for each in unclaimed:
+                if each.id not in examined and len(examined) < EXAMINED:
+                    examined[each.id] = self._with_input(each)
+            found = lost.candidates([examined.get(each.id, each) for each in unclaimed], order.request)
             if found:
                 break
         return found
@@ -310,7 +317,7 @@ class Submitter:
         if listed.input is not None:
             return listed
         try:
-            return self.api.prediction(listed.id)
+            return self.api.prediction(listed.id, attempts=1)
         except ApiError:
             return listed
 

@@ -7,7 +7,6 @@ import random
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -15,6 +14,7 @@ from airflow_provider_seedream import __version__
 from airflow_provider_seedream.wavespeed.calls import Answer, Call
 from airflow_provider_seedream.wavespeed.endpoint import Endpoint
 from airflow_provider_seedream.wavespeed.errors import ApiError, Failure, NotConnectedError, rule_for, rule_of
+from airflow_provider_seedream.wavespeed.network import certificates, proxy_for, ssl_context
 
 if TYPE_CHECKING:
     import aiohttp
@@ -44,6 +44,10 @@ class WaveSpeedClient:
         self.endpoint = endpoint
         self._session = requests.Session()
         self._session.auth = _bearer(endpoint)
+        self._session.trust_env = False
+        self._session.verify = certificates()
+        proxy = proxy_for(endpoint.origin)
+        self._session.proxies = {"http": proxy, "https": proxy} if proxy else {}
 
     def send(self, call: Call[T], *, attempts: int = ATTEMPTS) -> T:
         """Send a call, again where the error table allows it, and give its result.
@@ -106,11 +110,14 @@ class AsyncWaveSpeedClient:
         import aiohttp
 
         self.endpoint = endpoint
+        self._proxy = proxy_for(endpoint.origin)
         self._timeout = aiohttp.ClientTimeout(
             total=endpoint.connect_timeout + endpoint.read_timeout, sock_connect=endpoint.connect_timeout
         )
         self._session: aiohttp.ClientSession = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=60, ssl=_ssl_context()),
+            connector=aiohttp.TCPConnector(
+                limit=CONNECTIONS, keepalive_timeout=60, ssl=ssl_context(certificates())
+            ),
             headers={**_headers("aiohttp"), "Authorization": f"Bearer {endpoint.api_key}"},
         )
 
@@ -128,6 +135,7 @@ class AsyncWaveSpeedClient:
         """
         import aiohttp
 
+        _refuse_late(call)
         try:
             async with self._session.request(
                 call.method,
@@ -139,14 +147,16 @@ class AsyncWaveSpeedClient:
                     total=self.endpoint.connect_timeout + call.read_timeout,
                     sock_connect=self.endpoint.connect_timeout,
                 ),
+                proxy=self._proxy,
                 allow_redirects=False,
             ) as response:
                 text = (await response.read()).decode("utf-8", "replace")
                 return _answer(self.endpoint, response.status, text, response.headers).parse(call)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise _failed(call, self.endpoint, Failure.NOT_CONNECTED, error) from None
+            failure = _failed(call, self.endpoint, Failure.NOT_CONNECTED, error)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _failed(call, self.endpoint, Failure.NO_ANSWER, error) from None
+            failure = _failed(call, self.endpoint, Failure.NO_ANSWER, error)
+        raise failure
 
     async def close(self) -> None:
         """Close the session."""
@@ -164,14 +174,7 @@ async def prepare_for_loop() -> None:
 def _prepare() -> None:
     import aiohttp  # noqa: F401
 
-    _ssl_context()
-
-
-@cache
-def _ssl_context() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(("http/1.1",))
-    return context
+    ssl_context(certificates())
 
 
 def _policy(call: Call[Any], attempts: int) -> dict[str, Any]:

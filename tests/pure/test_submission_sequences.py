@@ -115,7 +115,7 @@ class World:
             raise ServerError("x", code=504)
         return prediction
 
-    def prediction(self, prediction_id: str) -> Prediction:
+    def prediction(self, prediction_id: str, *, attempts: int = 5) -> Prediction:
         self._may_fail()
         found = self.predictions[prediction_id]
         if found.status_word == "forgotten":

@@ -245,6 +245,26 @@ def test_a_netrc_of_the_machine_does_not_replace_the_key(send, seedream_emulator
     assert send(endpoint_of(seedream_emulator), calls.balance()) == pytest.approx(100)
 
 
+def test_both_clients_go_through_the_proxy_that_the_environment_names(send, seedream_emulator, monkeypatch):
+    # A proxy is asked for the whole address; the emulator answers whatever host stands in it.
+    monkeypatch.setenv("HTTP_PROXY", seedream_emulator.url)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    endpoint = Endpoint.build(
+        host="http://api.example", api_key=seedream_emulator.api_key, allow_insecure_http=True
+    )
+    assert send(endpoint, calls.balance()) == pytest.approx(100)
+
+
+def test_no_proxy_is_given_the_key_on_its_way_to_this_machine(send, seedream_emulator, monkeypatch):
+    with Emulator() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        assert send(endpoint_of(seedream_emulator), calls.balance()) == pytest.approx(100)
+        assert proxy.journal == []
+
+
 def test_no_error_of_any_class_holds_the_key(send, seedream_emulator):
     endpoint = endpoint_of(seedream_emulator)
     for fault, _ in READ_FAULTS:
