@@ -166,13 +166,15 @@ class AsyncWaveSpeedClient:
 async def prepare_for_loop() -> None:
     """Do what an :class:`AsyncWaveSpeedClient` needs once in a process and what would block its event loop.
 
-    Importing aiohttp takes a quarter to half a second, reading the certificates a fortieth.
+    Importing aiohttp takes a quarter to half a second, requests (which knows of proxies) about as long, and reading the
+    certificates a fortieth.
     """
     await asyncio.to_thread(_prepare)
 
 
 def _prepare() -> None:
     import aiohttp  # noqa: F401
+    import requests.utils  # noqa: F401
 
     ssl_context(certificates())
 
