@@ -264,7 +264,8 @@ class Submitter:
             found = self._search(order, intent)
         except ApiError as error:
             raise self._lost(order, intent, [], error) from None
-        if self.on_lost_submission == "adopt" and len(found) == 1:
+        told_apart = self.on_lost_submission == "resubmit" and all(each.input is not None for each in found)
+        if len(found) == 1 and (self.on_lost_submission == "adopt" or told_apart):
             self._keep(intent, found[0], order.timeout)
             log.warning("Prediction %s was taken for the lost submission.", found[0].id)
             return found[0]

@@ -30,6 +30,8 @@ def _ours(job: Job, plan: Plan) -> Mapping[str, Any]:
         "seedream_conn_id": "benchmark_seedream",
         "prediction_id": job.id,
         "deadline": time.time() + AN_HOUR,
+        "submitted_at": time.time(),
+        "kind": "four images",
     }
 
 

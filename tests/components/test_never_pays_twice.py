@@ -161,6 +161,15 @@ def test_a_lost_submission_that_is_listed_late_is_still_adopted(seedream_emulato
 
 
 @pytest.mark.event("The answer to the paying request is lost")
+def test_resubmit_takes_the_lost_submission_where_the_api_tells_that_it_is_this_one(seedream_emulator):
+    seedream_emulator.configure(result_input=True)
+    seedream_emulator.faults.add("submit", faults.DropAfter())
+    result = run(operator(on_lost_submission="resubmit"), Tries())
+    assert result["prediction_id"] == seedream_emulator.predictions[0]["id"]
+    assert seedream_emulator.paid_tasks == 1
+
+
+@pytest.mark.event("The answer to the paying request is lost")
 def test_resubmit_submits_once_more_and_no_more_often(seedream_emulator):
     seedream_emulator.configure(visibility_delay=3600.0)
     seedream_emulator.faults.add("submit", faults.Html(502, processed=True), times=None)

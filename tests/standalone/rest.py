@@ -68,10 +68,10 @@ class Run:
 
     def tasks(self) -> list[dict[str, Any]]:
         """Every task instance, mapped ones one by one."""
-        instances: list[dict[str, Any]] = self._airflow.get(f"{self._path}/taskInstances", limit=200)[
-            "task_instances"
-        ]
-        return instances
+        path, found = f"{self._path}/taskInstances", []
+        while page := self._airflow.get(path, limit=100, offset=len(found))["task_instances"]:
+            found += page
+        return found
 
     def states(self) -> dict[str, str | None]:
         """State by task, mapped instances as ``task_id[index]``."""

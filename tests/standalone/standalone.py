@@ -58,7 +58,8 @@ class Standalone:
             "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
             "LOGGING__TRIGGER_LOG_SERVER_PORT": str(trigger_log_port),
-            # A dead triggerer's work is taken over after this many seconds.
+            # Seconds after which a dead worker's task is tried again, and a dead triggerer's work is taken over.
+            "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
             "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
             "TRIGGERER__JOB_HEARTBEAT_SEC": "2",
             "LOGGING__WORKER_LOG_SERVER_PORT": str(worker_log_port),
@@ -125,13 +126,25 @@ class Standalone:
 
     def triggers(self) -> tuple[dict[str, Any], ...]:
         """The arguments of every trigger in the database, where Airflow keeps them in clear."""
-        database = sqlite3.connect(f"file:{self.home}/airflow.db?mode=ro", uri=True)
-        try:
-            rows = database.execute("select classpath, kwargs from trigger").fetchall()
-        finally:
-            database.close()
+        rows = self.query("select classpath, kwargs from trigger")
         assert {classpath for classpath, _ in rows} <= {TRIGGER}
         return tuple(json.loads(kwargs) for _, kwargs in rows)
+
+    def query(self, statement: str, *arguments: str) -> list[tuple[Any, ...]]:
+        """Rows of its database, for what would take thousands of calls over its API."""
+        database = sqlite3.connect(f"file:{self.home}/airflow.db?mode=ro", uri=True)
+        try:
+            return database.execute(statement, arguments).fetchall()
+        finally:
+            database.close()
+
+    def task_logs(self, dag_id: str) -> dict[tuple[str, int], list[str]]:
+        """The logs of a DAG's mapped tasks, by task and map index, one for each try, and those of their triggers."""
+        logs: dict[tuple[str, int], list[str]] = {}
+        for file in sorted((self.home / "logs" / f"dag_id={dag_id}").rglob("attempt=*.log*")):
+            task_id, map_index = (part.partition("=")[2] for part in file.parts[-3:-1])
+            logs.setdefault((task_id, int(map_index)), []).append(file.read_text(errors="replace"))
+        return logs
 
     def stop(self, *, patience: float = 20) -> None:
         """End every process of it. A scheduler may hang in its shutdown, so patience has an end.
