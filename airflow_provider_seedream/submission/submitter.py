@@ -261,11 +261,11 @@ class Submitter:
 
     def _recover(self, order: Order, intent: SubmissionRecord) -> Prediction | Postponed:
         try:
-            found = self._search(order, intent)
+            found, examined = self._search(order, intent)
         except ApiError as error:
             raise self._lost(order, intent, [], error) from None
         told_apart = self.on_lost_submission == "resubmit" and all(each.input is not None for each in found)
-        if len(found) == 1 and (self.on_lost_submission == "adopt" or told_apart):
+        if examined and len(found) == 1 and (self.on_lost_submission == "adopt" or told_apart):
             self._keep(intent, found[0], order.timeout)
             log.warning("Prediction %s was taken for the lost submission.", found[0].id)
             return found[0]
@@ -295,7 +295,8 @@ class Submitter:
             unsearched=unsearched,
         )
 
-    def _search(self, order: Order, intent: SubmissionRecord) -> list[Prediction]:
+    def _search(self, order: Order, intent: SubmissionRecord) -> tuple[list[Prediction], bool]:
+        """The candidates, and whether each was examined: one that was not may turn out to be somebody else's."""
         created_after, created_before = lost.window(intent)
         found: list[Prediction] = []
         examined: dict[str, Prediction] = {}
@@ -307,20 +308,21 @@ class Submitter:
             unclaimed = lost.unclaimed(listed, {*self.claimed(), *intent.known_ids})
             for each in unclaimed:
                 if each.id not in examined and len(examined) < EXAMINED:
-                    examined[each.id] = self._with_input(each)
+                    self._examine(each, examined)
             found = lost.candidates([examined.get(each.id, each) for each in unclaimed], order.request)
-            if found:
-                break
-        return found
+            if found and all(each.id in examined for each in found):
+                return found, True
+        return found, False
 
-    def _with_input(self, listed: Prediction) -> Prediction:
-        """A listed prediction with its input, if the API tells it anywhere: not promised, neither here nor there."""
+    def _examine(self, listed: Prediction, examined: dict[str, Prediction]) -> None:
+        """Take in a listed prediction with its input, if the API tells that: not promised, neither here nor there."""
         if listed.input is not None:
-            return listed
+            examined[listed.id] = listed
+            return
         try:
-            return self.api.prediction(listed.id, attempts=1)
-        except ApiError:
-            return listed
+            examined[listed.id] = self.api.prediction(listed.id, attempts=1)
+        except ApiError as error:
+            log.warning("Prediction %s could not be looked at: %s", listed.id, error)
 
 
 def _unseen(prediction_id: str) -> Prediction:

@@ -221,6 +221,20 @@ def test_a_candidate_for_another_prompt_is_not_adopted_where_the_api_tells_input
 
 
 @pytest.mark.event("The answer to the paying request is lost")
+def test_a_candidate_that_cannot_be_looked_at_is_not_adopted(seedream_emulator):
+    seedream_emulator.configure(result_input=True)
+    run(operator(prompt="2 images. An invoice. A receipt."), Tries())
+    somebody_elses = seedream_emulator.predictions[0]["id"]
+    seedream_emulator.faults.add("submit", faults.DropBefore())
+    seedream_emulator.faults.add("result", faults.Status(503), times=2, prediction_id=somebody_elses)
+    tries = Tries()
+    with pytest.raises(LostSubmissionError, match=somebody_elses):
+        run(operator(on_lost_submission="adopt"), tries)
+    with pytest.raises(LostSubmissionError, match="none seen"):
+        run(operator(on_lost_submission="adopt"), tries, pauses=[])
+
+
+@pytest.mark.event("The answer to the paying request is lost")
 def test_a_search_that_the_api_refuses_says_what_may_be_paid(seedream_emulator):
     seedream_emulator.faults.add("submit", faults.DropAfter())
     seedream_emulator.faults.add("list", faults.Status(403), times=None)
