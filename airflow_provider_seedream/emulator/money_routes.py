@@ -105,6 +105,8 @@ async def billings(request: web.Request) -> web.Response:
         return failure(400, "start_time and end_time must be milliseconds or ISO 8601 times")
     latest = site.clock.now() - site.settings.billing_lag
     wanted = body.get("prediction_uuids") or None
+    if wanted is not None and not isinstance(wanted, list):
+        return failure(400, "prediction_uuids must be a list of strings")
     found = [
         b
         for b in site.tasks.bookings

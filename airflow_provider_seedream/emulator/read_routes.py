@@ -85,6 +85,11 @@ async def models(_: web.Request) -> web.Response:
     return success([model.to_json() for model in CATALOGUE.values()])
 
 
+async def nothing_here(_: web.Request) -> web.Response:
+    """A path that the API does not have, which is a 404 even where a POST to it would name a model."""
+    return failure(404, "not found")
+
+
 async def webhook_secret(request: web.Request) -> web.Response:
     """``GET /api/v3/webhook/secret``; the name of the field is not known from the reference."""
     return success({"secret": request.app[SITE].webhooks.secret})

@@ -45,6 +45,7 @@ _API = (
     web.post("/api/v3/media/uploads", upload_routes.ticket, name="upload"),
     web.post("/api/v3/media/upload/binary", upload_routes.binary, name="upload.form"),
     web.post("/api/v3/{model:.+}", submit, name="submit"),
+    web.get("/api/v3/{path:.+}", read_routes.nothing_here, name="unknown"),
 )
 
 

@@ -186,3 +186,16 @@ def test_a_switch_that_does_not_exist_is_refused() -> None:
         Emulator(gravity=9.81)
     with pytest.raises(ValueError, match="tier='copper' is refused"):
         Emulator(tier="copper")
+
+
+def test_a_path_that_does_not_exist_is_a_404_for_whoever_asks(seedream_emulator):
+    headers = {"Authorization": f"Bearer {seedream_emulator.api_key}"}
+    answer = requests.get(f"{seedream_emulator.url}/api/v3/account/balance", headers=headers, timeout=10)
+    assert answer.status_code == 404
+
+
+def test_a_search_of_bills_for_something_that_is_no_list_is_a_400(seedream_emulator):
+    headers = {"Authorization": f"Bearer {seedream_emulator.api_key}"}
+    body = {"page": 1, "page_size": 10, "prediction_uuids": 5}
+    url = f"{seedream_emulator.url}/api/v3/billings/search"
+    assert requests.post(url, json=body, headers=headers, timeout=10).status_code == 400
