@@ -135,8 +135,9 @@ class ImageSetJob:
     def _come_back_in(self, seconds: float) -> dict[str, Any]:
         from airflow.providers.common.compat.standard.triggers import TimeDeltaTrigger
 
-        # Not sooner than the scheduler can have read that the task deferred; see FIRST_LOOK.
-        pause = dt.timedelta(seconds=max(FIRST_LOOK, seconds))
+        # Not sooner than the scheduler can have read that the task deferred; see FIRST_LOOK. Twice that: a turn to submit
+        # comes by the minute, and many tasks that wait for one keep the scheduler busy.
+        pause = dt.timedelta(seconds=max(2 * FIRST_LOOK, seconds))
         return self.task.defer(trigger=TimeDeltaTrigger(pause), method_name="execute_postponed")
 
     @contextmanager
