@@ -79,7 +79,9 @@ class ImageSetJob:
     def complete(self, event: Any) -> dict[str, Any]:
         """Go on after the trigger's event."""
         with self._errors_told():
-            return self._finish(Verdict.from_event(event))
+            verdict = Verdict.from_event(event)
+            self.task.if_killed = f"Prediction {verdict.prediction_id} stays billed; {self._next_try()}."
+            return self._finish(verdict)
 
     def _wait(self, request: ImageSetRequest, prediction: Prediction) -> dict[str, Any]:
         record = self.store.read()
@@ -305,8 +307,8 @@ class ImageSetJob:
 
     def _next_try(self) -> str:
         if self.store.outlives_a_try:
-            return "the next try takes it up"
-        return "this Airflow keeps no record of it for the next try, which would submit anew"
+            return 'a retry takes it up; so does a clear with on_clear="reuse"'
+        return "this Airflow keeps no record of it for a retry, which would submit anew"
 
 
 def answer_timeout(endpoint: Endpoint, request: ImageSetRequest) -> float:

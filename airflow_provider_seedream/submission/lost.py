@@ -14,7 +14,7 @@ from airflow_provider_seedream.wavespeed.errors import (
     RequestChangedError,
     WaveSpeedError,
 )
-from airflow_provider_seedream.wavespeed.prediction import Prediction
+from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
 from airflow_provider_seedream.wavespeed.request import ImageSetRequest
 
 _ANEW: Mapping[OnClear, str] = {
@@ -41,11 +41,13 @@ def unclaimed(listed: Iterable[Prediction], claimed: Collection[str]) -> list[Pr
 
 
 def candidates(found: Iterable[Prediction], request: ImageSetRequest) -> list[Prediction]:
-    """Those of some predictions that may have come from a request: all that are not known to differ from it."""
+    """Those of some predictions that may bring a request's pictures: all that have not failed and are not known to differ."""
     return [
         each
         for each in found
-        if len(each.outputs) <= request.max_images and (each.input is None or _repeats(each.input, request))
+        if (each.status is Status.COMPLETED or not each.status.ended)
+        and len(each.outputs) <= request.max_images
+        and (each.input is None or _repeats(each.input, request))
     ]
 
 
@@ -57,12 +59,14 @@ def lost(
     on_lost_submission: OnLostSubmission,
     on_clear: OnClear,
     unsearched: WaveSpeedError | None = None,
+    remembered: bool = True,
 ) -> LostSubmissionError:
     """The error of a submission that nobody can account for, with what may be paid and what to do.
 
     Trying again helps only where a later search may find more, or less.
 
     :param unsearched: why the API could not be asked, if so.
+    :param remembered: whether the next try will know of it; else it would pay again.
     """
     since = dt.datetime.fromtimestamp(intent.intent_at, dt.UTC).strftime("%H:%M:%SZ")
     listed = ", ".join(f"{each.id} ({each.status_word}, created {each.created_at})" for each in found)
@@ -75,7 +79,7 @@ def lost(
         f"A submission of {request.max_images} image(s) (${intent.cost_usd:g}) got no answer; it may have been "
         f"accepted. Not sent again. Candidates since {since}: {seen}. Look at them on the vendor's site; "
         f"{', or '.join(way_out)}.",
-        transient=unsearched.transient if unsearched else on_lost_submission != "fail",
+        transient=remembered and (unsearched.transient if unsearched else on_lost_submission != "fail"),
     )
 
 

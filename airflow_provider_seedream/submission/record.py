@@ -19,7 +19,17 @@ EARLIER_KEPT = 10
 
 
 class UnreadableRecordError(WaveSpeedError):
-    """There is a record but it cannot be read, which is not the same as no record: something may be paid."""
+    """There is a record but it cannot be read, which is not the same as no record: something may be paid.
+
+    :param what: is wrong with it.
+    :param stored: the record.
+    """
+
+    def __init__(self, what: str, stored: object) -> None:
+        super().__init__(
+            f"The submission record {what}. A prediction may be paid under it: {str(stored)[:600]}. Look at that prediction; "
+            "then delete the key seedream_submission from the task's state store, and run the task again to submit anew."
+        )
 
 
 class Phase(enum.StrEnum):
@@ -91,7 +101,6 @@ class SubmissionRecord:
             spent_usd=before.may_be_spent_usd if before is not None and same_wish else 0.0,
             refusals=before.refusals if before is not None and waited else 0,
             resubmitted=before is not None
-            and same_wish
             and (before.phase is Phase.INTENT or (waited and before.resubmitted)),
             earlier=before.known_ids[-EARLIER_KEPT:] if before is not None else (),
         )
@@ -131,26 +140,19 @@ class SubmissionRecord:
         :raises UnreadableRecordError: if it is anything else.
         """
         if not isinstance(stored, Mapping) or stored.get("version") != VERSION:
-            raise UnreadableRecordError(
-                f"The submission record is not of version {VERSION}: {str(stored)[:200]!r}. A prediction may be paid "
-                "under it. Look at it in the task's state store; clear the task with that record deleted to submit anew."
-            )
+            raise UnreadableRecordError(f"is not of version {VERSION}", stored)
         fields = {key: value for key, value in stored.items() if key != "version"}
         try:
             fields["phase"] = Phase(str(fields.get("phase")))
             fields["earlier"] = tuple(fields.get("earlier", ()))
             record = cls(**fields)
         except (TypeError, ValueError) as error:
-            raise UnreadableRecordError(f"The submission record is damaged ({error}).") from None
+            raise UnreadableRecordError(f"is damaged ({error})", stored) from None
         wrong = [name for name, kinds in _KINDS.items() if type(getattr(record, name)) not in kinds]
         if wrong or not all(isinstance(each, str) for each in record.earlier):
-            raise UnreadableRecordError(
-                f"The submission record is damaged ({', '.join(wrong) or 'earlier'})."
-            )
+            raise UnreadableRecordError(f"is damaged ({', '.join(wrong) or 'earlier'})", stored)
         if (record.phase is Phase.SUBMITTED) is not bool(record.prediction_id):
-            raise UnreadableRecordError(
-                f"The submission record says {record.phase}, with prediction id {record.prediction_id!r}."
-            )
+            raise UnreadableRecordError(f"says {record.phase}, with id {record.prediction_id!r}", stored)
         return record
 
 
@@ -244,10 +246,13 @@ def decide(
     anew = cleared and on_clear == "resubmit"
     same = record.fingerprint == fingerprint
     if record.phase is Phase.DELAYED:
-        return Submit("it was refused for its rate before")
+        lost_before = record.resubmitted and not cleared
+        return Changed(record) if lost_before and not same else Submit("it was refused for its rate before")
     if record.phase is Phase.INTENT:
         if anew:
-            return Submit("the task was cleared")
+            return Submit(
+                f"the task was cleared; ${record.cost_usd:g} for a lost submission may be paid as well"
+            )
         return Lost(record) if same else Changed(record)
     assert record.prediction_id is not None  # noqa: S101 - from_json and submitted() see to it
     if anew and not same:

@@ -7,7 +7,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_seedream.submission import lost
@@ -164,6 +164,9 @@ class Submitter:
         try:
             return self.api.prediction(prediction_id)
         except ApiError as error:
+            if error.transient and cleared and self.on_clear == "resubmit":
+                # Whether there is something to resume decides whether a new set is paid for.
+                raise
             if error.transient:
                 log.warning("Prediction %s cannot be seen now, and is waited for: %s", prediction_id, error)
                 return _unseen(prediction_id)
@@ -187,6 +190,8 @@ class Submitter:
             deadline=before.deadline if came_back and before and before.deadline else now + order.timeout,
         )
         order.check_budget(cost_usd, intent.spent_usd)
+        asked_for = time.time() - now  # The API's usage figures may take their time.
+        intent = replace(intent, intent_at=now + asked_for, arrives_by=intent.arrives_by + asked_for)
         request = order.request
         log.info(
             "Submitting %d image(s) of %s to %s for $%g (%s): %s.",
@@ -201,23 +206,33 @@ class Submitter:
         try:
             prediction = self.api.submit(request, send_by=intent.intent_at + SEND_WITHIN)
         except ApiError as error:
-            if error.prediction_id:
-                log.warning("%s It names prediction %s, which is waited for.", error, error.prediction_id)
-                prediction = _unseen(error.prediction_id)
-            elif rule_of(error).arrival is Arrival.UNKNOWN:
-                log.warning("%s The submission may have been accepted and is not sent again.", error)
-                return self._recover(order, intent)
-            else:
+            if rule_of(error).arrival is not Arrival.UNKNOWN:
                 self._put_back(before)
                 if isinstance(error, RateLimitedError):
                     return self._wait_for_a_turn(intent.delayed(), error)
                 raise
+            log.warning("%s The submission may have been accepted and is not sent again.", error)
+            named = self._named_in(error)
+            if named is None:
+                return self._recover(order, intent)
+            prediction = named
         # Logged first: should the record fail, the log is the one place that knows the id.
         log.info(
             "Prediction %s was submitted: %d image(s), $%g.", prediction.id, request.max_images, cost_usd
         )
         self._keep(intent, prediction, order.timeout)
         return prediction
+
+    def _named_in(self, error: ApiError) -> Prediction | None:
+        """The prediction that an answer names although it is no success, unless the API does not know it."""
+        if error.prediction_id is None:
+            return None
+        try:
+            return self.api.prediction(error.prediction_id)
+        except NotFoundError:
+            return None
+        except ApiError:
+            return _unseen(error.prediction_id)
 
     def _wait_for_a_turn(self, delayed: SubmissionRecord, error: RateLimitedError) -> Postponed:
         seconds = pause(error.retry_after, delayed.refusals, random.random())  # noqa: S311 - spreads, hides nothing
@@ -293,6 +308,7 @@ class Submitter:
             on_lost_submission=self.on_lost_submission,
             on_clear=self.on_clear,
             unsearched=unsearched,
+            remembered=self.store.outlives_a_try,
         )
 
     def _search(self, order: Order, intent: SubmissionRecord) -> tuple[list[Prediction], bool]:
@@ -310,9 +326,10 @@ class Submitter:
                 if each.id not in examined and len(examined) < EXAMINED:
                     self._examine(each, examined)
             found = lost.candidates([examined.get(each.id, each) for each in unclaimed], order.request)
-            if found and all(each.id in examined for each in found):
-                return found, True
-        return found, False
+            # Only what the API identifies ends the search early: the lost one may be listed after somebody else's.
+            if len(found) == 1 and found[0].id in examined and found[0].input is not None:
+                break
+        return found, all(each.id in examined for each in found)
 
     def _examine(self, listed: Prediction, examined: dict[str, Prediction]) -> None:
         """Take in a listed prediction with its input, if the API tells that: not promised, neither here nor there."""

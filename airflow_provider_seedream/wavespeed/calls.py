@@ -95,7 +95,8 @@ class Answer:
         try:
             return call.read(body["data"])
         except (UnreadableAnswerError, *_ODD) as error:
-            trouble = self._unreadable(call, self.hide(str(error)), body)
+            excerpt = f" {self.text[:300]!r}" if call.pays else ""
+            trouble = self._unreadable(call, self.hide(f"{error}{excerpt}"), body)
         raise trouble
 
     def _body(self) -> object:
@@ -214,7 +215,8 @@ def _named_prediction(body: object) -> str | None:
     if not isinstance(body, Mapping):
         return None
     places = [body.get("data"), body]
-    found = [place.get("id") for place in places if isinstance(place, Mapping)]
+    # A gateway's error has an id of its own; a prediction also has a status.
+    found = [place.get("id") for place in places if isinstance(place, Mapping) and "status" in place]
     return next((each for each in found if isinstance(each, str) and _ID.fullmatch(each)), None)
 
 

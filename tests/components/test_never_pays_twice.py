@@ -248,7 +248,10 @@ def test_a_search_that_the_api_refuses_says_what_may_be_paid(seedream_emulator):
     [
         {"code": 5004, "message": "sync wait expired", "data": {"id": "PAID", "status": "processing"}},
         {"id": "PAID", "status": "processing"},
-        {"code": 200, "data": {"id": "PAID", "outputs": 7, "timings": {"inference": float("inf")}}},
+        {
+            "code": 200,
+            "data": {"id": "PAID", "status": "created", "outputs": 7, "timings": {"inference": float("inf")}},
+        },
     ],
     ids=["error code", "no envelope", "odd figures"],
 )
@@ -506,7 +509,13 @@ def test_a_new_try_after_a_rate_limit_gets_the_whole_time_again(seedream_emulato
     tries = Tries()
     with pytest.raises(TaskDeferred):
         operator().execute(tries.next_try())
-    assert tries.store.get(KEY)["phase"] == "delayed"
+    delayed = tries.store.get(KEY)
+    assert delayed["phase"] == "delayed"
+    tries.store.set(KEY, {**delayed, "deadline": 1000.0})
+    seedream_emulator.faults.add("submit", faults.Status(429, headers={"Retry-After": "20"}), times=1)
+    with pytest.raises(TaskDeferred):
+        operator().execute(tries.next_try())
+    assert tries.store.get(KEY)["deadline"] == pytest.approx(time.time() + 3600, abs=60)
     assert len(run(operator(), tries)["images"]) == 2
 
 
@@ -694,3 +703,59 @@ def test_a_submission_that_finds_no_connection_is_sent_again(seedream_emulator, 
     assert len(run(operator(), Tries())["images"]) == 2
     assert attempts[0] == attempts[1] == attempts[2]
     assert seedream_emulator.paid_tasks == 1
+
+
+@pytest.mark.event("The answer to the paying request is lost")
+def test_a_prediction_that_failed_is_not_adopted_for_one_that_is_listed_late(seedream_emulator, monkeypatch):
+    monkeypatch.setattr("airflow_provider_seedream.submission.submitter.SEARCHES", (0.0, 0.5, 0.5))
+    seedream_emulator.faults.add("submit", faults.FailPrediction(5000, "somebody else's"))
+    with pytest.raises(PredictionFailedError):
+        run(operator(), Tries())
+    seedream_emulator.configure(visibility_delay=0.5)
+    seedream_emulator.faults.add("submit", faults.DropAfter())
+    adopted = run(operator(on_lost_submission="adopt"), Tries())["prediction_id"]
+    assert adopted == seedream_emulator.predictions[1]["id"]
+
+
+@pytest.mark.event("The answer to the paying request is lost")
+def test_the_id_of_a_gateway_is_not_taken_for_a_prediction(seedream_emulator):
+    page = faults.Status(502, body={"id": "gw-req-7f3a9c21", "error": "upstream"}, processed=True)
+    seedream_emulator.faults.add("submit", page)
+    adopted = run(operator(on_lost_submission="adopt"), Tries())["prediction_id"]
+    assert adopted == seedream_emulator.predictions[0]["id"]
+
+
+@pytest.mark.event("The answer to the paying request is lost")
+@pytest.mark.parametrize("policy", ["fail", "adopt", "resubmit"])
+def test_where_no_record_lasts_a_lost_submission_is_not_tried_again(seedream_emulator, policy):
+    seedream_emulator.configure(visibility_delay=3600.0)
+    seedream_emulator.faults.add("submit", faults.DropAfter(), times=None)
+    seedream_emulator.faults.add("list", faults.Status(503), times=5)
+    with pytest.raises(AirflowFailException, match="got no answer"):
+        run(operator(on_lost_submission=policy), Tries(store=False), pauses=[])
+
+
+@pytest.mark.event("Task cleared after success")
+def test_a_clear_waits_until_it_is_known_what_there_is_to_resume(seedream_emulator):
+    tries = Tries()
+    first = run(operator(), tries)["prediction_id"]
+    tries.clear()
+    seedream_emulator.faults.add("result", faults.Status(429, headers={"Retry-After": "60"}))
+    with pytest.raises(RateLimitedError):
+        run(operator(), tries)
+    assert run(operator(), tries)["prediction_id"] != first
+
+
+@pytest.mark.event("The answer to the paying request is lost")
+def test_predictions_of_siblings_are_no_candidates(seedream_emulator, monkeypatch):
+    of_sibling = run(operator(), Tries())["prediction_id"]
+    seedream_emulator.faults.add("submit", faults.DropAfter())
+    tries = Tries()
+    pull = tries.ti.xcom_pull
+
+    def with_sibling(task_ids=None, **more):
+        return [of_sibling] if isinstance(task_ids, list) else pull(task_ids, **more)
+
+    monkeypatch.setattr(tries.ti, "xcom_pull", with_sibling)
+    adopted = run(operator(on_lost_submission="adopt"), tries)["prediction_id"]
+    assert adopted == seedream_emulator.predictions[1]["id"]
