@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 SEARCHES = (0.0, 5.0, 10.0)
 """Seconds before each search for a lost submission: the API may list a new prediction late (API reference 4.1)."""
 
-EXAMINED = 50
+EXAMINED = 200
 """Listed predictions that are looked at one by one for their input, in one search; the others stay candidates."""
 
 SEND_WITHIN = 60.0

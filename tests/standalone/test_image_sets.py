@@ -109,7 +109,8 @@ def test_a_storyboard_is_paid_for_once(
 
 def test_a_waiting_task_is_known_to_the_triggerer_by_ids_and_times_only(storyboard: Observed) -> None:
     (arguments,) = storyboard.waiting
-    assert set(arguments) == {"seedream_conn_id", "prediction_id", "deadline", "poll_interval"}
+    ids, times = {"seedream_conn_id", "prediction_id", "kind"}, {"deadline", "poll_interval", "submitted_at"}
+    assert set(arguments) == ids | times
     assert arguments["prediction_id"] == storyboard.run.xcom("draw", "prediction_id")
 
 
@@ -128,7 +129,7 @@ def test_fifty_waiting_image_sets_share_one_http_session(
     storyboard: Observed, fifty: Observed, standalone: Standalone
 ) -> None:
     assert fifty.connections <= CONNECTIONS
-    sessions = _count_in_logs(standalone.home, b"Opened HTTP session")
+    sessions = _count_in_logs(standalone.home, b"for seedream_default.")
     assert sessions == 2, "one for the storyboard, which had left before the fifty came, and one for them"
 
 

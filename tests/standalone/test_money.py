@@ -54,7 +54,7 @@ def test_a_worker_killed_between_request_and_record(
         run = airflow.trigger(dag_id)
         wait_until(lambda: watch.paid_tasks == 1, timeout=60, what="the paying request to arrive")
         kill_worker(run)
-        assert run.wait(timeout=120) == state
+        assert run.wait(timeout=120) == state, run.log("draw", attempt=2)
         assert (watch.paid_tasks, watch.submissions) == (1, 1)
         paid = emulator.predictions[-1]["id"]
         if state == "failed":
