@@ -14,6 +14,7 @@ import resource
 import sys
 import time
 from base64 import b64decode
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -41,10 +42,10 @@ async def measure(contender: Contender, plan: Plan, say: Any) -> dict[str, Any]:
 
     for module in (contender.classpath.rpartition(".")[0], *contender.imports):
         import_module(module)
-    runner = MeasuredRunner(contender, plan)
-    gc.collect()
     say({"ready": True})
-    began = runner.began = json.loads(await asyncio.to_thread(sys.stdin.readline))["began"]
+    began = json.loads(await asyncio.to_thread(sys.stdin.readline))["began"]
+    runner = MeasuredRunner(contender, replace(plan, began=time.time() + began - time.monotonic()), began)
+    gc.collect()
     running = asyncio.create_task(runner.arun())  # type: ignore[no-untyped-call]
     await asyncio.sleep(began - 0.2 - time.monotonic())
     memory_before = memory_kb()

@@ -24,6 +24,7 @@ class Plan:
     :param answer_time: seconds the server takes for an answer.
     :param poll_interval: seconds between looks, for those that let one set it.
     :param faults: which answers are spoilt.
+    :param began: epoch seconds at which the trial begins.
     """
 
     n: int
@@ -35,6 +36,7 @@ class Plan:
     answer_time: float = 0.05
     poll_interval: float = 2.0
     faults: Faults = field(default_factory=Faults)
+    began: float = 0.0
 
     @cached_property
     def jobs(self) -> tuple[Job, ...]:

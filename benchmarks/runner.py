@@ -56,9 +56,10 @@ class MeasuredRunner(TriggerRunner):
 
     :param contender: whose triggers.
     :param plan: for which jobs.
+    :param began: moment at which the trial begins, on the clock that never jumps.
     """
 
-    def __init__(self, contender: Contender, plan: Plan) -> None:
+    def __init__(self, contender: Contender, plan: Plan, began: float) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._contender = contender
         self._plan = plan
@@ -68,7 +69,7 @@ class MeasuredRunner(TriggerRunner):
             (job.start, self._workload(job)) for job in sorted(plan.jobs, key=lambda job: job.start)
         ]
         self._given = 0
-        self.began = float("inf")
+        self.began = began
         self.arrived: dict[int, tuple[float, Any]] = {}
         self.events = TimedEvents(self.arrived)
 

@@ -126,25 +126,34 @@ def optimum(price: float, jobs: Jobs, *, floor: float = 0.0, grid: int = 240) ->
     return at_moments([*looks, HORIZON], [each for each in jobs.even() if each <= ages[last]])
 
 
-def ours(durations: Sequence[float], *, learning: bool, skip: int = 0, seed: int = 0) -> Cost:
+def ours(
+    durations: Sequence[float], *, learning: bool, skip: int = 0, together: int = 1, seed: int = 0
+) -> Cost:
     """Our own schedule, by the code that the triggerer runs.
 
     :param learning: remember how long the jobs before took, as a watcher does.
     :param skip: jobs at the beginning that only teach.
+    :param together: jobs that begin at once, each time when all those before have ended.
     """
-    memory, dice = Durations(), random.Random(seed)
+    memory, dice, now = Durations(), random.Random(seed), 0.0
     observed = []
-    for number, duration in enumerate(durations):
+    for first in range(0, len(durations), together):
         schedule = memory.schedule(KIND) if learning else PollSchedule.every(None)
-        wait = Wait("simulated", schedule=schedule, now=0.0, remaining=HORIZON, age=0.0, jitter=dice.random)
-        looks = 1
-        while wait.due < duration:
-            wait.looked(_RUNNING, wait.due, wait.due)
-            looks += 1
-        wait.looked(_done(duration), wait.due, wait.due)
-        memory.note(KIND, wait.lasted(wait.due) or 0.0)
-        if number >= skip:
-            observed.append((looks, wait.due - duration))
+        ended = []
+        for number, duration in enumerate(durations[first : first + together], first):
+            wait = Wait(
+                "simulated", schedule=schedule, now=now, remaining=HORIZON, age=0.0, jitter=dice.random
+            )
+            looks = 1
+            while wait.due < now + duration:
+                wait.looked(_RUNNING, wait.due, wait.due)
+                looks += 1
+            wait.looked(_done(duration), wait.due, wait.due)
+            ended.append((wait.due, wait.lasted(wait.due) or 0.0))
+            if number >= skip:
+                observed.append((looks, wait.due - now - duration))
+        for now, lasted in sorted(ended):
+            memory.note(KIND, lasted, now)
     return Cost.of(observed)
 
 

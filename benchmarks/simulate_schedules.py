@@ -36,6 +36,7 @@ def main() -> None:
     arguments = parser.parse_args()
     print(_by_spread())
     print(_drifting())
+    print(_together())
     print(_at_five_percent())
     arguments.plot.write_text(_plot())
     print(f"Plot: {arguments.plot}")
@@ -71,6 +72,15 @@ def _drifting() -> str:
             f"| {name} | {cold.looks:.1f} | {warm.looks:.1f} | {warm.delay:.2f} s | {warm.late:.2f} s |"
         )
     return "\n".join(["", "A median that changes, at a spread of 0.3.", "", *rows])
+
+
+def _together() -> str:
+    rows = ["| jobs that begin at once | looks per job | median delay | p95 delay |", "|---|---|---|---|"]
+    for together in (1, 20, 200, 1000):
+        drawn = Jobs(MEDIAN, 0.3).drawn(6 * max(together, TAUGHT), seed=3)
+        cost = ours(drawn, learning=True, skip=max(together, TAUGHT), together=together)
+        rows.append(f"| {together:,} | {_cells(cost)} |")
+    return "\n".join(["", "Jobs in batches, warm, at a spread of 0.3.", "", *rows])
 
 
 def _at_five_percent() -> str:

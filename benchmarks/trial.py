@@ -15,6 +15,9 @@ from benchmarks.child import Child
 from benchmarks.contenders.roster import CONTENDERS, ORIGIN
 from benchmarks.plan import Plan
 
+PREPARATION = 5.0
+"""Seconds in which the client makes its triggers' arguments, between hearing when the trial begins and its beginning."""
+
 FERNET_KEY = "dGhpcyBpcyBhIGJlbmNobWFyaywgbm90IGEgc2VjcmU="
 
 
@@ -31,7 +34,7 @@ def run(name: str, plan: Plan) -> dict[str, Any]:
             env = _environment(name, server.hear()["port"], certificate, folder)
             with Child("client", name, plan, str(log), env=env, log=log) as client:
                 client.hear()
-                began = time.monotonic() + plan.lead + 1.0
+                began = time.monotonic() + plan.lead + PREPARATION
                 for child in (server, client):
                     child.tell({"began": began})
                 measured = client.hear()

@@ -9,7 +9,7 @@ import itertools
 import logging
 import time
 from functools import partial
-from math import inf
+from math import ceil, inf
 from typing import ClassVar
 from weakref import WeakKeyDictionary
 
@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 
 SHARE = 20
 """Waiting predictions per connection; four connections at the least."""
+
+TICK = 0.02
+"""Seconds within which looks that are due begin together, so that thousands do not wake the loop one by one."""
 
 LATE = 1.0
 """Seconds by which a look may be late before as many connections again are opened; fewer for a shorter time."""
@@ -122,6 +125,7 @@ class PredictionWatcher:
         self._wake(due)
 
     def _wake(self, moment: float) -> None:
+        moment = ceil(moment / TICK) * TICK
         if self._timer is not None:
             if self._timer.when() <= moment:
                 return
@@ -223,7 +227,7 @@ class PredictionWatcher:
         if seat.kind is not None and verdict.outcome is Outcome.COMPLETED:
             seconds = seat.wait.lasted(now)
             if seconds is not None:
-                self.durations.note(seat.kind, seconds)
+                self.durations.note(seat.kind, seconds, now)
 
 
 class _Seat:

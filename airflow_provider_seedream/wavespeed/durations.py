@@ -15,7 +15,11 @@ ENOUGH = 5
 """Jobs of a kind that must have been seen before their durations count."""
 
 MEMORY = 32
-"""Jobs over which the mean and the spread are taken, about: older ones fade."""
+"""Jobs over which the mean and the spread are taken at the least, about: older ones fade."""
+
+LASTING = 10.0
+"""Typical durations that one is remembered for, about, however many jobs end meanwhile. Of jobs that begin together the
+long ones end last; a memory of the last few would take them for all."""
 
 PRIOR_SPREAD = 0.4
 """Spread (sigma of the logarithm) that is assumed before anything was seen, with the weight of one job."""
@@ -37,16 +41,17 @@ class Durations:
 
     Durations are taken for lognormal. Of each kind it keeps a count, a mean and a variance of the logarithm, weighted
     towards the latest jobs, so that it follows a service that becomes slower or faster; one odd job moves it little.
+    All moments are seconds on one clock that never jumps.
     """
 
     def __init__(self) -> None:
         self._kinds: OrderedDict[str, _Estimate] = OrderedDict()
 
-    def note(self, kind: str, seconds: float) -> None:
-        """Remember how long a job took."""
+    def note(self, kind: str, seconds: float, now: float) -> None:
+        """Remember how long a job took that was seen to end ``now``."""
         estimate = self._kinds.setdefault(kind, _Estimate())
         self._kinds.move_to_end(kind)
-        estimate.note(seconds)
+        estimate.note(seconds, now)
         if len(self._kinds) > KINDS:
             self._kinds.popitem(last=False)
 
@@ -59,28 +64,32 @@ class Durations:
 
 
 class _Estimate:
-    __slots__ = ("mean", "seen", "variance")
+    __slots__ = ("at", "mean", "seen", "variance", "weight")
 
     def __init__(self) -> None:
         self.seen = 0
+        self.weight = 1.0
         self.mean = 0.0
         self.variance = PRIOR_SPREAD**2
+        self.at = 0.0
 
-    def note(self, seconds: float) -> None:
+    def note(self, seconds: float, now: float) -> None:
         value = log(min(max(seconds, 0.1), 1e6))
         if not self.seen:
-            self.mean = value
+            self.mean, self.at = value, now
         self.seen += 1
-        weight = 1 / min(self.seen + 1, MEMORY)
+        faded = exp(-max(0.0, now - self.at) / (LASTING * exp(self.mean)))
+        self.weight = 1.0 + self.weight * max(faded, 1 - 1 / MEMORY)
+        self.at = now
         limit = OUTLIER * sqrt(self.variance)
         off = min(max(value - self.mean, -limit), limit)
-        self.mean += weight * off
+        self.mean += off / self.weight
         # Never to nothing: from a spread of 0 no duration could move it any more.
-        self.variance = max((1 - weight) * (self.variance + weight * off * off), 0.0025)
+        self.variance = max((1 - 1 / self.weight) * (self.variance + off * off / self.weight), 0.0025)
 
     def schedule(self) -> PollSchedule:
         # Wider while little has been seen, for the estimate itself is off by that much.
         spread = sqrt(self.variance) * (1 + 1 / self.seen)
         few, some, late = (exp(self.mean + z * spread) for z in (_FEW, _SOME, _LATE))
-        # Jitter included, about 3 % of the jobs wait for the first look for longer than an interval, and 15 % at all.
-        return replace(PollSchedule.every(None), early=min(few + 0.75 * FLOOR, some), steady=late)
+        # Few jobs wait for the first look for longer than for any other, and 15 % at the most wait for it at all.
+        return replace(PollSchedule.every(None), early=min(few + 0.5 * FLOOR, some), steady=late)

@@ -29,8 +29,8 @@ def _ours(job: Job, plan: Plan) -> Mapping[str, Any]:
     return {
         "seedream_conn_id": "benchmark_seedream",
         "prediction_id": job.id,
-        "deadline": time.time() + AN_HOUR,
-        "submitted_at": time.time(),
+        "deadline": plan.began + AN_HOUR,
+        "submitted_at": plan.began + job.start,
         "kind": "four images",
     }
 

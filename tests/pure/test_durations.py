@@ -13,10 +13,11 @@ from airflow_provider_seedream.wavespeed.durations import ENOUGH, KINDS, Duratio
 from airflow_provider_seedream.wavespeed.polling import FIRST_LOOK, FLOOR, PollSchedule
 
 
-def taught(durations, kind="kind"):
+def taught(durations, kind="kind", apart=15.0):
+    """What is learned of jobs that end so many seconds after one another."""
     memory = Durations()
-    for each in durations:
-        memory.note(kind, each)
+    for number, each in enumerate(durations):
+        memory.note(kind, each, number * apart)
     return memory
 
 
@@ -42,7 +43,7 @@ def test_the_first_look_comes_when_few_jobs_can_be_done():
 def test_kinds_are_learned_apart():
     memory = taught(drawn(10.0), "small")
     for each in drawn(60.0):
-        memory.note("large", each)
+        memory.note("large", each, 0.0)
     assert memory.schedule("small").early < 10 < 30 < memory.schedule("large").early
 
 
@@ -51,6 +52,16 @@ def test_a_service_that_changes_its_speed_is_followed_within_a_hundred_jobs(befo
     followed = taught(drawn(before, 200) + drawn(after, 100, seed=2)).schedule("kind").early
     known = taught(drawn(after, 200, seed=2)).schedule("kind").early
     assert followed == pytest.approx(known, rel=0.25)
+
+
+@pytest.mark.parametrize("together", [20, 200, 2000])
+def test_jobs_that_begin_together_do_not_pass_for_long_ones_because_the_long_ones_end_last(together):
+    memory = Durations()
+    for ended in sorted(drawn(15.0, together)):
+        memory.note("kind", ended, ended)
+    batch, known = memory.schedule("kind"), taught(drawn(15.0, 500)).schedule("kind")
+    assert batch.early == pytest.approx(known.early, rel=0.2)
+    assert batch.steady == pytest.approx(known.steady, rel=0.2)
 
 
 def test_one_odd_job_moves_the_first_look_little():
@@ -67,15 +78,15 @@ def test_memory_is_bounded():
     memory = Durations()
     for number in range(10 * KINDS):
         for _ in range(ENOUGH):
-            memory.note(f"kind {number}", 30.0)
+            memory.note(f"kind {number}", 30.0, float(number))
     assert len(memory._kinds) == KINDS
     assert memory.schedule(f"kind {10 * KINDS - 1}").early > 0
     assert memory.schedule("kind 0") == PollSchedule.every(None)
 
 
-@given(st.lists(st.floats(0.0, 1e9), min_size=ENOUGH, max_size=100))
-def test_whatever_was_seen_the_schedule_makes_sense(durations):
-    schedule = taught(durations).schedule("kind")
+@given(st.lists(st.floats(0.0, 1e9), min_size=ENOUGH, max_size=100), st.floats(0.0, 1e6))
+def test_whatever_was_seen_the_schedule_makes_sense(durations, apart):
+    schedule = taught(durations, apart=apart).schedule("kind")
     assert schedule.first == FIRST_LOOK
     assert 0 < schedule.early < schedule.steady < float("inf")
     assert schedule.interval == FLOOR
