@@ -25,7 +25,7 @@ from airflow_provider_seedream.wavespeed.errors import (
 )
 from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
 from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
-from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt, Scene
+from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt, Scene, read_answer
 from airflow_provider_seedream.wavespeed.request import ImageSetRequest
 from airflow_provider_seedream.wavespeed.sizes import Size
 
@@ -59,4 +59,5 @@ __all__ = [
     "UnreadableAnswerError",
     "WaitBrokenOffError",
     "WaveSpeedError",
+    "read_answer",
 ]
