@@ -20,6 +20,7 @@ from airflow_provider_seedream.wavespeed.errors import (
     RequestChangedError,
     ServerError,
     UnreadableAnswerError,
+    UnusableEnhancementError,
     WaitBrokenOffError,
     WaveSpeedError,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "Size",
     "Status",
     "UnreadableAnswerError",
+    "UnusableEnhancementError",
     "WaitBrokenOffError",
     "WaveSpeedError",
     "read_answer",
