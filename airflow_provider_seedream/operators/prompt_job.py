@@ -10,7 +10,7 @@ from airflow_provider_seedream.wavespeed.enhancement import reconciled
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError, UnusableEnhancementError
 from airflow_provider_seedream.wavespeed.optimizer import EnhancementRequest
 from airflow_provider_seedream.wavespeed.polling import FLOOR, PollSchedule, Verdict
-from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt, read_answer, scenes_of
+from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt, prompt_text, read_answer, scenes_of
 from airflow_provider_seedream.wavespeed.request import ImageSetRequest
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ class PromptJob(PaidJob):
         """
         with self.errors_told():
             written = self._written()
-            request = ImageSetRequest.build(prompt=written, max_images=self.task.max_images)
+            # As text, which is what the next task gets, and would refuse.
+            request = ImageSetRequest.build(prompt=prompt_text(written), max_images=self.task.max_images)
             text = self._enhanced(request, came_back=came_back) if self.task.enhance else request.prompt
             scenes = scenes_of(text)
             if text == request.prompt and isinstance(written, ImageSetPrompt):

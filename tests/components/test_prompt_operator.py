@@ -81,6 +81,7 @@ def test_a_model_that_wrote_another_number_of_scenes_than_were_wanted_is_refused
     [
         ({"prompt": "A fox with:\n- a hat\n- boots"}, "may belong to the scenes of its list"),
         ({"prompt": None}, "it is required"),
+        ({"prompt": ["a {{ animal }}", "an owl"]}, "a template that was not rendered"),
         ({"prompt": "a fox", "style": "noir"}, "cannot be told apart"),
         ({"enhance": True, "enhancement_style": "baroque"}, "enhancement_style='baroque'"),
         ({"enhance": True, "enhancement_mode": "audio"}, "enhancement_mode='audio'"),
