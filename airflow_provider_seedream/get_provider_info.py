@@ -32,6 +32,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             _modules(
                 "airflow_provider_seedream.operators.seedream",
+                "airflow_provider_seedream.operators.prompt",
                 "airflow_provider_seedream.operators.publish",
             )
         ],

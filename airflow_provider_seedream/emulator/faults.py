@@ -137,6 +137,13 @@ class OutputsAsObjects:
 
 
 @dataclass(frozen=True, slots=True)
+class Writes:
+    """The prompt optimizer writes this text, whatever it was asked to enhance (API reference 11)."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Takes:
     """The prediction takes this many seconds on the emulator's clock."""
 
@@ -219,7 +226,7 @@ AnswerFault = (
     | Truncated
     | ShowStatus
 )
-Ending = FailPrediction | EndAs | Short | Flag | NoFlags | OutputsAsObjects | Takes
+Ending = FailPrediction | EndAs | Short | Flag | NoFlags | OutputsAsObjects | Takes | Writes
 PictureFault = CdnStatus | CdnTruncated | CdnWrongType | CdnHtml | CdnCorrupt | CdnDribble | WrongSize
 WebhookFault = WebhookNever | WebhookTwice | WebhookLate
 Fault = AnswerFault | Ending | PictureFault | WebhookFault

@@ -56,5 +56,7 @@ async def outputs_of(site: Site, prediction: Prediction, cdn_origin: str) -> Seq
 
 def enhanced(prediction: Prediction) -> str:
     """The prompt optimizer's text."""
+    if prediction.outcome.text is not None:
+        return prediction.outcome.text
     text = str(prediction.inputs.get("text") or "A picture").strip().rstrip(".")
     return f"{text}. {_ENHANCED[prediction.inputs.get('style', 'default')].capitalize()}."

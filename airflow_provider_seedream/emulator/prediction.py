@@ -21,6 +21,7 @@ class Outcome:
     :param code: task code, 0 for success (API reference 8.3).
     :param images: how many outputs there are.
     :param flags: one per output; empty: an empty list is shown; None: none is shown.
+    :param text: what the prompt optimizer writes; None: what it makes of its input.
     """
 
     status: str = "completed"
@@ -29,6 +30,7 @@ class Outcome:
     images: int = 1
     flags: tuple[bool, ...] | None = (False,)
     as_objects: bool = False
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,8 @@ class Prediction:
                 return change(self, outcome=change(outcome, flags=() if empty else None))
             case faults.OutputsAsObjects():
                 return change(self, outcome=change(outcome, as_objects=True))
+            case faults.Writes(text=text):
+                return change(self, outcome=change(outcome, text=text))
             case faults.Takes(seconds=seconds):
                 return change(self, ends_at=self.starts_at + seconds)
         return self

@@ -14,7 +14,7 @@ from airflow_provider_seedream.wavespeed.errors import ApiError, NotFoundError, 
 
 if TYPE_CHECKING:
     from airflow_provider_seedream.wavespeed.clients import AsyncWaveSpeedClient, WaveSpeedClient
-    from airflow_provider_seedream.wavespeed.image_set import ImageSetRequest
+    from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
     from airflow_provider_seedream.wavespeed.polling import PollSchedule, Verdict
     from airflow_provider_seedream.wavespeed.prediction import Prediction
 
@@ -83,8 +83,8 @@ class SeedreamHook(BaseHook):
         """The client, under Airflow's usual name."""
         return self.client
 
-    def submit(self, request: ImageSetRequest, *, send_by: float | None = None) -> Prediction:
-        """Submit an image set. This pays.
+    def submit(self, request: PaidRequest, *, send_by: float | None = None) -> Prediction:
+        """Submit a request for an image set, or for an enhancement. This pays.
 
         :param send_by: epoch seconds after which it is not sent any more.
         :raises ApiError: of the class that says whether it may have been accepted.
@@ -177,8 +177,8 @@ class SeedreamHook(BaseHook):
         # The API's clock may be ahead of ours, and then its newest charges lie in our future.
         return self.client.send(calls.usage(midnight, now + dt.timedelta(seconds=calls.CLOCK_SKEW)))
 
-    def price(self, request: ImageSetRequest) -> float:
-        """What the API itself would charge for an image set, in USD. Free; submits nothing."""
+    def price(self, request: PaidRequest) -> float:
+        """What the API itself would charge for a request, in USD. Free; submits nothing."""
         from airflow_provider_seedream.wavespeed import calls
 
         try:

@@ -25,8 +25,12 @@ def refuse_unknown_arguments(operator: type[BaseOperator], given: Mapping[str, A
 
     :raises InvalidInputError: for the first unknown keyword.
     """
-    own = [name for name in inspect.signature(operator.__init__).parameters if name not in ("self", "kwargs")]
     airflow = inspect.signature(BaseOperator.__init__).parameters
+    ours = operator.__mro__[: operator.__mro__.index(BaseOperator)]
+    signatures = [
+        inspect.signature(vars(each)["__init__"]).parameters for each in ours if "__init__" in vars(each)
+    ]
+    own = [name for parameters in signatures for name in parameters if name not in ("self", "kwargs")]
     unknown = [name for name in given if not name.startswith("_") and name not in airflow]
     refuse_unknown(unknown, own, what="argument")
 

@@ -4,34 +4,26 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_seedream.operators.arguments import (
     given,
-    lasting_errors_fail_at_once,
     object_store_folder,
     publisher,
 )
-from airflow_provider_seedream.submission.budget import Ceiling, check
-from airflow_provider_seedream.submission.store import SubmissionStore, submission_store
-from airflow_provider_seedream.submission.submitter import Order, Postponed, Submitter
-from airflow_provider_seedream.wavespeed import calls
+from airflow_provider_seedream.operators.paid_job import PaidJob
 from airflow_provider_seedream.wavespeed.delivery import accept
 from airflow_provider_seedream.wavespeed.durations import kind_of
 from airflow_provider_seedream.wavespeed.errors import ApiError
 from airflow_provider_seedream.wavespeed.image_set import DEFAULT_MODEL, ImageSet, ImageSetRequest, Picture
-from airflow_provider_seedream.wavespeed.inputs import dollars
-from airflow_provider_seedream.wavespeed.polling import FIRST_LOOK, PollSchedule, Verdict
+from airflow_provider_seedream.wavespeed.polling import PollSchedule, Verdict
 from airflow_provider_seedream.wavespeed.sizes import Size
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
-    from airflow_provider_seedream.wavespeed.endpoint import Endpoint
     from airflow_provider_seedream.wavespeed.prediction import Prediction
 
 ORDERED = "ordered_image_set"
@@ -39,54 +31,35 @@ ORDERED = "ordered_image_set"
 
 
 @dataclass(frozen=True, slots=True)
-class ImageSetJob:
-    """One try of one task: from its rendered inputs to an image set, or to a deferral.
-
-    :param task: the operator, with its templates rendered.
-    :param context: Airflow's.
-    :param store: where the submission record is kept.
-    """
+class ImageSetJob(PaidJob):
+    """One try of one task: from its rendered inputs to an image set, or to a deferral."""
 
     task: SeedreamSequentialOperator
-    context: Context
-    store: SubmissionStore
-
-    @classmethod
-    def of(cls, task: SeedreamSequentialOperator, context: Context) -> Self:
-        """The job with the best store that the running Airflow offers."""
-        return cls(task, context, submission_store(context, task.task_id))
 
     def run(self, *, came_back: bool) -> dict[str, Any]:
         """Submit, or take up what was submitted, and wait.
 
         :param came_back: whether this goes on after a pause within the same try.
         """
-        with self._errors_told():
+        with self.errors_told():
             request = self._request()
             self._folder()
-            order, submitter = self._order(request), self._submitter()
-            self.task.if_killed = (
-                f"A submission of ${request.cost_usd:g} may be under way; {self._next_try()}."
-            )
-            obtained = submitter.obtain(order, came_back=came_back)
-            while isinstance(obtained, Postponed):
-                if self.task.deferrable:
-                    return self._come_back_in(obtained.seconds)
-                time.sleep(obtained.seconds)
-                obtained = submitter.obtain(order, came_back=True)
-            return self._wait(request, obtained)
+            if request.count_was_added:
+                self.task.log.info(
+                    'The prompt named no count; "%d images." was put in front of it.', request.max_images
+                )
+            return self._wait(request, self.obtain(request, came_back=came_back))
 
     def complete(self, event: Any) -> dict[str, Any]:
         """Go on after the trigger's event."""
-        with self._errors_told():
+        with self.errors_told():
             verdict = Verdict.from_event(event)
-            self.task.if_killed = f"Prediction {verdict.prediction_id} stays billed; {self._next_try()}."
+            self.task.if_killed = f"Prediction {verdict.prediction_id} stays billed; {self.next_try()}."
             return self._finish(verdict)
 
     def _wait(self, request: ImageSetRequest, prediction: Prediction) -> dict[str, Any]:
         record = self.store.read()
         cost_usd = record.cost_usd if record else request.cost_usd
-        self.task.if_killed = f"Prediction {prediction.id} is not cancelled and stays billed (${cost_usd:g}); {self._next_try()}."
         ordered = ImageSet(
             prediction_id=prediction.id,
             model=request.model,
@@ -98,16 +71,13 @@ class ImageSetJob:
             created_at=prediction.created_at,
             submitted_at=_iso(record.submitted_at) if record and record.submitted_at else None,
         )
-        self._push("prediction_id", prediction.id)
         # What was paid for: rendered anew after the deferral, a template may say something else.
-        self._push(ORDERED, ordered.to_json())
+        self.push(ORDERED, ordered.to_json())
         if prediction.status.ended:
             return self._finish(Verdict.of(prediction))
         if not self.task.wait_for_completion:
             return ordered.to_json()
-        return self._look_until(
-            record.deadline if record and record.deadline else time.time() + self.task.timeout, ordered
-        )
+        return self._look_until(self.deadline(), ordered)
 
     def _look_until(self, deadline: float, ordered: ImageSet) -> dict[str, Any]:
         record = self.store.read()
@@ -134,34 +104,6 @@ class ImageSetJob:
             method_name="execute_complete",
         )
 
-    def _come_back_in(self, seconds: float) -> dict[str, Any]:
-        from airflow.providers.common.compat.standard.triggers import TimeDeltaTrigger
-
-        # Not sooner than the scheduler can have read that the task deferred; see FIRST_LOOK. Twice that: a turn to submit
-        # comes by the minute, and many tasks that wait for one keep the scheduler busy.
-        pause = dt.timedelta(seconds=max(2 * FIRST_LOOK, seconds))
-        return self.task.defer(trigger=TimeDeltaTrigger(pause), method_name="execute_postponed")
-
-    @contextmanager
-    def _errors_told(self) -> Iterator[None]:
-        """See to it that no error hides what is paid, and that no retry burns time where it cannot help."""
-        try:
-            with lasting_errors_fail_at_once():
-                yield
-        except Exception as error:
-            self._tell_what_is_paid(error)
-            raise
-
-    def _tell_what_is_paid(self, error: Exception) -> None:
-        try:
-            record = self.store.read()
-        except Exception:
-            self.task.log.exception("The submission record could not be read.")
-            return
-        if record is not None and record.prediction_id and record.prediction_id not in str(error):
-            paid = (record.prediction_id, record.cost_usd, self._next_try())
-            self.task.log.error("Prediction %s is paid ($%g); %s.", *paid)
-
     def _request(self) -> ImageSetRequest:
         task = self.task
         return ImageSetRequest.build(
@@ -181,50 +123,6 @@ class ImageSetJob:
         """Where to publish to, seen to exist as a kind of store before anything is paid."""
         path = self.task.output_path
         return None if path is None else object_store_folder("output_path", path)
-
-    def _order(self, request: ImageSetRequest) -> Order:
-        if request.count_was_added:
-            self.task.log.info(
-                'The prompt named no count; "%d images." was put in front of it.', request.max_images
-            )
-        hook, settings = self.task.hook, self.task.hook.settings
-        return Order(
-            request=request,
-            fingerprint=request.fingerprint(self.task.seedream_conn_id),
-            max_tries=self.context["ti"].max_tries,
-            price=lambda: hook.price(request) if self.task.price_source == "api" else request.cost_usd,
-            check_budget=lambda cost_usd, spent_usd: check(cost_usd, self._ceilings(spent_usd)),
-            account=f"{settings.source}, {settings.endpoint.origin}",
-            timeout=self.task.timeout,
-            answer_timeout=answer_timeout(settings.endpoint, request),
-        )
-
-    def _ceilings(self, spent_usd: float) -> Iterator[Ceiling]:
-        settings = self.task.hook.settings
-        connection = f"in the extra of connection {self.task.seedream_conn_id}"
-        earlier = "that earlier submissions of this task cost, or may have"
-        own = dollars("max_cost", given("max_cost", self.task.max_cost))
-        yield Ceiling(own, "max_cost of this task", spent_usd, earlier)
-        yield Ceiling(settings.max_cost, f"max_cost {connection}", spent_usd, earlier)
-        if settings.max_cost_per_day is not None:
-            today = self.task.hook.spent_today()
-            yield Ceiling(
-                settings.max_cost_per_day, f"max_cost_per_day {connection}", today, "spent today (UTC)"
-            )
-
-    def _submitter(self) -> Submitter:
-        return Submitter(
-            api=self.task.hook,
-            store=self.store,
-            on_clear=self.task.on_clear,
-            on_lost_submission=self.task.on_lost_submission,
-            claimed=self._claimed,
-        )
-
-    def _claimed(self) -> set[str]:
-        """Predictions of this task's mapped siblings in this run."""
-        pulled = self.context["ti"].xcom_pull(task_ids=[self.task.task_id], key="prediction_id")
-        return {each for each in pulled if each}
 
     def _finish(self, verdict: Verdict) -> dict[str, Any]:
         if verdict.error is not None:
@@ -267,12 +165,12 @@ class ImageSetJob:
         )
         if not naked:
             # Before publishing, which may fail and must not keep anyone from what is paid.
-            self._push("image_urls", list(links))
+            self.push("image_urls", list(links))
         folder = self._folder()
         if folder is not None:
             image_set = self._publish(image_set, prediction, folder)
         if naked:
-            self._push("image_urls", [picture.url for picture in image_set.images])
+            self.push("image_urls", [picture.url for picture in image_set.images])
         self.task.log.info(
             "Prediction %s is complete: %d of %d image(s), $%g.",
             image_set.prediction_id,
@@ -301,19 +199,6 @@ class ImageSetJob:
         return replace(
             image_set, images=tuple(Picture(str(folder / each.file), each.flagged) for each in placed)
         )
-
-    def _push(self, key: str, value: Any) -> None:
-        self.context["ti"].xcom_push(key=key, value=value)
-
-    def _next_try(self) -> str:
-        if self.store.outlives_a_try:
-            return 'a retry takes it up; so does a clear with on_clear="reuse"'
-        return "this Airflow keeps no record of it for a retry, which would submit anew"
-
-
-def answer_timeout(endpoint: Endpoint, request: ImageSetRequest) -> float:
-    """Seconds that the paying request may take, from its first attempt to connect to its answer."""
-    return endpoint.connect_timeout + (calls.submit(request).read_timeout or endpoint.read_timeout)
 
 
 def _iso(moment: float) -> str:

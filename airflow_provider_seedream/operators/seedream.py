@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
-
-from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators.arguments import (
@@ -16,6 +13,7 @@ from airflow_provider_seedream.operators.arguments import (
     refuse_unknown_arguments,
     seconds,
 )
+from airflow_provider_seedream.operators.paying import PayingOperator
 from airflow_provider_seedream.submission.policies import OnClear, OnLostSubmission
 from airflow_provider_seedream.wavespeed.delivery import OnFlagged, OnShortDelivery
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
@@ -39,7 +37,7 @@ class _DefaultSize(str):
 DEFAULT_SIZE = _DefaultSize("2048*2048")
 
 
-class SeedreamSequentialOperator(BaseOperator):
+class SeedreamSequentialOperator(PayingOperator):
     """Makes an image set: several pictures with the same characters, palette and style from one prompt.
 
     Submits one paid job to WaveSpeedAI and waits for it, by default deferred. A retry takes up the job that an
@@ -90,7 +88,6 @@ class SeedreamSequentialOperator(BaseOperator):
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"prompt": "md"}
     ui_color = "#e8e1f5"
-    if_killed = ""
 
     def __init__(
         self,
@@ -175,11 +172,6 @@ class SeedreamSequentialOperator(BaseOperator):
         self.on_flagged = on_flagged
         self.output_path = output_path
 
-    @cached_property
-    def hook(self) -> SeedreamHook:
-        """The hook of this task's connection."""
-        return SeedreamHook(self.seedream_conn_id)
-
     def execute(self, context: Context) -> dict[str, Any]:
         """Submit, or take up what an earlier try submitted; then wait.
 
@@ -200,11 +192,6 @@ class SeedreamSequentialOperator(BaseOperator):
         :param event: the trigger's.
         """
         return self._job(context).complete(event)
-
-    def on_kill(self) -> None:
-        """Tell what becomes of the prediction: it is paid, the API cannot cancel it, and a retry takes it up."""
-        if self.if_killed:
-            self.log.warning("Killed. %s", self.if_killed)
 
     def _job(self, context: Context) -> ImageSetJob:
         from airflow_provider_seedream.operators.job import ImageSetJob

@@ -1,4 +1,4 @@
-"""Ceilings on what an image set may cost. Pure."""
+"""Ceilings on what a submission may cost. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_provider_seedream.wavespeed.errors import BudgetExceededError
 
 @dataclass(frozen=True, slots=True)
 class Ceiling:
-    """One amount that an image set must not exceed.
+    """One amount that a submission must not exceed.
 
     :param usd: the amount; ``None`` sets no limit.
     :param set_by: where a person finds it.
@@ -33,6 +33,6 @@ def check(cost_usd: float, ceilings: Iterable[Ceiling]) -> None:
         if ceiling.usd is not None and cost_usd + ceiling.spent_usd > ceiling.usd + 1e-9:
             before = f", and ${ceiling.spent_usd:g} {ceiling.spent_on}" if ceiling.spent_usd else ""
             raise BudgetExceededError(
-                f"This image set costs ${cost_usd:g}{before}: over the ceiling of ${ceiling.usd:g} set by "
-                f"{ceiling.set_by}. Nothing was sent. Ask for fewer images, or raise the ceiling."
+                f"This submission costs ${cost_usd:g}{before}: over the ceiling of ${ceiling.usd:g} set by "
+                f"{ceiling.set_by}. Nothing was sent. Ask for less, or raise the ceiling."
             )

@@ -14,8 +14,8 @@ from airflow_provider_seedream.wavespeed.errors import (
     RequestChangedError,
     WaveSpeedError,
 )
+from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
 from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
-from airflow_provider_seedream.wavespeed.request import ImageSetRequest
 
 _ANEW: Mapping[OnClear, str] = {
     "resubmit": "clear the task",
@@ -40,20 +40,20 @@ def unclaimed(listed: Iterable[Prediction], claimed: Collection[str]) -> list[Pr
     return [each for each in {each.id: each for each in listed}.values() if each.id not in claimed]
 
 
-def candidates(found: Iterable[Prediction], request: ImageSetRequest) -> list[Prediction]:
-    """Those of some predictions that may bring a request's pictures: all that have not failed and are not known to differ."""
+def candidates(found: Iterable[Prediction], request: PaidRequest) -> list[Prediction]:
+    """Those of some predictions that may bring what a request asks for: all that have not failed and are not known to differ."""
     return [
         each
         for each in found
         if (each.status is Status.COMPLETED or not each.status.ended)
-        and len(each.outputs) <= request.max_images
+        and len(each.outputs) <= request.most_outputs
         and (each.input is None or _repeats(each.input, request))
     ]
 
 
 def lost(
     intent: SubmissionRecord,
-    request: ImageSetRequest,
+    request: PaidRequest,
     found: list[Prediction],
     *,
     on_lost_submission: OnLostSubmission,
@@ -74,9 +74,9 @@ def lost(
     way_out = (
         [] if on_lost_submission == "adopt" else ['set on_lost_submission="adopt" to take a single candidate']
     )
-    way_out.append(f"to make a new image set, {_ANEW[on_clear]}")
+    way_out.append(f"to submit anew, {_ANEW[on_clear]}")
     return LostSubmissionError(
-        f"A submission of {request.max_images} image(s) (${intent.cost_usd:g}) got no answer; it may have been "
+        f"A submission of {request.asks_for} (${intent.cost_usd:g}) got no answer; it may have been "
         f"accepted. Not sent again. Candidates since {since}: {seen}. Look at them on the vendor's site; "
         f"{', or '.join(way_out)}.",
         transient=remembered and (unsearched.transient if unsearched else on_lost_submission != "fail"),
@@ -91,11 +91,14 @@ def changed(earlier: SubmissionRecord, on_clear: OnClear) -> RequestChangedError
     return RequestChangedError(
         f"An earlier try paid ${earlier.cost_usd:g} for {what}, for another request than this try would make (model, "
         "prompt, size, count, format or connection differ). Nothing was sent. A prompt that changes with each try "
-        f"does this. To make a new image set, {_ANEW[on_clear]}."
+        f"does this. To submit anew, {_ANEW[on_clear]}."
     )
 
 
-def _repeats(told: Mapping[str, Any], request: ImageSetRequest) -> bool:
+def _repeats(told: Mapping[str, Any], request: PaidRequest) -> bool:
     """Whether inputs are a request's, by what no vendor would rewrite."""
-    same_prompt = str(told.get("prompt", request.prompt)).split() == request.prompt.split()
-    return same_prompt and told.get("max_images", request.max_images) == request.max_images
+    return all(_alike(told.get(name, value), value) for name, value in request.told_apart_by().items())
+
+
+def _alike(told: object, asked: str | int) -> bool:
+    return str(told).split() == asked.split() if isinstance(asked, str) else told == asked

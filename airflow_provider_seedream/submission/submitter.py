@@ -1,4 +1,4 @@
-"""Pays for an image set at most once."""
+"""Pays for a request at most once."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
 
 if TYPE_CHECKING:
     from airflow_provider_seedream.submission.store import SubmissionStore
-    from airflow_provider_seedream.wavespeed.image_set import ImageSetRequest
+    from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +57,8 @@ GATEWAY_PATIENCE = 60.0
 class Api(Protocol):
     """The calls that the submitter needs; the hook has them."""
 
-    def submit(self, request: ImageSetRequest, *, send_by: float) -> Prediction:
-        """Submit an image set, not later than ``send_by`` (epoch seconds). This pays."""
+    def submit(self, request: PaidRequest, *, send_by: float) -> Prediction:
+        """Submit a request, not later than ``send_by`` (epoch seconds). This pays."""
 
     def prediction(self, prediction_id: str, *, attempts: int = ...) -> Prediction:
         """Look at a prediction, so often at the most until an answer comes."""
@@ -73,18 +73,18 @@ class Api(Protocol):
 class Order:
     """What one try wants.
 
-    :param request: the image set.
+    :param request: what to submit.
     :param fingerprint: of all that is billed.
     :param max_tries: Airflow's, of the task instance.
     :param price: asks for the price in USD. Asked only before paying, as the next one.
     :param check_budget: given the price and what this task may have spent before since it was last cleared, raises
         where a ceiling would be exceeded.
     :param account: who pays, and where: for the log.
-    :param timeout: seconds to wait, for a turn to submit and again for the pictures.
+    :param timeout: seconds to wait, for a turn to submit and again for the result.
     :param answer_timeout: seconds that one request may take.
     """
 
-    request: ImageSetRequest
+    request: PaidRequest
     fingerprint: str
     max_tries: int
     price: Callable[[], float]
@@ -106,7 +106,7 @@ class Postponed:
 
 @dataclass(frozen=True, slots=True)
 class Submitter:
-    """Submits one task instance's image set, or finds what an earlier try of it submitted.
+    """Submits one task instance's request, or finds what an earlier try of it submitted.
 
     :param api: the vendor's API.
     :param store: where the record is kept.
@@ -194,9 +194,8 @@ class Submitter:
         intent = replace(intent, intent_at=now + asked_for, arrives_by=intent.arrives_by + asked_for)
         request = order.request
         log.info(
-            "Submitting %d image(s) of %s to %s for $%g (%s): %s.",
-            request.max_images,
-            request.size,
+            "Submitting %s to %s for $%g (%s): %s.",
+            request.asks_for,
             request.model,
             cost_usd,
             order.account,
@@ -217,9 +216,7 @@ class Submitter:
                 return self._recover(order, intent)
             prediction = named
         # Logged first: should the record fail, the log is the one place that knows the id.
-        log.info(
-            "Prediction %s was submitted: %d image(s), $%g.", prediction.id, request.max_images, cost_usd
-        )
+        log.info("Prediction %s was submitted: %s, $%g.", prediction.id, request.asks_for, cost_usd)
         self._keep(intent, prediction, order.timeout)
         return prediction
 

@@ -20,12 +20,13 @@ from airflow_provider_seedream.wavespeed.errors import (
     RequestChangedError,
     ServerError,
     UnreadableAnswerError,
+    UnusableEnhancementError,
     WaitBrokenOffError,
     WaveSpeedError,
 )
 from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
 from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
-from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt, Scene
+from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt, Scene, read_answer
 from airflow_provider_seedream.wavespeed.request import ImageSetRequest
 from airflow_provider_seedream.wavespeed.sizes import Size
 
@@ -57,6 +58,8 @@ __all__ = [
     "Size",
     "Status",
     "UnreadableAnswerError",
+    "UnusableEnhancementError",
     "WaitBrokenOffError",
     "WaveSpeedError",
+    "read_answer",
 ]

@@ -12,8 +12,8 @@ from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
 
 from airflow_provider_seedream.wavespeed.errors import Failure, UnreadableAnswerError, rule_for
+from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
 from airflow_provider_seedream.wavespeed.prediction import Prediction
-from airflow_provider_seedream.wavespeed.request import ImageSetRequest
 
 T = TypeVar("T")
 
@@ -121,8 +121,8 @@ class Answer:
         return self.hide(_reason(body) or excerpt)
 
 
-def submit(request: ImageSetRequest, *, send_by: float | None = None) -> Call[Prediction]:
-    """Submit an image set: the call that pays (API reference 2).
+def submit(request: PaidRequest, *, send_by: float | None = None) -> Call[Prediction]:
+    """Submit a request: the call that pays (API reference 2).
 
     :param send_by: epoch seconds after which it is not sent any more.
     """
@@ -161,7 +161,7 @@ def balance() -> Call[float]:
     return Call("GET", "/api/v3/balance", lambda data: float(data["balance"]))
 
 
-def price(request: ImageSetRequest, *, path: Literal["price", "pricing"] = "price") -> Call[float]:
+def price(request: PaidRequest, *, path: Literal["price", "pricing"] = "price") -> Call[float]:
     """What the API would charge for a request, in USD (API reference 7.2). Free; makes no prediction.
 
     :param path: ``pricing`` is the older name of the same operation.

@@ -12,13 +12,17 @@ from functools import cache
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 
+_PLACES = "First Second Third Fourth Fifth Sixth Seventh Eighth Ninth Tenth Eleventh Twelfth Thirteenth Fourteenth Fifteenth"
+ORDINALS = tuple(_PLACES.split())
+"""The words for the places of scenes in a set."""
+
 _WORDS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
     "sixteen seventeen eighteen nineteen"
 )
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-_NUMBER_WORDS = {word: number for number, word in enumerate(_WORDS.split())}
-_NUMBER_WORDS |= {word: number * 10 for number, word in enumerate(_TENS.split(), start=2)}
+NUMBER_WORDS = {word: number for number, word in enumerate(_WORDS.split())}
+NUMBER_WORDS |= {word: number * 10 for number, word in enumerate(_TENS.split(), start=2)}
 # ASCII only: ignoring case, Python would also take "ſix" and "sıx" for six.
 _NUMBER = (
     r"(?a:\d{1,3}(?:,\d{3})+|\d{1,6}"
@@ -105,7 +109,7 @@ def counted(count: int) -> str:
 def _number(word: str) -> int:
     if word[0].isdigit():
         return int(word.replace(",", ""))
-    return sum(_NUMBER_WORDS[part] for part in re.split(r"[\s-]", word.lower()))
+    return sum(NUMBER_WORDS[part] for part in re.split(r"[\s-]", word.lower()))
 
 
 def _words(text: str) -> list[str]:

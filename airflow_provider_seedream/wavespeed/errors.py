@@ -178,6 +178,10 @@ class DeliveryError(WaveSpeedError):
     """A completed prediction whose pictures the task's policies refuse (too few, or flagged)."""
 
 
+class UnusableEnhancementError(WaveSpeedError):
+    """A paid enhancement whose text no longer asks for the images that the prompt asked for."""
+
+
 class Failure(enum.Enum):
     """Ways in which a call ends without an answer of the API."""
 

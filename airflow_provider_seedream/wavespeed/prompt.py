@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TypeAlias, TypeGuard
 
-from airflow_provider_seedream.wavespeed.counting import counted, named_count
+from airflow_provider_seedream.wavespeed.counting import ORDINALS, counted, named_count
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.inputs import refuse_unknown
+from airflow_provider_seedream.wavespeed.scene_list import (
+    is_json,
+    scenes_json,
+    scenes_listed,
+    without_marks,
+    without_talk,
+)
 
-__all__ = ["ImageSetPrompt", "PromptInput", "Scene", "named_count", "prompt_text", "scenes_of"]
+__all__ = [
+    "ImageSetPrompt",
+    "PromptInput",
+    "Scene",
+    "named_count",
+    "prompt_text",
+    "read_answer",
+    "scenes_of",
+]
 
 MAX_SCENES = 15
-_NAMES = "First Second Third Fourth Fifth Sixth Seventh Eighth Ninth Tenth Eleventh Twelfth Thirteenth Fourteenth Fifteenth"
-_ORDINALS = tuple(_NAMES.split())
 _REPEATED = re.compile(r"(?:\A|(?<=[.!?…)\]\"'”’])) ?(?:Characters|Style): ")
 # What Jinja makes of a list, a mapping or an ImageSetPrompt: Python's repr, and of nothing: "None".
 _RENDERED_REPR = re.compile(
@@ -31,9 +43,7 @@ _SENTENCE_END = re.compile(r"[.!?…][)\]\"'”’]*\Z")
 @cache
 def _ordinal() -> re.Pattern[str]:
     # Compiled when first needed, as every DAG file is parsed often.
-    return re.compile(
-        rf"(?:\A|(?<=[.!?…;:)\]\"'”’\n]))\s*({_NAMES.replace(' ', '|')})\s*[,:]\s+", re.IGNORECASE
-    )
+    return re.compile(rf"(?:\A|(?<=[.!?…;:)\]\"'”’\n]))\s*({'|'.join(ORDINALS)})\s*[,:]\s+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +129,7 @@ class ImageSetPrompt:
         said = [counted(len(self.scenes))]
         if self.palette.strip():
             said.append(f"Palette: {_sentence(self.palette)}")
-        for ordinal, scene in zip(_ORDINALS, self.scenes, strict=False):
+        for ordinal, scene in zip(ORDINALS, self.scenes, strict=False):
             said.append(f"{ordinal}, {_sentence(scene.text)}")
             if self.characters.strip():
                 said.append(f"Characters: {_sentence(self.characters)}")
@@ -157,7 +167,8 @@ PromptInput: TypeAlias = "str | ImageSetPrompt | Mapping[str, object] | Sequence
 def prompt_text(value: PromptInput | None) -> str:
     """The text that is sent for a prompt in any of its forms.
 
-    A templated prompt arrives as text; where that is the JSON of scenes (``{{ ... | tojson }}``), it is read as such.
+    A templated prompt arrives as text; where that is the JSON of scenes (``{{ ... | tojson }}``), fenced or not, it is
+    read as such.
 
     :raises InvalidInputError: for a blank prompt, a wrong shape, and the repr that a template leaves of an object,
         which nobody means to pay for.
@@ -176,9 +187,9 @@ def prompt_text(value: PromptInput | None) -> str:
         raise InvalidInputError(
             "prompt", value, "it is blank", "Describe the images, or give a list of scenes."
         )
-    structured = _scenes_json(text)
+    structured = scenes_json(text)
     if structured is not None:
-        return ImageSetPrompt.of(structured).render()
+        return ImageSetPrompt.of(structured).render()  # type: ignore[arg-type]  # checked by the constructor
     if _RENDERED_REPR.match(text):
         rule = "it looks like what a template leaves of an object, or like a template that was not rendered"
         way_out = (
@@ -188,20 +199,56 @@ def prompt_text(value: PromptInput | None) -> str:
     return text
 
 
+def read_answer(
+    answer: object, *, characters: str = "", style: str = "", palette: str = ""
+) -> ImageSetPrompt | str:
+    """The prompt in what a language model, or a person, wrote when asked for scenes.
+
+    Read are a list, a mapping, their JSON (fenced or not), a list in lines (``1. …``, ``Scene 2: …``, ``- …``), and a
+    text in the vendor's convention; talk before them ("Here are your scenes:") is left out, and so are ordinals that
+    each scene bears already. Any other text is a prompt as it stands.
+
+    :param answer: what was written.
+    :param characters: as for :class:`ImageSetPrompt`, where the answer says nothing of them; so are the next two.
+    :raises InvalidInputError: where there are two ways to read it, it seems cut off, or it says something else of what
+        the scenes share.
+    """
+    shared = {"characters": characters, "style": style, "palette": palette}
+    found: object = answer
+    if isinstance(answer, str):
+        found = scenes_json(answer) or scenes_listed(answer) or without_talk(answer)
+        if isinstance(found, str) and is_json(found):
+            raise InvalidInputError(
+                "prompt", found, "it is JSON, but not of scenes", 'Write {"scenes": ["a fox"]}.'
+            )
+    if isinstance(found, str) and any(shared.values()) and scenes_of(found):
+        found = scenes_of(found)
+    if isinstance(found, str):
+        for part, given in shared.items():
+            if given:
+                rule = "it belongs to every scene, and the scenes of the prompt cannot be told apart"
+                way_out = "Say it in the prompt, or give the scenes as a list."
+                raise InvalidInputError(part, given, rule, way_out)
+        return prompt_text(found)
+    if not isinstance(found, ImageSetPrompt | Mapping) and not _is_list(found):
+        return prompt_text(found)  # type: ignore[arg-type]  # refuses it
+    prompt = ImageSetPrompt.of(found)
+    plain = tuple(map(Scene, without_marks([scene.text for scene in prompt.scenes])))
+    return replace(prompt, scenes=plain, **_agreed(prompt, shared))
+
+
+def _agreed(prompt: ImageSetPrompt, shared: Mapping[str, str]) -> dict[str, str]:
+    """What the scenes share, said in one place or, alike, in both."""
+    for part, given in shared.items():
+        said = getattr(prompt, part)
+        if given and said and said != given:
+            rule = f"the prompt itself says {said!r}"
+            raise InvalidInputError(part, given, rule, "Say it in one place.")
+    return {part: given or getattr(prompt, part) for part, given in shared.items()}
+
+
 def _is_list(value: object) -> TypeGuard[Sequence[SceneInput]]:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
-
-
-def _scenes_json(text: str) -> Mapping[str, object] | list[SceneInput] | None:
-    if text[0] not in "{[":
-        return None
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    if isinstance(value, dict) and "scenes" in value:
-        return value
-    return value if isinstance(value, list) and value and isinstance(value[0], str | dict) else None
 
 
 def scenes_of(text: str) -> tuple[str, ...]:
@@ -215,7 +262,7 @@ def scenes_of(text: str) -> tuple[str, ...]:
         named = named_count(text)
     except InvalidInputError:
         return ()
-    expected = [ordinal.lower() for ordinal in _ORDINALS[: len(marks)]]
+    expected = [ordinal.lower() for ordinal in ORDINALS[: len(marks)]]
     if [mark[1].lower() for mark in marks] != expected or len(marks) != (named or max(len(marks), 2)):
         return ()
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
@@ -225,7 +272,7 @@ def scenes_of(text: str) -> tuple[str, ...]:
 
 def ordinal(number: int) -> str:
     """The word for the place of a scene, from 1: ``"First"``."""
-    return _ORDINALS[number - 1]
+    return ORDINALS[number - 1]
 
 
 def _sentence(text: str) -> str:

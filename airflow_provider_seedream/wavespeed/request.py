@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from airflow_provider_seedream.wavespeed.counting import counted, named_count
@@ -17,6 +15,7 @@ from airflow_provider_seedream.wavespeed.models import (
     model_named,
     output_format_for,
 )
+from airflow_provider_seedream.wavespeed.paid_request import digest
 from airflow_provider_seedream.wavespeed.prompt import PromptInput, ordinal, prompt_text, scenes_of
 from airflow_provider_seedream.wavespeed.sizes import DEFAULT_SIZE, Size
 
@@ -105,6 +104,20 @@ class ImageSetRequest:
         """What the table of prices says this costs: price of an image times ``max_images``, in US dollars."""
         return round(float(PRICES_USD[self.model] * self.max_images), 6)
 
+    @property
+    def asks_for(self) -> str:
+        """What is paid for, for logs and errors."""
+        return f"{self.max_images} image(s) of {self.size}"
+
+    @property
+    def most_outputs(self) -> int:
+        """Fewer pictures than were asked for may come, never more."""
+        return self.max_images
+
+    def told_apart_by(self) -> Mapping[str, str | int]:
+        """The inputs that no vendor would rewrite."""
+        return {"prompt": self.prompt, "max_images": self.max_images}
+
     def inputs(self) -> dict[str, str | int | bool]:
         """The JSON to POST. Size and count always, because the documented defaults contradict each other;
         nothing that is left out, because nulls may be refused (API reference, sections 2.1 and 2.4)."""
@@ -136,8 +149,7 @@ class ImageSetRequest:
             "max_images": self.max_images,
             "output_format": self.output_format,
         }
-        canonical = json.dumps(billed, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+        return digest(billed)
 
 
 def _agreed(text: str, max_images: object) -> tuple[str, int, bool]:

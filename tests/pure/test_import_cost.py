@@ -14,6 +14,7 @@ HEAVY = {"requests", "aiohttp", "PIL", "fastapi", "jsonschema", "airflow_provide
 
 AUTHORING = [
     "airflow_provider_seedream.operators.seedream",
+    "airflow_provider_seedream.operators.prompt",
     "airflow_provider_seedream.operators.publish",
     "airflow_provider_seedream.hooks.seedream",
     "airflow_provider_seedream.triggers.seedream",

@@ -12,7 +12,7 @@ import pytest
 import requests
 from PIL import Image
 
-from airflow_provider_seedream.emulator import Emulator
+from airflow_provider_seedream.emulator import Emulator, faults
 
 MODEL = "bytedance/seedream-v5.0-lite/sequential"
 TWO = {
@@ -248,3 +248,17 @@ def test_hundreds_of_tasks_end_on_time_with_nobody_running_them(api: Api) -> Non
 def test_predictions_cannot_be_found_by_an_id_that_never_was(api: Api) -> None:
     answer = api.get("predictions/" + "0" * 32 + "/result")
     assert (answer.status_code, answer.json()["code"]) == (404, 404)
+
+
+def test_the_prompt_optimizer_writes_what_it_is_told_to(api: Api) -> None:
+    api.emulator.faults.add("submit", faults.Writes("3 foxes"))
+    prediction_id = api.post("wavespeed-ai/prompt-optimizer", {"text": "a fox"}).json()["data"]["id"]
+    api.emulator.clock.advance(10)
+    assert api.result(prediction_id)["outputs"] == ["3 foxes"]
+    assert api.emulator.predictions[0]["outputs"] == ["3 foxes"]
+
+
+@pytest.mark.parametrize("body", [{"mode": "audio"}, {"style": "baroque"}, {"text": 7}])
+def test_the_prompt_optimizer_refuses_what_is_not_in_its_schema(api: Api, body: dict[str, Any]) -> None:
+    assert api.post("wavespeed-ai/prompt-optimizer", body).status_code == 400
+    assert api.emulator.paid_tasks == 0

@@ -1,0 +1,184 @@
+"""What a try of any task that pays does alike: at most one submission, within the ceilings, and told in every error."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from airflow_provider_seedream.operators.arguments import given, lasting_errors_fail_at_once
+from airflow_provider_seedream.submission.budget import Ceiling, check
+from airflow_provider_seedream.submission.store import SubmissionStore, submission_store
+from airflow_provider_seedream.submission.submitter import Order, Postponed, Submitter
+from airflow_provider_seedream.wavespeed import calls
+from airflow_provider_seedream.wavespeed.inputs import dollars
+from airflow_provider_seedream.wavespeed.polling import FIRST_LOOK
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_seedream.hooks.seedream import SeedreamHook
+    from airflow_provider_seedream.submission.policies import OnClear, OnLostSubmission
+    from airflow_provider_seedream.wavespeed.endpoint import Endpoint
+    from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
+    from airflow_provider_seedream.wavespeed.prediction import Prediction
+
+
+class PayingTask(Protocol):
+    """What a paid job needs of its operator, whose templates are rendered."""
+
+    task_id: str
+    seedream_conn_id: str
+    deferrable: bool
+    timeout: float
+    max_cost: float | str | None
+    on_clear: OnClear
+    on_lost_submission: OnLostSubmission
+    if_killed: str
+
+    @property
+    def price_source(self) -> str:
+        """Whether the price comes from the ``"table"`` or the ``"api"``."""
+
+    @property
+    def hook(self) -> SeedreamHook:
+        """The hook of its connection."""
+
+    @property
+    def log(self) -> Any:
+        """Its logger."""
+
+    @property
+    def defer(self) -> Any:
+        """Airflow's."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaidJob:
+    """One try of one task that pays for a prediction.
+
+    :param task: the operator, with its templates rendered.
+    :param context: Airflow's.
+    :param store: where the submission record is kept.
+    """
+
+    task: PayingTask
+    context: Context
+    store: SubmissionStore
+
+    @classmethod
+    def of(cls, task: PayingTask, context: Context) -> Self:
+        """The job with the best store that the running Airflow offers."""
+        return cls(task, context, submission_store(context, task.task_id))
+
+    def obtain(self, request: PaidRequest, *, came_back: bool) -> Prediction:
+        """A prediction for the request: submitted now, or by an earlier try. Defers until it is our turn to submit.
+
+        :param came_back: whether this goes on after a pause within the same try.
+        """
+        order, submitter = self._order(request), self._submitter()
+        self.task.if_killed = f"A submission of ${request.cost_usd:g} may be under way; {self.next_try()}."
+        obtained = submitter.obtain(order, came_back=came_back)
+        while isinstance(obtained, Postponed):
+            if self.task.deferrable:
+                self._come_back_in(obtained.seconds)
+            time.sleep(obtained.seconds)
+            obtained = submitter.obtain(order, came_back=True)
+        record = self.store.read()
+        cost_usd = record.cost_usd if record else request.cost_usd
+        self.task.if_killed = (
+            f"Prediction {obtained.id} is not cancelled and stays billed (${cost_usd:g}); {self.next_try()}."
+        )
+        self.push("prediction_id", obtained.id)
+        return obtained
+
+    @contextmanager
+    def errors_told(self) -> Iterator[None]:
+        """See to it that no error hides what is paid, and that no retry burns time where it cannot help."""
+        try:
+            with lasting_errors_fail_at_once():
+                yield
+        except Exception as error:
+            self._tell_what_is_paid(error)
+            raise
+
+    def deadline(self) -> float:
+        """Epoch seconds at which we stop waiting."""
+        record = self.store.read()
+        return record.deadline if record and record.deadline else time.time() + self.task.timeout
+
+    def push(self, key: str, value: Any) -> None:
+        """Push an XCom."""
+        self.context["ti"].xcom_push(key=key, value=value)
+
+    def next_try(self) -> str:
+        """What becomes of what is paid, for people."""
+        if self.store.outlives_a_try:
+            return 'a retry takes it up; so does a clear with on_clear="reuse"'
+        return "this Airflow keeps no record of it for a retry, which would submit anew"
+
+    def _order(self, request: PaidRequest) -> Order:
+        hook, settings = self.task.hook, self.task.hook.settings
+        return Order(
+            request=request,
+            fingerprint=request.fingerprint(self.task.seedream_conn_id),
+            max_tries=self.context["ti"].max_tries,
+            price=lambda: hook.price(request) if self.task.price_source == "api" else request.cost_usd,
+            check_budget=lambda cost_usd, spent_usd: check(cost_usd, self._ceilings(spent_usd)),
+            account=f"{settings.source}, {settings.endpoint.origin}",
+            timeout=self.task.timeout,
+            answer_timeout=answer_timeout(settings.endpoint, request),
+        )
+
+    def _ceilings(self, spent_usd: float) -> Iterator[Ceiling]:
+        settings = self.task.hook.settings
+        connection = f"in the extra of connection {self.task.seedream_conn_id}"
+        earlier = "that earlier submissions of this task cost, or may have"
+        own = dollars("max_cost", given("max_cost", self.task.max_cost))
+        yield Ceiling(own, "max_cost of this task", spent_usd, earlier)
+        yield Ceiling(settings.max_cost, f"max_cost {connection}", spent_usd, earlier)
+        if settings.max_cost_per_day is not None:
+            today = self.task.hook.spent_today()
+            yield Ceiling(
+                settings.max_cost_per_day, f"max_cost_per_day {connection}", today, "spent today (UTC)"
+            )
+
+    def _submitter(self) -> Submitter:
+        return Submitter(
+            api=self.task.hook,
+            store=self.store,
+            on_clear=self.task.on_clear,
+            on_lost_submission=self.task.on_lost_submission,
+            claimed=self._claimed,
+        )
+
+    def _claimed(self) -> set[str]:
+        """Predictions of this task's mapped siblings in this run."""
+        pulled = self.context["ti"].xcom_pull(task_ids=[self.task.task_id], key="prediction_id")
+        return {each for each in pulled if each}
+
+    def _come_back_in(self, seconds: float) -> None:
+        from airflow.providers.common.compat.standard.triggers import TimeDeltaTrigger
+
+        # Not sooner than the scheduler can have read that the task deferred; see FIRST_LOOK. Twice that: a turn to submit
+        # comes by the minute, and many tasks that wait for one keep the scheduler busy.
+        pause = dt.timedelta(seconds=max(2 * FIRST_LOOK, seconds))
+        self.task.defer(trigger=TimeDeltaTrigger(pause), method_name="execute_postponed")
+
+    def _tell_what_is_paid(self, error: Exception) -> None:
+        try:
+            record = self.store.read()
+        except Exception:
+            self.task.log.exception("The submission record could not be read.")
+            return
+        if record is not None and record.prediction_id and record.prediction_id not in str(error):
+            paid = (record.prediction_id, record.cost_usd, self.next_try())
+            self.task.log.error("Prediction %s is paid ($%g); %s.", *paid)
+
+
+def answer_timeout(endpoint: Endpoint, request: PaidRequest) -> float:
+    """Seconds that the paying request may take, from its first attempt to connect to its answer."""
+    return endpoint.connect_timeout + (calls.submit(request).read_timeout or endpoint.read_timeout)

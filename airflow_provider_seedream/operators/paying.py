@@ -1,0 +1,26 @@
+"""What operators that pay have in common."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_seedream.hooks.seedream import SeedreamHook
+
+
+class PayingOperator(BaseOperator):
+    """An operator that may pay for a prediction, which nothing can cancel."""
+
+    seedream_conn_id: str
+    if_killed = ""
+
+    @cached_property
+    def hook(self) -> SeedreamHook:
+        """The hook of this task's connection."""
+        return SeedreamHook(self.seedream_conn_id)
+
+    def on_kill(self) -> None:
+        """Tell what becomes of the prediction: it is paid, the API cannot cancel it, and a retry takes it up."""
+        if self.if_killed:
+            self.log.warning("Killed. %s", self.if_killed)
