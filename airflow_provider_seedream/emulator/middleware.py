@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -80,6 +81,7 @@ def journalling(host: Literal["api", "cdn"]) -> Middleware:
                 )
             )
         answer.headers.setdefault("Access-Control-Allow-Origin", "*")
+        answer.headers.setdefault("Date", formatdate(site.clock.now(), usegmt=True))
         return answer
 
     return note

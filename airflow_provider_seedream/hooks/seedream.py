@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_provider_seedream.hooks.settings import ConnectionSettings
-from airflow_provider_seedream.wavespeed.errors import ApiError, NotFoundError, WaveSpeedError
+from airflow_provider_seedream.wavespeed.errors import (
+    ApiError,
+    NotFoundError,
+    UnreadableAnswerError,
+    WaveSpeedError,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_seedream.wavespeed.clients import AsyncWaveSpeedClient, WaveSpeedClient
@@ -147,6 +152,8 @@ class SeedreamHook(BaseHook):
         """The account's predictions of a model within a window of time, newest first. Free.
 
         The API keeps them for seven days and may list a new one late (API reference 4).
+
+        :raises UnreadableAnswerError: if there are more than can be read.
         """
         from airflow_provider_seedream.wavespeed import calls
 
@@ -159,8 +166,15 @@ class SeedreamHook(BaseHook):
             )
             found += page
             if len(page) < calls.PAGE_SIZE:
-                break
-        return found
+                return found
+        raise UnreadableAnswerError(
+            f"The API lists more than {len(found)} predictions of {model} in that time; the older ones were not read."
+        )
+
+    @property
+    def clock_ahead(self) -> float:
+        """Seconds by which the API's clock is ahead of this machine's, by its latest answer; 0 before the first."""
+        return self.client.clock_ahead
 
     def balance(self) -> float:
         """The account's balance in USD. Free."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -71,6 +71,24 @@ def given(field: str, value: Any) -> Any:
             field, value, "it is empty", "Leave it out, or see what its template renders to."
         )
     return value
+
+
+def refuse_what_rendered_to_nothing(task: Any, names_given: Iterable[str]) -> None:
+    """Refuse an argument that was given but became ``None``, as a native template does without a value.
+
+    It would pass for "left out": a ceiling would be none.
+
+    :param names_given: the arguments that were not ``None`` when the task was written.
+    :raises InvalidInputError: for the first that is now.
+    """
+    for name in names_given:
+        if getattr(task, name) is None:
+            raise InvalidInputError(
+                name,
+                None,
+                "its template, or the task it comes from, gave nothing",
+                "Leave it out, or give a default.",
+            )
 
 
 def object_store_folder(field: str, path: object, conn_id: str | None = None) -> ObjectStoragePath:

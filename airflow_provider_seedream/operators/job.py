@@ -11,13 +11,15 @@ from airflow_provider_seedream.operators.arguments import (
     given,
     object_store_folder,
     publisher,
+    refuse_what_rendered_to_nothing,
 )
 from airflow_provider_seedream.operators.paid_job import PaidJob
 from airflow_provider_seedream.wavespeed.delivery import accept
 from airflow_provider_seedream.wavespeed.durations import kind_of
-from airflow_provider_seedream.wavespeed.errors import ApiError
+from airflow_provider_seedream.wavespeed.errors import ApiError, DeliveryError
 from airflow_provider_seedream.wavespeed.image_set import DEFAULT_MODEL, ImageSet, ImageSetRequest, Picture
 from airflow_provider_seedream.wavespeed.polling import PollSchedule, Verdict
+from airflow_provider_seedream.wavespeed.prediction import Status
 from airflow_provider_seedream.wavespeed.sizes import Size
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class ImageSetJob(PaidJob):
         with self.errors_told():
             verdict = Verdict.from_event(event)
             self.task.if_killed = f"Prediction {verdict.prediction_id} stays billed; {self.next_try()}."
+            self.remember(verdict.prediction_id)
             return self._finish(verdict)
 
     def _wait(self, request: ImageSetRequest, prediction: Prediction) -> dict[str, Any]:
@@ -106,6 +109,7 @@ class ImageSetJob(PaidJob):
 
     def _request(self) -> ImageSetRequest:
         task = self.task
+        refuse_what_rendered_to_nothing(task, task.names_given)
         return ImageSetRequest.build(
             prompt=task.prompt,  # type: ignore[arg-type]  # templates leave it open; build() checks it
             max_images=task.max_images,
@@ -127,18 +131,29 @@ class ImageSetJob(PaidJob):
     def _finish(self, verdict: Verdict) -> dict[str, Any]:
         if verdict.error is not None:
             raise verdict.error
-        try:
-            prediction = verdict.prediction or self.task.hook.prediction(verdict.prediction_id)
-        except ApiError as error:
-            record = self.store.read()
-            deadline = record.deadline if record else None
-            if not error.transient or not deadline or time.time() >= deadline:
-                raise
-            self.task.log.warning(
-                "Prediction %s is complete but cannot be seen now: %s", verdict.prediction_id, error
-            )
-            return self._look_until(deadline, self._ordered())
+        prediction = verdict.prediction or self._seen(verdict.prediction_id)
+        if prediction is None:
+            return self._look_until(self.deadline(), self._ordered())
+        if prediction.status is not Status.COMPLETED:
+            raise prediction.failure()
         return self._deliver(prediction).to_json()
+
+    def _seen(self, prediction_id: str) -> Prediction | None:
+        """A prediction that is over; ``None`` where it cannot be seen so now, and there is time left to wait for it."""
+        trouble: object
+        try:
+            prediction = self.task.hook.prediction(prediction_id)
+            if prediction.status.ended:
+                return prediction
+            trouble = prediction.status_word
+        except ApiError as error:
+            if not error.transient or time.time() >= self.deadline():
+                raise
+            trouble = error
+        self.task.log.warning(
+            "Prediction %s is complete but cannot be seen so now: %s", prediction_id, trouble
+        )
+        return None
 
     def _ordered(self) -> ImageSet:
         ti = self.context["ti"]
@@ -154,7 +169,7 @@ class ImageSetJob(PaidJob):
             on_short_delivery=self.task.on_short_delivery,
             on_flagged=self.task.on_flagged,
         )
-        naked = self.task.enable_base64_output
+        naked = _naked(prediction)
         links = [""] * len(prediction.outputs) if naked else prediction.outputs
         image_set = replace(
             ordered,
@@ -167,6 +182,11 @@ class ImageSetJob(PaidJob):
             # Before publishing, which may fail and must not keep anyone from what is paid.
             self.push("image_urls", list(links))
         folder = self._folder()
+        if naked and folder is None:
+            raise DeliveryError(
+                f"Prediction {prediction.id} is complete and paid, but its pictures came inside the answer, and XCom is no "
+                "place for them. Give output_path, and run the task again: it takes this prediction up."
+            )
         if folder is not None:
             image_set = self._publish(image_set, prediction, folder)
         if naked:
@@ -184,7 +204,7 @@ class ImageSetJob(PaidJob):
         """Publish to ``output_path``. A base64 set has no links, so it gets the places of its files instead."""
         from airflow_provider_seedream.publishing.publish import publish
 
-        naked = self.task.enable_base64_output
+        naked = _naked(prediction)
         published = publish(
             image_set,
             folder,
@@ -199,6 +219,11 @@ class ImageSetJob(PaidJob):
         return replace(
             image_set, images=tuple(Picture(str(folder / each.file), each.flagged) for each in placed)
         )
+
+
+def _naked(prediction: Prediction) -> bool:
+    """Whether pictures came inside the answer: by what came, as the task may have been edited since it was asked for."""
+    return not all(output.startswith(("https://", "http://")) for output in prediction.outputs)
 
 
 def _iso(moment: float) -> str:

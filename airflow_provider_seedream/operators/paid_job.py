@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from airflow_provider_seedream.operators.arguments import given, lasting_errors_fail_at_once
 from airflow_provider_seedream.submission.budget import Ceiling, check
+from airflow_provider_seedream.submission.record import Phase
 from airflow_provider_seedream.submission.store import SubmissionStore, submission_store
 from airflow_provider_seedream.submission.submitter import Order, Postponed, Submitter
 from airflow_provider_seedream.wavespeed import calls
@@ -110,6 +111,16 @@ class PaidJob:
         record = self.store.read()
         return record.deadline if record and record.deadline else time.time() + self.task.timeout
 
+    def remember(self, prediction_id: str) -> None:
+        """Record what was submitted, where the record was away at that time."""
+        try:
+            record = self.store.read()
+            if record is not None and record.phase is Phase.INTENT:
+                deadline = record.deadline or time.time() + self.task.timeout
+                self.store.write(record.submitted(prediction_id, at=record.intent_at, deadline=deadline))
+        except Exception:
+            self.task.log.exception("Prediction %s could not be recorded.", prediction_id)
+
     def push(self, key: str, value: Any) -> None:
         """Push an XCom."""
         self.context["ti"].xcom_push(key=key, value=value)
@@ -153,12 +164,21 @@ class PaidJob:
             on_clear=self.task.on_clear,
             on_lost_submission=self.task.on_lost_submission,
             claimed=self._claimed,
+            claim=self._claim,
         )
 
-    def _claimed(self) -> set[str]:
-        """Predictions of this task's mapped siblings in this run."""
+    def _claimed(self) -> list[str]:
+        """Predictions of this task's mapped instances in this run."""
         pulled = self.context["ti"].xcom_pull(task_ids=[self.task.task_id], key="prediction_id")
-        return {each for each in pulled if each}
+        return [each for each in pulled if each]
+
+    def _claim(self, prediction_id: str) -> bool:
+        """Say first, then see whether a sibling said the same: of two that do, one at the most goes on."""
+        self.push("prediction_id", prediction_id)
+        if self._claimed().count(prediction_id) <= 1:
+            return True
+        self.push("prediction_id", None)
+        return False
 
     def _come_back_in(self, seconds: float) -> None:
         from airflow.providers.common.compat.standard.triggers import TimeDeltaTrigger

@@ -171,6 +171,7 @@ class SeedreamSequentialOperator(PayingOperator):
         self.on_short_delivery = on_short_delivery
         self.on_flagged = on_flagged
         self.output_path = output_path
+        self.names_given = [name for name in self.template_fields if getattr(self, name, None) is not None]
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Submit, or take up what an earlier try submitted; then wait.

@@ -18,6 +18,9 @@ except ImportError:
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+LONGEST_ASKED = dt.timedelta(hours=6)
+"""The longest delay that a server's ``Retry-After`` is believed."""
+
 
 class SeedreamRetryPolicy(RetryPolicy):
     """Retries what may pass, after a delay that fits, and fails at once what would only burn time.
@@ -49,9 +52,8 @@ class SeedreamRetryPolicy(RetryPolicy):
             return RetryDecision.fail(f"{kind}: trying again would not help")
         asked: float | None = getattr(exception, "retry_after", None)
         if asked is not None:
-            return RetryDecision.retry(
-                dt.timedelta(seconds=asked), f"{kind}: the server asked for this delay"
-            )
+            delay = min(dt.timedelta(seconds=min(asked, 1e9)), LONGEST_ASKED)
+            return RetryDecision.retry(delay, f"{kind}: the server asked for this delay")
         doubled = min(self.longest_delay, self.first_delay * 2 ** min(try_number - 1, 16))
         jittered = doubled * random.uniform(0.8, 1.0)  # noqa: S311 - spreads retries, hides nothing
         return RetryDecision.retry(jittered, f"{kind}: it may pass")

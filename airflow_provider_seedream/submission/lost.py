@@ -14,6 +14,7 @@ from airflow_provider_seedream.wavespeed.errors import (
     RequestChangedError,
     WaveSpeedError,
 )
+from airflow_provider_seedream.wavespeed.inputs import integer
 from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
 from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
 
@@ -23,9 +24,12 @@ _ANEW: Mapping[OnClear, str] = {
 }
 
 
-def window(record: SubmissionRecord) -> tuple[dt.datetime, dt.datetime]:
-    """The span of time within which the API would have created the prediction."""
-    first, last = record.intent_at - CLOCK_SKEW, record.arrives_by + CLOCK_SKEW
+def window(record: SubmissionRecord, clock_ahead: float) -> tuple[dt.datetime, dt.datetime]:
+    """The span of time within which the API would have created the prediction, by the API's clock.
+
+    :param clock_ahead: seconds by which that is ahead of ours.
+    """
+    first, last = record.intent_at + clock_ahead - CLOCK_SKEW, record.arrives_by + clock_ahead + CLOCK_SKEW
     return dt.datetime.fromtimestamp(first, dt.UTC), dt.datetime.fromtimestamp(last, dt.UTC)
 
 
@@ -47,8 +51,18 @@ def candidates(found: Iterable[Prediction], request: PaidRequest) -> list[Predic
         for each in found
         if (each.status is Status.COMPLETED or not each.status.ended)
         and len(each.outputs) <= request.most_outputs
-        and (each.input is None or _repeats(each.input, request))
+        and (each.input is None or not _differs(each.input, request))
     ]
+
+
+def identified(found: Prediction, request: PaidRequest) -> bool:
+    """Whether the API itself shows that a prediction is a request's: by all inputs that no vendor would rewrite, and by
+    every other that it tells."""
+    told = found.input or {}
+    texts = [name for name, value in request.told_apart_by().items() if isinstance(value, str)]
+    return all(told.get(name) is not None for name in texts) and all(
+        told.get(name) is None or _alike(told[name], value) for name, value in request.inputs().items()
+    )
 
 
 def lost(
@@ -95,10 +109,22 @@ def changed(earlier: SubmissionRecord, on_clear: OnClear) -> RequestChangedError
     )
 
 
-def _repeats(told: Mapping[str, Any], request: PaidRequest) -> bool:
-    """Whether inputs are a request's, by what no vendor would rewrite."""
-    return all(_alike(told.get(name, value), value) for name, value in request.told_apart_by().items())
+def _differs(told: Mapping[str, Any], request: PaidRequest) -> bool:
+    """Whether inputs are known to be another request's. What is missing, blank, shortened or odd is not known."""
+    return any(_contradicts(told.get(name), value) for name, value in request.told_apart_by().items())
+
+
+def _contradicts(told: object, asked: str | int) -> bool:
+    if isinstance(asked, int):
+        number = integer(told)
+        return number is not None and number != asked
+    if not isinstance(told, str) or not told.strip():
+        return False
+    begun = " ".join(told.split()).rstrip(".… ")
+    return not " ".join(asked.split()).startswith(begun)
 
 
 def _alike(told: object, asked: str | int) -> bool:
-    return str(told).split() == asked.split() if isinstance(asked, str) else told == asked
+    if isinstance(asked, bool) or not isinstance(asked, int):
+        return str(told).split() == str(asked).split()
+    return integer(told) == asked

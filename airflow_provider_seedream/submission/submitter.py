@@ -28,6 +28,7 @@ from airflow_provider_seedream.submission.record import (
 from airflow_provider_seedream.wavespeed.errors import (
     ApiError,
     Arrival,
+    DeadlineReachedError,
     NotFoundError,
     RateLimitedError,
     rule_of,
@@ -53,9 +54,16 @@ SEND_WITHIN = 60.0
 GATEWAY_PATIENCE = 60.0
 """Seconds that a gateway may hold a request before it reaches the API."""
 
+FORGOTTEN = 7 * 86400.0
+"""Seconds for which the API knows a prediction at the least (API reference 3.3)."""
+
 
 class Api(Protocol):
     """The calls that the submitter needs; the hook has them."""
+
+    @property
+    def clock_ahead(self) -> float:
+        """Seconds by which the API's clock is ahead of ours, by its latest answer."""
 
     def submit(self, request: PaidRequest, *, send_by: float) -> Prediction:
         """Submit a request, not later than ``send_by`` (epoch seconds). This pays."""
@@ -113,6 +121,7 @@ class Submitter:
     :param on_clear: what a clear of the task asks for.
     :param on_lost_submission: what to do where a paying request's outcome is unknown.
     :param claimed: gives the ids of predictions known to be other tasks'.
+    :param claim: says which prediction is this task's now, and gives whether no other task says so as well.
     """
 
     api: Api
@@ -120,6 +129,7 @@ class Submitter:
     on_clear: OnClear
     on_lost_submission: OnLostSubmission
     claimed: Callable[[], Collection[str]]
+    claim: Callable[[str], bool]
 
     def obtain(self, order: Order, *, came_back: bool = False) -> Prediction | Postponed:
         """A prediction for the order: a new one, or the one that an earlier try paid for.
@@ -156,10 +166,12 @@ class Submitter:
             fingerprint=order.fingerprint,
             max_tries=order.max_tries,
             on_clear=self.on_clear,
-            prediction=self._look(decision.prediction_id, cleared=order.max_tries != record.max_tries),
+            prediction=self._look(
+                decision.prediction_id, record, cleared=order.max_tries != record.max_tries
+            ),
         )
 
-    def _look(self, prediction_id: str, *, cleared: bool) -> Prediction:
+    def _look(self, prediction_id: str, record: SubmissionRecord, *, cleared: bool) -> Prediction:
         """A prediction as far as it can be seen: one that cannot be seen now is waited for like one that runs."""
         try:
             return self.api.prediction(prediction_id)
@@ -170,9 +182,9 @@ class Submitter:
             if error.transient:
                 log.warning("Prediction %s cannot be seen now, and is waited for: %s", prediction_id, error)
                 return _unseen(prediction_id)
-            if not cleared or not isinstance(error, NotFoundError):
+            forgotten = self.on_clear == "resubmit" or time.time() - (record.submitted_at or 0.0) > FORGOTTEN
+            if not cleared or not forgotten or not isinstance(error, NotFoundError):
                 raise refusal(prediction_id, error) from None
-        # The API forgets a prediction after seven days (API reference 3.3).
         return Prediction(prediction_id, model="", status=Status.DELETED, status_word="not found")
 
     def _submit(
@@ -192,6 +204,10 @@ class Submitter:
         order.check_budget(cost_usd, intent.spent_usd)
         asked_for = time.time() - now  # The API's usage figures may take their time.
         intent = replace(intent, intent_at=now + asked_for, arrives_by=intent.arrives_by + asked_for)
+        if came_back and before and before.deadline and intent.intent_at >= before.deadline:
+            raise DeadlineReachedError(
+                "Our turn to submit did not come before our deadline; nothing is paid."
+            )
         request = order.request
         log.info(
             "Submitting %s to %s for $%g (%s): %s.",
@@ -205,13 +221,13 @@ class Submitter:
         try:
             prediction = self.api.submit(request, send_by=intent.intent_at + SEND_WITHIN)
         except ApiError as error:
-            if rule_of(error).arrival is not Arrival.UNKNOWN:
+            named = self._named_in(error)
+            if named is None and rule_of(error).arrival is not Arrival.UNKNOWN:
                 self._put_back(before)
                 if isinstance(error, RateLimitedError):
                     return self._wait_for_a_turn(intent.delayed(), error)
                 raise
             log.warning("%s The submission may have been accepted and is not sent again.", error)
-            named = self._named_in(error)
             if named is None:
                 return self._recover(order, intent)
             prediction = named
@@ -221,15 +237,16 @@ class Submitter:
         return prediction
 
     def _named_in(self, error: ApiError) -> Prediction | None:
-        """The prediction that an answer names although it is no success, unless the API does not know it."""
+        """The prediction that an answer names although it is no success, if the API knows it: a gateway has ids, too."""
         if error.prediction_id is None:
             return None
         try:
             return self.api.prediction(error.prediction_id)
-        except NotFoundError:
+        except ApiError as unseen:
+            log.warning(
+                "The answer names prediction %s, which cannot be seen: %s", error.prediction_id, unseen
+            )
             return None
-        except ApiError:
-            return _unseen(error.prediction_id)
 
     def _wait_for_a_turn(self, delayed: SubmissionRecord, error: RateLimitedError) -> Postponed:
         seconds = pause(error.retry_after, delayed.refusals, random.random())  # noqa: S311 - spreads, hides nothing
@@ -243,7 +260,7 @@ class Submitter:
     def _keep(self, record: SubmissionRecord, prediction: Prediction, timeout: float) -> None:
         now = time.time()
         try:
-            self.store.write(record.submitted(prediction.id, at=now, deadline=now + timeout))
+            self._persist(record.submitted(prediction.id, at=now, deadline=now + timeout))
         except Exception:
             # The prediction is paid and its id is at hand: a store that is away must not lose it.
             log.exception(
@@ -253,10 +270,22 @@ class Submitter:
             )
 
     def _put_back(self, before: SubmissionRecord | None) -> None:
-        if before is None:
-            self.store.forget()
-        else:
-            self.store.write(before)
+        try:
+            self._persist(before)
+        except Exception:
+            # What the API said is what a person must see; the next try will look for a submission that never was.
+            log.exception("The submission was refused, but the record still says that it may be paid.")
+
+    def _persist(self, record: SubmissionRecord | None) -> None:
+        """Write, or remove, what would otherwise be known to nobody: again, if the store is away for a moment."""
+        from tenacity import Retrying, stop_after_attempt, wait_exponential
+
+        for attempt in Retrying(stop=stop_after_attempt(4), wait=wait_exponential(0.25, max=2), reraise=True):
+            with attempt:
+                if record is None:
+                    self.store.forget()
+                else:
+                    self.store.write(record)
 
     def _take_up(self, order: Order, record: SubmissionRecord | None, prediction: Prediction) -> Prediction:
         assert record is not None  # noqa: S101 - nothing can be taken up without one
@@ -276,8 +305,7 @@ class Submitter:
             found, examined = self._search(order, intent)
         except ApiError as error:
             raise self._lost(order, intent, [], error) from None
-        told_apart = self.on_lost_submission == "resubmit" and all(each.input is not None for each in found)
-        if examined and len(found) == 1 and (self.on_lost_submission == "adopt" or told_apart):
+        if examined and len(found) == 1 and self._may_take(found[0], order) and self.claim(found[0].id):
             self._keep(intent, found[0], order.timeout)
             log.warning("Prediction %s was taken for the lost submission.", found[0].id)
             return found[0]
@@ -290,6 +318,11 @@ class Submitter:
         if self.on_lost_submission == "resubmit" and not intent.resubmitted:
             return self._submit(order, intent, "a lost submission was looked for and never arrived", False)
         raise self._lost(order, intent, found)
+
+    def _may_take(self, found: Prediction, order: Order) -> bool:
+        if self.on_lost_submission == "adopt":
+            return found.model in ("", order.request.model)
+        return self.on_lost_submission == "resubmit" and lost.identified(found, order.request)
 
     def _lost(
         self,
@@ -310,11 +343,12 @@ class Submitter:
 
     def _search(self, order: Order, intent: SubmissionRecord) -> tuple[list[Prediction], bool]:
         """The candidates, and whether each was examined: one that was not may turn out to be somebody else's."""
-        created_after, created_before = lost.window(intent)
         found: list[Prediction] = []
         examined: dict[str, Prediction] = {}
         for seconds in SEARCHES:
             time.sleep(seconds)
+            # Anew each time: an answer tells what the API's clock says.
+            created_after, created_before = lost.window(intent, self.api.clock_ahead)
             listed = self.api.predictions(
                 model=order.request.model, created_after=created_after, created_before=created_before
             )
@@ -324,7 +358,7 @@ class Submitter:
                     self._examine(each, examined)
             found = lost.candidates([examined.get(each.id, each) for each in unclaimed], order.request)
             # Only what the API identifies ends the search early: the lost one may be listed after somebody else's.
-            if len(found) == 1 and found[0].id in examined and found[0].input is not None:
+            if len(found) == 1 and lost.identified(found[0], order.request):
                 break
         return found, all(each.id in examined for each in found)
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from airflow_provider_seedream.wavespeed.errors import Failure, UnreadableAnswerError, rule_for
 from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
-from airflow_provider_seedream.wavespeed.prediction import Prediction
+from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
 
 T = TypeVar("T")
 
@@ -139,7 +139,14 @@ def submit(request: PaidRequest, *, send_by: float | None = None) -> Call[Predic
 
 def result(prediction_id: str) -> Call[Prediction]:
     """Look at a prediction (API reference 3)."""
-    return Call("GET", f"/api/v3/predictions/{quote(prediction_id, safe='')}/result", Prediction.from_json)
+
+    def read(data: object) -> Prediction:
+        prediction = Prediction.from_json(data)
+        if prediction.id != prediction_id:
+            raise UnreadableAnswerError(f"It tells of prediction {prediction.id}, which was not asked for.")
+        return prediction
+
+    return Call("GET", f"/api/v3/predictions/{quote(prediction_id, safe='')}/result", read)
 
 
 def list_predictions(
@@ -173,9 +180,7 @@ def price(request: PaidRequest, *, path: Literal["price", "pricing"] = "price") 
 def usage(since: datetime, until: datetime) -> Call[float]:
     """What the account spent within a span of at most 31 days, in USD (API reference 7.3). Free."""
     body = {"start_time": _iso(since), "end_time": _iso(until)}
-    return Call(
-        "POST", "/api/v3/user/usage_stats", lambda data: float(data["summary"]["total_cost"]), json=body
-    )
+    return Call("POST", "/api/v3/user/usage_stats", _spent, json=body)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -197,7 +202,14 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _predictions(data: Any) -> list[Prediction]:
-    return [Prediction.from_json(item) for item in data["items"]]
+    return [Prediction.from_json(item) for item in data["items"] or ()]
+
+
+def _spent(data: Any) -> float:
+    spent = float(data["summary"]["total_cost"])
+    if not 0 <= spent < float("inf"):
+        raise UnreadableAnswerError(f"It tells that ${spent:g} were spent.")
+    return spent
 
 
 def _price(data: Any) -> float:
@@ -215,8 +227,12 @@ def _named_prediction(body: object) -> str | None:
     if not isinstance(body, Mapping):
         return None
     places = [body.get("data"), body]
-    # A gateway's error has an id of its own; a prediction also has a status.
-    found = [place.get("id") for place in places if isinstance(place, Mapping) and "status" in place]
+    # A gateway's error has an id of its own, and may have a status, but not one of a prediction's.
+    found = [
+        place.get("id")
+        for place in places
+        if isinstance(place, Mapping) and place.get("status") in {*Status} - {Status.UNKNOWN}
+    ]
     return next((each for each in found if isinstance(each, str) and _ID.fullmatch(each)), None)
 
 

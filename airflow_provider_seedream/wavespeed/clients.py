@@ -7,6 +7,7 @@ import random
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -36,12 +37,14 @@ class WaveSpeedClient:
     """The client for code that may block: operators and hooks.
 
     :param endpoint: where to send, and the key.
+    :ivar clock_ahead: seconds by which the API's clock is ahead of this machine's, by its latest answer.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
         import requests
 
         self.endpoint = endpoint
+        self.clock_ahead = 0.0
         self._session = requests.Session()
         self._session.auth = _bearer(endpoint)
         self._session.trust_env = False
@@ -74,25 +77,32 @@ class WaveSpeedClient:
 
     def _once(self, call: Call[T]) -> T:
         import requests
+        from urllib3.exceptions import HTTPError
 
         _refuse_late(call)
+        patience = call.read_timeout or self.endpoint.read_timeout
+        until = time.monotonic() + self.endpoint.connect_timeout + patience
         if call.pays:
             # A pooled connection may have been closed by the server a moment ago; a request that dies on it would
             # count as unknown.
             self._session.close()
         try:
-            response = self._session.request(
+            with self._session.request(
                 call.method,
                 f"{self.endpoint.origin}{call.path}",
                 json=call.json,
                 headers=_headers("requests"),
-                timeout=(self.endpoint.connect_timeout, call.read_timeout or self.endpoint.read_timeout),
+                timeout=(self.endpoint.connect_timeout, patience),
                 allow_redirects=False,
-            )
+                stream=True,
+            ) as response:
+                self.clock_ahead = _ahead(response.headers.get("Date"))
+                text = b"".join(_body(response, until)).decode("utf-8", "replace")
         except requests.RequestException as error:
             failure = _failed(call, self.endpoint, _never_left(error), error)
+        except HTTPError as error:
+            failure = _failed(call, self.endpoint, Failure.NO_ANSWER, error)
         else:
-            text = response.content.decode("utf-8", "replace")
             return _answer(self.endpoint, response.status_code, text, response.headers).parse(call)
         # Raised out here, so that the library's error, which holds the request with the key, does not hang on it.
         raise failure
@@ -206,6 +216,25 @@ def _policy(call: Call[Any], attempts: int) -> dict[str, Any]:
 
 def _answer(endpoint: Endpoint, status: int, text: str, headers: Mapping[str, str]) -> Answer:
     return Answer(status, endpoint.redact_answer(text), headers, hide=endpoint.redact)
+
+
+def _body(response: requests.Response, until: float) -> Iterator[bytes]:
+    """A body as it arrives, for the time that an answer may take in all: ``timeout`` of requests counts each byte anew."""
+    import requests
+
+    # Of what is there; urllib3 1.26 has only read, which waits for more.
+    read = getattr(response.raw, "read1", response.raw.read)
+    while piece := read(65536, decode_content=True):
+        yield piece
+        if time.monotonic() > until:
+            raise requests.ReadTimeout("The answer took too long.")
+
+
+def _ahead(date: str | None) -> float:
+    try:
+        return parsedate_to_datetime(date or "").timestamp() - time.time()
+    except ValueError:
+        return 0.0
 
 
 def _is_late(call: Call[Any]) -> bool:

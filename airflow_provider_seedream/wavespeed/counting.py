@@ -22,11 +22,11 @@ _WORDS = (
 )
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 NUMBER_WORDS = {word: number for number, word in enumerate(_WORDS.split())}
-NUMBER_WORDS |= {word: number * 10 for number, word in enumerate(_TENS.split(), start=2)}
+NUMBER_WORDS |= {word: number * 10 for number, word in enumerate(_TENS.split(), start=2)} | {"dozen": 12}
 # ASCII only: ignoring case, Python would also take "ſix" and "sıx" for six.
 _NUMBER = (
     r"(?a:\d{1,3}(?:,\d{3})+|\d{1,6}"
-    rf"|(?:{_TENS.replace(' ', '|')})(?:[\s-](?:{'|'.join(_WORDS.split()[1:10])}))?|{_WORDS.replace(' ', '|')})"
+    rf"|(?:{_TENS.replace(' ', '|')})(?:[\s-](?:{'|'.join(_WORDS.split()[1:10])}))?|{_WORDS.replace(' ', '|')}|dozen)"
 )
 _QUALITIES = (
     "beautiful|black-and-white|cinematic|coherent|colou?rful|consecutive|consistent|continuous|coordinated|"
@@ -36,12 +36,24 @@ _QUALITIES = (
 )
 
 
+_NOUNS = "image|img|illustration|picture|pic|photo|photograph"
+
+
+@cache
+def _no_count() -> re.Pattern[str]:
+    """An opening number of images that nobody can make: negative, broken, or in digits that are not read here."""
+    return re.compile(
+        rf"\s*(?:[-−]\s?\d+|\d*\.\d+|(?:(?![0-9])\d)+)(?:\s+(?:{_QUALITIES}),?)*\s+(?:{_NOUNS})s?\b",
+        re.IGNORECASE,
+    )
+
+
 @cache
 def _count() -> re.Pattern[str]:
     # Compiled when first needed: it takes as long as importing the rest, and every DAG file is parsed often.
     return re.compile(
         rf"(?<!\d[.,])(?<![\w/$#-])(?:(?P<low>{_NUMBER})(?:\s+(?:to|or)\s+|(?<=\d)\s*[-–]\s*(?=\d)))?(?P<count>{_NUMBER})"
-        rf"(?:\s+(?:{_QUALITIES}),?)*(?:\s+|-)(?P<noun>image|illustration|picture|pic|photo|photograph)(?P<plural>s?)\b"
+        rf"(?:\s+(?:{_QUALITIES}),?)*(?:\s+|-)(?P<noun>{_NOUNS})(?P<plural>s?)\b"
         r"(?P<set>[\s-]+(?:series|set|sequence|story|storyboard|collection|comic|carousel)\b)?",
         re.IGNORECASE,
     )
@@ -83,6 +95,14 @@ def named_count(text: str) -> int | None:
 
     :raises InvalidInputError: if mentions differ and none opens the text.
     """
+    odd = _no_count().match(text)
+    if odd is not None:
+        raise InvalidInputError(
+            "prompt",
+            text,
+            f"it names no whole number of images: {odd[0].strip()!r}",
+            'Begin it with the number that is meant, for example "3 images. ".',
+        )
     counts: list[int] = []
     for found in _count().finditer(text):
         for count in _meant(found, text):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import json
+import re
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
@@ -73,7 +75,10 @@ class Endpoint:
 
     def redact(self, text: str) -> str:
         """``text`` without the key, for a server that repeats it."""
-        return text.replace(self.api_key, "***")
+        escaped = json.dumps(self.api_key)[1:-1]
+        for form in {self.api_key, escaped, escaped.replace("/", "\\/")}:
+            text = text.replace(form, "***")
+        return text
 
     def redact_answer(self, text: str) -> str:
         """An answer's body without the key, unless the key is so short that it may be part of an id or a link."""
@@ -96,9 +101,9 @@ def _origin(text: str, port: int | None, allow_insecure_http: bool) -> str:
         parts = urlsplit(text)
         own_port = parts.port
     except ValueError:
-        raise InvalidInputError("host", text, "it is not an origin", way_out) from None
+        raise InvalidInputError("host", _shown(text), "it is not an origin", way_out) from None
     if parts.scheme not in ("https", "http") or not parts.hostname:
-        raise InvalidInputError("host", text, "it must begin with https:// (or http://)", way_out)
+        raise InvalidInputError("host", _shown(text), "it must begin with https:// (or http://)", way_out)
     if parts.username or parts.password:
         raise InvalidInputError("host", "***", "it must hold no user or password", way_out)
     if parts.path.strip("/") or parts.query or parts.fragment:
@@ -114,6 +119,11 @@ def _origin(text: str, port: int | None, allow_insecure_http: bool) -> str:
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     number = own_port or port
     return f"{parts.scheme}://{name}{f':{number}' if number else ''}"
+
+
+def _shown(host: str) -> str:
+    """A host field that makes no sense, as far as it can be no key that was pasted into the wrong field."""
+    return host if re.fullmatch(r"(?:\w+://)?[\w-]{1,30}(?:\.[\w-]{1,30})+(?::\d+)?/?", host) else "***"
 
 
 def _seconds(field_name: str, value: object, default: float) -> float:

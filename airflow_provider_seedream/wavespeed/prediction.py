@@ -71,7 +71,7 @@ class Prediction:
         if not isinstance(data, Mapping) or not isinstance(data.get("id"), str) or not data["id"]:
             raise UnreadableAnswerError("The answer holds no prediction id.")
         word = str(data.get("status") or "")
-        outputs = _outputs(data.get("outputs"))
+        outputs, flags = _pictures(data.get("outputs"), data.get("has_nsfw_contents"))
         timings = data.get("timings")
         inference = timings.get("inference") if isinstance(timings, Mapping) else None
         return cls(
@@ -80,11 +80,11 @@ class Prediction:
             status=Status(word) if word in Status._value2member_map_ else Status.UNKNOWN,
             status_word=word,
             outputs=outputs,
-            flags=_flags(data.get("has_nsfw_contents"), len(outputs)),
+            flags=flags,
             error=str(data.get("error") or ""),
             code=_whole(data.get("code")) or None,
             created_at=str(data["created_at"]) if data.get("created_at") else None,
-            inference_ms=_whole(inference) or _whole(data.get("executionTime")),
+            inference_ms=_elapsed(inference) or _elapsed(data.get("executionTime")),
             input=next((data[k] for k in ("input", "inputs") if isinstance(data.get(k), Mapping)), None),
         )
 
@@ -104,15 +104,19 @@ class Prediction:
         return PredictionFailedError(self.id, self.status_word, self.code, self.error)
 
 
-def _outputs(value: object) -> tuple[str, ...]:
-    items = [value] if isinstance(value, str | Mapping) else value if isinstance(value, list) else []
-    links = (item.get("url") if isinstance(item, Mapping) else item for item in items)
-    return tuple(link for link in links if isinstance(link, str) and link)
+def _pictures(outputs: object, flags: object) -> tuple[tuple[str, ...], tuple[bool | None, ...]]:
+    """The links and their flags; paired before blank outputs are left out, for a flag belongs to a place."""
+    items = [outputs] if isinstance(outputs, str | Mapping) else outputs if isinstance(outputs, list) else []
+    links = [item.get("url") if isinstance(item, Mapping) else item for item in items]
+    told = [flag if isinstance(flag, bool) else None for flag in flags] if isinstance(flags, list) else []
+    pairs = zip(links, told + [None] * len(links), strict=False)
+    pictures = [(link, flag) for link, flag in pairs if isinstance(link, str) and link]
+    return tuple(link for link, _ in pictures), tuple(flag for _, flag in pictures)
 
 
-def _flags(value: object, outputs: int) -> tuple[bool | None, ...]:
-    flags = [flag if isinstance(flag, bool) else None for flag in value] if isinstance(value, list) else []
-    return tuple((flags + [None] * outputs)[:outputs])
+def _elapsed(value: object) -> int | None:
+    milliseconds = _whole(value)
+    return milliseconds if milliseconds and milliseconds > 0 else None
 
 
 def _whole(value: object) -> int | None:

@@ -10,7 +10,7 @@ pytest.importorskip("airflow.sdk.definitions.retry_policy", reason="retry polici
 
 from airflow.sdk.definitions.retry_policy import RetryAction
 
-from airflow_provider_seedream.policies.retry import SeedreamRetryPolicy
+from airflow_provider_seedream.policies.retry import LONGEST_ASKED, SeedreamRetryPolicy
 from airflow_provider_seedream.publishing.errors import PictureError, PictureFault
 from airflow_provider_seedream.wavespeed import (
     AuthenticationError,
@@ -31,6 +31,11 @@ def decided(error, try_number=1):
 def test_a_rate_limit_waits_for_as_long_as_the_server_asks():
     decision = decided(RateLimitedError("x", code=429, retry_after=42.0))
     assert (decision.action, decision.retry_delay) == (RetryAction.RETRY, dt.timedelta(seconds=42))
+
+
+@pytest.mark.parametrize("asked", [1e9, 1e14, 1e300])
+def test_no_server_is_believed_a_delay_of_years(asked):
+    assert decided(RateLimitedError("x", code=429, retry_after=asked)).retry_delay == LONGEST_ASKED
 
 
 @pytest.mark.parametrize(

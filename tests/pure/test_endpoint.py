@@ -82,3 +82,24 @@ def test_the_key_is_in_no_repr_and_is_taken_out_of_texts():
     endpoint = Endpoint.build(host=None, api_key="canary-key")
     assert "canary-key" not in repr(endpoint)
     assert endpoint.redact("no such key canary-key!") == "no such key ***!"
+
+
+@pytest.mark.parametrize("form", ['can"ary/key\\!', 'can\\"ary/key\\\\!', 'can\\"ary\\/key\\\\!'])
+def test_a_key_that_is_repeated_in_json_is_hidden_as_well(form):
+    endpoint = Endpoint("https://api.wavespeed.ai", 'can"ary/key\\!')
+    assert endpoint.redact(f'{{"message": "no such key {form}"}}') == '{"message": "no such key ***"}'
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "canary-key",
+        "user:canary-key@api.wavespeed.ai",
+        "https://:canary-key@host:999999",
+        "ftp://u:canary-key@h",
+    ],
+)
+def test_a_key_that_was_pasted_into_the_host_is_not_shown(host):
+    with pytest.raises(InvalidInputError) as refusal:
+        Endpoint.build(host=host, api_key="k")
+    assert "canary-key" not in str(refusal.value)

@@ -90,6 +90,18 @@ def test_the_count_a_text_names_is_seen(text, count):
 
 
 @pytest.mark.parametrize(
+    "text", ["-2 images. A fox.", "2.5 images of foxes", "\u0662 images of foxes", "\u2212 3 pictures"]
+)
+def test_an_opening_number_that_nobody_can_make_is_refused(text):
+    with pytest.raises(InvalidInputError, match=r"names no whole number of images.*Begin it with"):
+        named_count(text)
+
+
+def test_a_dozen_counts():
+    assert named_count("A dozen images of foxes") == 12
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "",
@@ -107,7 +119,7 @@ def test_the_count_a_text_names_is_seen(text, count):
         "in the style of 2024 illustrations",
         "1920s photos",
         "4K images of foxes",
-        "3.5 images",
+        "about 3.5 images",
         "version 1.3 images",
         "35mm photos",
         "image 3 of a fox",

@@ -152,7 +152,7 @@ def test_a_record_that_cannot_be_read_is_never_taken_for_none(stored):
 
 
 def test_a_lost_submission_is_looked_for_around_its_time():
-    first, last = window(INTENT)
+    first, last = window(INTENT, clock_ahead=0.0)
     assert first.timestamp() < INTENT.intent_at
     assert last.timestamp() > INTENT.arrives_by
 

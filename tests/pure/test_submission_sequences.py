@@ -175,8 +175,9 @@ class Sequences(RuleBasedStateMachine):
             submit=self.world.submit,
             prediction=self.world.prediction,
             predictions=self.world.predictions_listed,
+            clock_ahead=0.0,
         )
-        mine = Submitter(api, self, "resubmit", self.policy, claimed=list)  # type: ignore[arg-type]
+        mine = Submitter(api, self, "resubmit", self.policy, claimed=list, claim=lambda _: True)  # type: ignore[arg-type]
         try:
             obtained = mine.obtain(order)
             for _ in range(3):
