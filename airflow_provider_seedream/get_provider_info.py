@@ -36,6 +36,12 @@ def get_provider_info() -> dict[str, Any]:
                 "airflow_provider_seedream.operators.publish",
             )
         ],
+        "task-decorators": [
+            {
+                "name": "seedream_sequential",
+                "class-name": "airflow_provider_seedream.decorators.seedream.seedream_sequential_task",
+            }
+        ],
         "triggers": [_modules("airflow_provider_seedream.triggers.seedream")],
         "connection-types": [_connection_type()],
     }

@@ -16,7 +16,7 @@ from airflow_provider_seedream.operators.arguments import (
 from airflow_provider_seedream.operators.paid_job import PaidJob
 from airflow_provider_seedream.wavespeed.delivery import accept
 from airflow_provider_seedream.wavespeed.durations import kind_of
-from airflow_provider_seedream.wavespeed.errors import ApiError, DeliveryError
+from airflow_provider_seedream.wavespeed.errors import ApiError, DeliveryError, InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import DEFAULT_MODEL, ImageSet, ImageSetRequest, Picture
 from airflow_provider_seedream.wavespeed.polling import PollSchedule, Verdict
 from airflow_provider_seedream.wavespeed.prediction import Status
@@ -51,6 +51,20 @@ class ImageSetJob(PaidJob):
                     'The prompt named no count; "%d images." was put in front of it.', request.max_images
                 )
             return self._wait(request, self.obtain(request, came_back=came_back))
+
+    def goes_on(self) -> bool:
+        """Whether this try goes on with what an earlier one submitted, or may have, for the task's prompt."""
+        with self.errors_told():
+            record = self.store.read() if self.store.outlives_a_try else None
+            if record is None:
+                return False
+            if self.task.on_clear == "reuse" or record.max_tries == self.context["ti"].max_tries:
+                return True
+            try:
+                request = self._request()
+            except InvalidInputError:
+                return False
+            return self.still_runs(request)
 
     def complete(self, event: Any) -> dict[str, Any]:
         """Go on after the trigger's event."""

@@ -96,6 +96,10 @@ class PaidJob:
         self.push("prediction_id", obtained.id)
         return obtained
 
+    def still_runs(self, request: PaidRequest) -> bool:
+        """Whether the prediction on record is for this request and has not ended, so that a clear takes it up."""
+        return self._submitter().would_resume(self._order(request))
+
     @contextmanager
     def errors_told(self) -> Iterator[None]:
         """See to it that no error hides what is paid, and that no retry burns time where it cannot help."""

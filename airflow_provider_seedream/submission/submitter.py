@@ -155,6 +155,10 @@ class Submitter:
             case Look():
                 raise AssertionError("decide() asked to look twice")
 
+    def would_resume(self, order: Order) -> bool:
+        """Whether :meth:`obtain` would go on waiting for the prediction on record."""
+        return isinstance(self._decide(self.store.read(), order), Resume)
+
     def _decide(self, record: SubmissionRecord | None, order: Order) -> Decision:
         decision = decide(
             record, fingerprint=order.fingerprint, max_tries=order.max_tries, on_clear=self.on_clear

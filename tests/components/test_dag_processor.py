@@ -6,9 +6,10 @@ import datetime as dt
 
 import msgspec
 import pytest
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, task
 from airflow.serialization.serialized_objects import DagSerialization
 
+from airflow_provider_seedream.operators.prompt import SeedreamPromptOperator
 from airflow_provider_seedream.operators.publish import SeedreamPublishOperator
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 from airflow_provider_seedream.wavespeed import ImageSetPrompt
@@ -16,7 +17,8 @@ from airflow_provider_seedream.wavespeed import ImageSetPrompt
 
 def test_a_dag_with_every_default_can_be_sent() -> None:
     with DAG("defaults", schedule=None, start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC)) as dag:
-        draw = SeedreamSequentialOperator(task_id="draw", prompt="A lighthouse")
+        prompt = SeedreamPromptOperator(task_id="prompt", prompt=["A lighthouse"])
+        draw = SeedreamSequentialOperator(task_id="draw", prompt=prompt.output)
         SeedreamPublishOperator(task_id="publish", image_set=draw.output, path="file:///tmp/somewhere")
     assert msgspec.msgpack.encode(DagSerialization.to_dict(dag))
 
@@ -28,6 +30,20 @@ def test_a_mapped_dag_can_be_sent() -> None:
             image_set=draw.output
         )
     assert msgspec.msgpack.encode(DagSerialization.to_dict(dag))
+
+
+def test_a_decorated_function_can_be_sent_mapped_or_not() -> None:
+    with DAG("functions", schedule=None, start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC)) as dag:
+
+        @task.seedream_sequential(max_cost=1)
+        def draw(prompt: str) -> str:
+            return prompt
+
+        draw("A lighthouse")
+        draw.partial().expand(prompt=["One", "Two"])
+    sent = DagSerialization.to_dict(dag)
+    assert msgspec.msgpack.encode(sent)
+    assert len(DagSerialization.from_dict(sent).tasks) == 2
 
 
 @pytest.mark.parametrize(

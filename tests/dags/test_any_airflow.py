@@ -15,7 +15,8 @@ from airflow_provider_seedream.emulator import Emulator, faults
 
 DAG = """
 import datetime as dt
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, task
+from airflow_provider_seedream.operators.prompt import SeedreamPromptOperator
 from airflow_provider_seedream.operators.publish import SeedreamPublishOperator
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 
@@ -28,6 +29,16 @@ with DAG("any", start_date=dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc), sche
 with DAG("late", start_date=dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc), schedule=None):
     SeedreamSequentialOperator(
         task_id="draw", prompt="a fox", timeout=10, retries=1, retry_delay=dt.timedelta(seconds=1)
+    )
+
+with DAG("taskflow", start_date=dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc), schedule=None):
+    @task.seedream_sequential(max_cost=0.1)
+    def draw(prompt):
+        return prompt
+
+    prompt = SeedreamPromptOperator(task_id="prompt", prompt=["a fox", "an owl"], enhance=True)
+    SeedreamPublishOperator(
+        task_id="publish", image_set=draw(prompt.output), path="file://{folder}/flow/{{ run_id }}"
     )
 """
 
@@ -52,6 +63,15 @@ def test_an_image_set_is_drawn_and_published(home: Path, seedream_emulator: Emul
     manifest = json.loads(manifest_file.read_text())
     assert len(manifest["images"]) == 2
     assert seedream_emulator.paid_tasks == 1
+
+
+def test_a_function_draws_what_the_prompt_operator_wrote(home: Path, seedream_emulator: Emulator) -> None:
+    done = _run(home, seedream_emulator, "taskflow")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    (manifest_file,) = (home / "flow").rglob("manifest.json")
+    enhanced, drawn = seedream_emulator.predictions
+    assert drawn["input"]["prompt"] == enhanced["outputs"][0]
+    assert json.loads(manifest_file.read_text())["prompt"] == drawn["input"]["prompt"]
 
 
 def test_a_rate_limit_is_waited_out_within_one_try(home: Path, seedream_emulator: Emulator) -> None:

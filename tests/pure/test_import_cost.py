@@ -13,6 +13,7 @@ import pytest
 HEAVY = {"requests", "aiohttp", "PIL", "fastapi", "jsonschema", "airflow_provider_seedream.emulator"}
 
 AUTHORING = [
+    "airflow_provider_seedream.decorators.seedream",
     "airflow_provider_seedream.operators.seedream",
     "airflow_provider_seedream.operators.prompt",
     "airflow_provider_seedream.operators.publish",

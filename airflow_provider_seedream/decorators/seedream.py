@@ -1,0 +1,128 @@
+"""``@task.seedream_sequential``: a function that writes the prompt, and the operator that does the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import (
+    DecoratedOperator,
+    TaskDecorator,
+    context_merge,
+    determine_kwargs,
+    task_decorator_factory,
+)
+
+from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_seedream.submission.kept_prompt import KeptPrompt
+
+
+class SeedreamSequentialDecoratedOperator(DecoratedOperator, SeedreamSequentialOperator):
+    """Calls a function for its prompt, then goes on as :class:`.SeedreamSequentialOperator`.
+
+    The function is called once for each image set, not once for each try. One that never says the same twice, such as a
+    language model, would let a retry ask for another image set than the one that is paid, which the operator refuses;
+    and who retries wants the pictures that are paid, not others beside them. So the prompt is kept beside the submission
+    record, and as long as there is a record, retries go on with it. The function is called again where nothing was
+    submitted: after a prompt that was refused, or a price over a ceiling; and where a person cleared the task to get new
+    pictures, unless the old prediction still runs, which is then waited for. What is kept lasts as long as the record:
+    across retries on Airflow 3.3 and newer, within one try before.
+
+    A prompt that makes no image set fails the try but not the task: the function may do better next time.
+    """
+
+    template_fields: Sequence[str] = (
+        *DecoratedOperator.template_fields,
+        *SeedreamSequentialOperator.template_fields,
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        **DecoratedOperator.template_fields_renderers,
+        **SeedreamSequentialOperator.template_fields_renderers,
+    }
+    custom_operator_name = "@task.seedream_sequential"
+    # So that the UI shows the prompt that the function gave.
+    overwrite_rtif_after_execution = True
+
+    def __init__(
+        self,
+        *,
+        python_callable: Callable[..., Any],
+        op_args: Collection[Any] | None = None,
+        op_kwargs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if "prompt" in kwargs:
+            raise InvalidInputError(
+                "prompt", kwargs["prompt"], "the function gives the prompt", "Return it, and leave this out."
+            )
+        super().__init__(
+            python_callable=python_callable, op_args=op_args, op_kwargs=op_kwargs, prompt="", **kwargs
+        )
+
+    def execute(self, context: Context) -> Any:
+        """Ask the function for the prompt, unless an earlier try's is paid for; then submit and wait."""
+        kept = self._kept(context)
+        self.prompt = kept.read()
+        if self.prompt is None or not self._job(context).goes_on():
+            self.prompt = self._asked(context)
+            kept.write(self.prompt)
+        return super().execute(context)
+
+    def execute_postponed(self, context: Context, event: Any = None) -> dict[str, Any]:
+        """Go on after a pause that held no worker, with the same prompt.
+
+        :param event: the timer's.
+        """
+        self.prompt = self._kept(context).read() or self._asked(context)
+        return super().execute_postponed(context, event)
+
+    def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
+        """Go on after the deferral, without calling the function again.
+
+        :param event: the trigger's.
+        """
+        self.prompt = self._kept(context).read()
+        return super().execute_complete(context, event)
+
+    def _kept(self, context: Context) -> KeptPrompt:
+        from airflow_provider_seedream.submission.kept_prompt import KeptPrompt
+
+        return KeptPrompt(context, self.task_id)
+
+    def _asked(self, context: Context) -> str:
+        """What the function gives, as text. It is not rendered by Jinja: a language model may have written it.
+
+        :raises InvalidInputError: if it makes no image set, or one of another count than ``max_images``.
+        """
+        from airflow_provider_seedream.wavespeed.request import ImageSetRequest
+
+        context_merge(context, self.op_kwargs)
+        arguments = determine_kwargs(self.python_callable, self.op_args, context)
+        given = self.python_callable(*self.op_args, **arguments)
+        return ImageSetRequest.build(prompt=given, max_images=self.max_images).prompt
+
+
+def seedream_sequential_task(
+    python_callable: Callable[..., Any] | None = None, **kwargs: Any
+) -> TaskDecorator:
+    """Make a task of a function that gives a prompt: a text, a list of scenes, or an ``ImageSetPrompt``.
+
+    The task gives what :class:`.SeedreamSequentialOperator` gives, and takes all of its arguments but ``prompt``. How
+    often the function is called: see :class:`SeedreamSequentialDecoratedOperator`. A raw answer of a language model is
+    best returned through :func:`airflow_provider_seedream.wavespeed.read_answer`.
+
+    :param python_callable: the function.
+    :param kwargs: arguments of the operator, and of any Airflow task.
+    """
+    # Airflow would take "-> dict" for what the task gives, which is not what the function gives.
+    kwargs.setdefault("multiple_outputs", False)
+    return task_decorator_factory(
+        python_callable=python_callable,
+        decorated_operator_class=SeedreamSequentialDecoratedOperator,
+        **kwargs,
+    )

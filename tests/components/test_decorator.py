@@ -1,0 +1,195 @@
+"""``@task.seedream_sequential``: how often the function is called, and what is paid for, try by try."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_seedream.decorators.seedream import SeedreamSequentialDecoratedOperator
+from airflow_provider_seedream.emulator import faults
+from airflow_provider_seedream.wavespeed import (
+    DeadlineReachedError,
+    ImageSetPrompt,
+    InvalidInputError,
+    LostSubmissionError,
+    PredictionFailedError,
+    Scene,
+)
+from tests.components.airflow_context import Tries, run
+
+pytestmark = pytest.mark.usefixtures("hurried")
+
+
+class Model:
+    """A function that never says the same twice."""
+
+    def __init__(self, *answers):
+        self.answers = iter(answers or (f"a fox, idea {number}" for number in itertools.count(1)))
+        self.calls = 0
+
+    def __call__(self):
+        self.calls += 1
+        return next(self.answers)
+
+
+def operator(function, **arguments):
+    return SeedreamSequentialDecoratedOperator(**{"task_id": "gen", "python_callable": function, **arguments})
+
+
+@pytest.fixture(params=[True, False], ids=["deferred", "waiting"])
+def deferrable(request):
+    return request.param
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "2 images. First, a fox. Second, an owl.",
+        ["a fox", "an owl"],
+        (Scene("a fox"), {"text": "an owl"}),
+        {"scenes": ["a fox", "an owl"]},
+        ImageSetPrompt(("a fox", "an owl")),
+    ],
+)
+def test_whatever_form_of_a_prompt_the_function_gives_is_drawn(seedream_emulator, given, deferrable):
+    model = Model(given)
+    result = run(operator(model, deferrable=deferrable, size="16:9"), Tries())
+    assert result["prompt"] == "2 images. First, a fox. Second, an owl."
+    assert (len(result["images"]), result["size"]) == (2, "2560*1440")
+    assert (model.calls, seedream_emulator.paid_tasks) == (1, 1)
+
+
+def test_the_function_gets_its_arguments_and_the_context_it_asks_for(seedream_emulator):
+    def write(animal, *, place="snow", ti):
+        return f"a {animal} in {place}, try {ti.try_number}"
+
+    result = run(operator(write, op_args=["fox"], op_kwargs={"place": "rain"}), Tries())
+    assert result["prompt"] == "a fox in rain, try 1"
+
+
+def test_what_the_function_gives_is_not_rendered(seedream_emulator):
+    assert run(operator(lambda: "a fox {# red #}"), Tries())["prompt"] == "a fox {# red #}"
+
+
+def overdue(model, tries, emulator, **arguments):
+    """A try that pays and then runs out of time."""
+    emulator.clock.hold()
+    task = operator(model, **arguments)
+    task.timeout = 0.3
+    with pytest.raises(DeadlineReachedError):
+        run(task, tries)
+
+
+def test_a_retry_takes_up_the_paid_prediction_without_asking_again(seedream_emulator, deferrable):
+    model, tries = Model(), Tries()
+    overdue(model, tries, seedream_emulator, deferrable=deferrable)
+    seedream_emulator.clock.advance(60)
+    result = run(operator(model, deferrable=deferrable), tries)
+    assert result["prompt"] == "a fox, idea 1"
+    assert (model.calls, seedream_emulator.paid_tasks) == (1, 1)
+
+
+def test_a_retry_after_a_lost_answer_looks_for_what_was_submitted_and_does_not_ask_again(seedream_emulator):
+    seedream_emulator.configure(result_input=True)
+    seedream_emulator.faults.add("submit", faults.DropAfter())
+    model, tries = Model(), Tries()
+    with pytest.raises((AirflowFailException, LostSubmissionError)):
+        run(operator(model), tries)
+    result = run(operator(model, on_lost_submission="adopt"), tries)
+    assert result["prediction_id"] == seedream_emulator.predictions[0]["id"]
+    assert (model.calls, seedream_emulator.paid_tasks) == (1, 1)
+
+
+def test_a_retry_of_one_that_failed_in_passing_asks_for_the_same_again(seedream_emulator):
+    seedream_emulator.faults.add("submit", faults.FailPrediction(5000))
+    model, tries = Model(), Tries()
+    with pytest.raises(PredictionFailedError):
+        run(operator(model), tries)
+    assert run(operator(model), tries)["prompt"] == "a fox, idea 1"
+    assert (model.calls, seedream_emulator.paid_tasks) == (1, 2)
+
+
+def test_a_pause_for_the_rate_does_not_change_the_prompt(seedream_emulator):
+    refusal = faults.Status(429, headers={"Retry-After": "1"})
+    seedream_emulator.faults.add("submit", refusal, times=2)
+    for tries in (Tries(), Tries(store=False)):
+        model = Model()
+        pauses = []
+        assert run(operator(model), tries, pauses=pauses)["prompt"] == "a fox, idea 1"
+        assert model.calls == 1
+    assert seedream_emulator.paid_tasks == 2
+
+
+@pytest.mark.parametrize(
+    ("bad", "arguments"),
+    [
+        ("", {}),
+        (["a fox", ""], {}),
+        (None, {}),
+        (["a fox", "an owl"], {"max_images": 1}),
+        (str(["a fox"]), {}),
+    ],
+)
+def test_a_bad_prompt_fails_the_try_and_the_next_one_asks_again(seedream_emulator, bad, arguments):
+    model, tries = Model(bad, "a fox"), Tries()
+    with pytest.raises(InvalidInputError):
+        run(operator(model, **arguments), tries)
+    assert run(operator(model, **arguments), tries)["prompt"] == "a fox"
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_a_price_over_a_ceiling_is_refused_and_the_next_try_asks_again(seedream_emulator):
+    model, tries = Model(["a fox", "an owl"], "a fox"), Tries()
+    with pytest.raises(AirflowFailException, match="over the ceiling"):
+        run(operator(model, max_cost=0.05), tries)
+    assert run(operator(model, max_cost=0.05), tries)["requested"] == 1
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_a_clear_asks_again_for_new_pictures_unless_told_to_reuse(seedream_emulator):
+    model, tries = Model(), Tries()
+    first = run(operator(model), tries)
+    tries.clear()
+    assert run(operator(model, on_clear="reuse"), tries)["prediction_id"] == first["prediction_id"]
+    tries.clear()
+    assert run(operator(model), tries)["prompt"] == "a fox, idea 2"
+    assert (model.calls, seedream_emulator.paid_tasks) == (2, 2)
+
+
+def test_a_clear_of_a_task_whose_prediction_runs_waits_for_that(seedream_emulator):
+    model, tries = Model(), Tries()
+    overdue(model, tries, seedream_emulator)
+    tries.clear()
+    result = run(operator(model), tries, between=lambda: seedream_emulator.clock.advance(60))
+    assert result["prompt"] == "a fox, idea 1"
+    assert (model.calls, seedream_emulator.paid_tasks) == (1, 1)
+
+
+def test_a_clear_with_other_arguments_asks_again(seedream_emulator):
+    model, tries = Model("a fox", ["a fox", "an owl"]), Tries()
+    run(operator(model), tries)
+    tries.clear()
+    assert run(operator(model, max_images=2), tries)["requested"] == 2
+
+
+def test_without_a_lasting_record_each_try_asks(seedream_emulator):
+    model, tries = Model(), Tries(store=False)
+    overdue(model, tries, seedream_emulator)
+    seedream_emulator.clock.release()
+    assert run(operator(model), tries)["prompt"] == "a fox, idea 2"
+    assert seedream_emulator.paid_tasks == 2
+
+
+@pytest.mark.parametrize(
+    ("argument", "why"),
+    [
+        ({"prompt": "a fox"}, "the function gives the prompt"),
+        ({"max_image": 2}, 'Did you mean "max_images"'),
+        ({"on_clear": "again"}, "no such choice"),
+    ],
+)
+def test_an_argument_that_nobody_knows_is_refused_when_the_dag_is_read(argument, why):
+    with pytest.raises(InvalidInputError, match=why):
+        operator(Model(), **argument)
