@@ -31,11 +31,9 @@ def _numbered() -> re.Pattern[str]:
 _QUOTED = re.compile(r"[\"“]([^\"“”]+)[\"”]")
 _BULLET = re.compile(r"\s*[-*•–]\s+(?=\S)")
 _OPENING = re.compile(
-    r"[\W_]*(?:sure|here|certainly|of course|ok(?:ay)?|absolutely|great|below|these|this is|i've|i have)\b",
+    rf"[\W_]*(?:sure|certainly|of course|ok(?:ay)?|absolutely|(?:here|below|i've|i have)\b.*\b(?:{_NOUNS}))\b",
     re.IGNORECASE,
 )
-
-
 _LABEL_WORDS = (
     "the your my of list story storyboard scene scenes image images picture pictures prompt prompts"
 )

@@ -82,6 +82,7 @@ def overdue(model, tries, emulator, **arguments):
         run(task, tries)
 
 
+@pytest.mark.event("A function gives another prompt with each try")
 def test_a_retry_takes_up_the_paid_prediction_without_asking_again(seedream_emulator, deferrable):
     model, tries = Model(), Tries()
     overdue(model, tries, seedream_emulator, deferrable=deferrable)
@@ -148,6 +149,7 @@ def test_a_price_over_a_ceiling_is_refused_and_the_next_try_asks_again(seedream_
     assert seedream_emulator.paid_tasks == 1
 
 
+@pytest.mark.event("A function gives another prompt with each try")
 def test_a_clear_asks_again_for_new_pictures_unless_told_to_reuse(seedream_emulator):
     model, tries = Model(), Tries()
     first = run(operator(model), tries)
