@@ -82,7 +82,7 @@ def test_a_model_that_wrote_another_number_of_scenes_than_were_wanted_is_refused
         ({"prompt": "A fox with:\n- a hat\n- boots"}, "may belong to the scenes of its list"),
         ({"prompt": None}, "it is required"),
         ({"prompt": ["a {{ animal }}", "an owl"]}, "a template that was not rendered"),
-        ({"prompt": "a fox", "style": "noir"}, "cannot be told apart"),
+        ({"prompt": "a fox", "style": "noir"}, "cannot be taken apart"),
         ({"enhance": True, "enhancement_style": "baroque"}, "enhancement_style='baroque'"),
         ({"enhance": True, "enhancement_mode": "audio"}, "enhancement_mode='audio'"),
     ],
@@ -225,9 +225,10 @@ def test_a_worker_killed_before_it_could_record_the_id_is_followed_by_a_try_that
     seedream_emulator, monkeypatch
 ):
     tries = Tries()
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr("airflow_provider_seedream.submission.submitter.Submitter._keep", interrupted)
-        run(enhancing(), tries)
+        with pytest.raises(KeyboardInterrupt):
+            run(enhancing(), tries)
     assert tries.store.get(KEY)["phase"] == "intent"
     assert run(enhancing(on_lost_submission="adopt"), tries).startswith(TEXT.rstrip("."))
     assert seedream_emulator.paid_tasks == 1

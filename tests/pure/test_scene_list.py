@@ -135,9 +135,17 @@ def test_what_the_scenes_share_is_added_to_scenes_of_any_form():
         assert prompt == ImageSetPrompt(SCENES, style="noir", characters="a fox")
 
 
-def test_what_the_scenes_share_is_not_added_to_a_text_without_scenes():
-    with pytest.raises(InvalidInputError, match=r"^style='noir'.*cannot be told apart"):
-        read_answer("a fox at dawn", style="noir")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a fox at dawn",
+        "2 images in blue. First, a fox. Second, an owl.",
+        "2 images. First, a fox. Style: pop art. Second, an owl. Style: pop art.",
+    ],
+)
+def test_what_the_scenes_share_is_not_added_to_a_text_that_is_more_than_its_scenes(text):
+    with pytest.raises(InvalidInputError, match=r"^style='noir'.*cannot be taken apart"):
+        read_answer(text, style="noir")
 
 
 def test_two_styles_for_one_set_are_refused():
