@@ -104,7 +104,12 @@ class SeedreamSequentialDecoratedOperator(DecoratedOperator, SeedreamSequentialO
         context_merge(context, self.op_kwargs)
         arguments = determine_kwargs(self.python_callable, self.op_args, context)
         given = self.python_callable(*self.op_args, **arguments)
-        return ImageSetRequest.build(prompt=given, max_images=self.max_images).prompt
+        try:
+            return ImageSetRequest.build(prompt=given, max_images=self.max_images).prompt
+        except InvalidInputError as error:
+            # Also for a retry policy: the function may do better next time.
+            error.transient = True
+            raise
 
 
 def seedream_sequential_task(

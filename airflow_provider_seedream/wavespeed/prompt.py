@@ -11,13 +11,6 @@ from typing import TypeAlias, TypeGuard
 from airflow_provider_seedream.wavespeed.counting import ORDINALS, counted, named_count
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.inputs import refuse_unknown
-from airflow_provider_seedream.wavespeed.scene_list import (
-    is_json,
-    scenes_json,
-    scenes_listed,
-    without_marks,
-    without_talk,
-)
 
 __all__ = [
     "ImageSetPrompt",
@@ -173,6 +166,9 @@ def prompt_text(value: PromptInput | None) -> str:
     :raises InvalidInputError: for a blank prompt, a wrong shape, and the repr that a template leaves of an object,
         which nobody means to pay for.
     """
+    # Late, as is its other user: DAG files are parsed often, and only workers read what templates and models wrote.
+    from airflow_provider_seedream.wavespeed.scene_list import scenes_json
+
     if value is None:
         raise InvalidInputError(
             "prompt", value, "it is required", "Describe the images, or give a list of scenes."
@@ -213,6 +209,14 @@ def read_answer(
     :raises InvalidInputError: where there are two ways to read it, it seems cut off, or it says something else of what
         the scenes share.
     """
+    from airflow_provider_seedream.wavespeed.scene_list import (
+        is_json,
+        scenes_json,
+        scenes_listed,
+        without_marks,
+        without_talk,
+    )
+
     shared = {"characters": characters, "style": style, "palette": palette}
     found: object = answer
     if isinstance(answer, str):
@@ -221,20 +225,28 @@ def read_answer(
             raise InvalidInputError(
                 "prompt", found, "it is JSON, but not of scenes", 'Write {"scenes": ["a fox"]}.'
             )
-    if isinstance(found, str) and any(shared.values()) and scenes_of(found):
-        found = scenes_of(found)
     if isinstance(found, str):
-        for part, given in shared.items():
-            if given:
-                rule = "it belongs to every scene, and the scenes of the prompt cannot be told apart"
-                way_out = "Say it in the prompt, or give the scenes as a list."
-                raise InvalidInputError(part, given, rule, way_out)
-        return prompt_text(found)
+        if not any(shared.values()):
+            return prompt_text(found)
+        found = _scenes_alone(found, shared)
     if not isinstance(found, ImageSetPrompt | Mapping) and not _is_list(found):
         return prompt_text(found)  # type: ignore[arg-type]  # refuses it
     prompt = ImageSetPrompt.of(found)
     plain = tuple(map(Scene, without_marks([scene.text for scene in prompt.scenes])))
     return replace(prompt, scenes=plain, **_agreed(prompt, shared))
+
+
+def _scenes_alone(text: str, shared: Mapping[str, str]) -> tuple[str, ...]:
+    """The scenes of a text that tells nothing else, so that it can be written anew with what they share."""
+    scenes = scenes_of(text)
+    if scenes:
+        told = re.findall(r"\w+", ImageSetPrompt(scenes).render().lower())[2:]  # type: ignore[arg-type]
+        said = re.findall(r"\w+", text.lower())
+        if said[-len(told) :] == told and len(said) - len(told) in (0, 2):
+            return scenes
+    part, given = next((part, given) for part, given in shared.items() if given)
+    rule = "it belongs to every scene, and the prompt is a text that cannot be taken apart into its scenes"
+    raise InvalidInputError(part, given, rule, "Say it in the prompt, or give the scenes as a list.")
 
 
 def _agreed(prompt: ImageSetPrompt, shared: Mapping[str, str]) -> dict[str, str]:

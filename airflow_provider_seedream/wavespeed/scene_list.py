@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
 
 from airflow_provider_seedream.wavespeed.counting import NUMBER_WORDS, ORDINALS, named_count
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
@@ -17,36 +16,23 @@ _FENCE = re.compile(r"^[ \t]*```[ \t]*([\w+-]*)[ \t]*\n(.*?)^[ \t]*```[ \t]*$", 
 _MEANT_AS_JSON = re.compile(r"\[\s*(?:\{\s*)?\"|\{\s*\"scenes\"")
 _NOUNS = "scenes?|images?|pictures?|illustrations?|photos?|panels?|shots?|frames?|prompts?"
 _ASK_FOR_JSON = 'Ask the model for nothing but JSON: {"scenes": ["a fox", "an owl"]}.'
-
-
-@cache
-def _numbered() -> re.Pattern[str]:
-    # Compiled when first needed, as every DAG file is parsed often.
-    return re.compile(
-        rf"\s*(?:\*\*|__)?(?:(?:{_NOUNS})\s+|\()?(\d{{1,2}})(?:\s*[.:)]|\s+[-–—])(?:\*\*|__)?(?:\s+|$)",
-        re.IGNORECASE,
-    )
-
-
+_NUMBERED = re.compile(
+    rf"\s*(?:\*\*|__)?(?:(?:{_NOUNS})\s+|\()?(\d{{1,2}})(?:\s*[.:)]|\s+[-–—])(?:\*\*|__)?(?:\s+|$)",
+    re.IGNORECASE,
+)
 _QUOTED = re.compile(r"[\"“]([^\"“”]+)[\"”]")
 _BULLET = re.compile(r"\s*[-*•–]\s+(?=\S)")
 _OPENING = re.compile(
-    r"[\W_]*(?:sure|here|certainly|of course|ok(?:ay)?|absolutely|great|below|these|this is|i've|i have)\b",
+    rf"[\W_]*(?:sure|certainly|of course|ok(?:ay)?|absolutely|(?:here|below|i've|i have)\b.*\b(?:{_NOUNS}))\b",
     re.IGNORECASE,
 )
-
-
 _LABEL_WORDS = (
     "the your my of list story storyboard scene scenes image images picture pictures prompt prompts"
 )
 _LABEL = frozenset(_LABEL_WORDS.split()) | frozenset(NUMBER_WORDS)
-
-
-@cache
-def _own_mark() -> re.Pattern[str]:
-    return re.compile(
-        rf"(?:(?:{_NOUNS})\s+)?(\d{{1,2}}|{'|'.join(ORDINALS)})\s*[.,:)]\s+(?=\S)", re.IGNORECASE
-    )
+_OWN_MARK = re.compile(
+    rf"(?:(?:{_NOUNS})\s+)?(\d{{1,2}}|{'|'.join(ORDINALS)})\s*[.,:)]\s+(?=\S)", re.IGNORECASE
+)
 
 
 def scenes_json(text: str) -> Mapping[str, object] | list[object] | None:
@@ -87,7 +73,7 @@ def scenes_listed(text: str) -> list[str] | None:
     fences = _FENCE.findall(text)
     lines = (fences[0][1] if len(fences) == 1 else text).splitlines()
     lines = [line for line in lines if not line.startswith("#")]
-    mark = next((mark for line in lines for mark in (_numbered(), _BULLET) if mark.match(line)), None)
+    mark = next((mark for line in lines for mark in (_NUMBERED, _BULLET) if mark.match(line)), None)
     if mark is None:
         return None
     marked = [at for at, line in enumerate(lines) if mark.match(line)]
@@ -133,7 +119,7 @@ def without_marks(scenes: Sequence[str]) -> tuple[str, ...]:
     """Scenes without the ordinals or numbers that each of them bears already, if each bears the one of its place."""
     plain = []
     for place, scene in enumerate(scenes, start=1):
-        found = _own_mark().match(scene)
+        found = _OWN_MARK.match(scene)
         if found is None or place != _place(found[1]):
             return tuple(scenes)
         plain.append(scene[found.end() :])

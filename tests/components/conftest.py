@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import requests  # noqa: F401 - the client imports it late, which must not count as time in which to send
 from tenacity import wait_none
 
 from airflow_provider_seedream.submission import submitter

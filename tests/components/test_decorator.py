@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -16,6 +17,7 @@ from airflow_provider_seedream.wavespeed import (
     LostSubmissionError,
     PredictionFailedError,
     Scene,
+    WaveSpeedError,
 )
 from tests.components.airflow_context import Tries, run
 
@@ -82,6 +84,7 @@ def overdue(model, tries, emulator, **arguments):
         run(task, tries)
 
 
+@pytest.mark.event("A function gives another prompt with each try")
 def test_a_retry_takes_up_the_paid_prediction_without_asking_again(seedream_emulator, deferrable):
     model, tries = Model(), Tries()
     overdue(model, tries, seedream_emulator, deferrable=deferrable)
@@ -148,6 +151,7 @@ def test_a_price_over_a_ceiling_is_refused_and_the_next_try_asks_again(seedream_
     assert seedream_emulator.paid_tasks == 1
 
 
+@pytest.mark.event("A function gives another prompt with each try")
 def test_a_clear_asks_again_for_new_pictures_unless_told_to_reuse(seedream_emulator):
     model, tries = Model(), Tries()
     first = run(operator(model), tries)
@@ -193,3 +197,39 @@ def test_without_a_lasting_record_each_try_asks(seedream_emulator):
 def test_an_argument_that_nobody_knows_is_refused_when_the_dag_is_read(argument, why):
     with pytest.raises(InvalidInputError, match=why):
         operator(Model(), **argument)
+
+
+TROUBLE = {
+    "lost": faults.DropAfter(),
+    "bad gateway": faults.Html(502, processed=True),
+    "never arrived": faults.DropBefore(),
+    "failed": faults.FailPrediction(5000),
+    "cancelled": faults.EndAs("cancelled"),
+    "refused for its rate": faults.Status(429, headers={"Retry-After": "1"}),
+    "not yet over": faults.Takes(3600.0),
+}
+
+
+@pytest.mark.event("A function gives another prompt with each try")
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_happens_to_its_tries_one_set_is_paid_and_none_is_refused_for_another_prompt(
+    seedream_emulator, seed
+):
+    seedream_emulator.configure(result_input=True)
+    luck, model, tries, told = random.Random(seed), Model(), Tries(), []
+    for name in [*luck.choices(list(TROUBLE), k=5), None]:
+        seedream_emulator.faults.clear()
+        if name is None:
+            seedream_emulator.clock.advance(7200)
+        else:
+            seedream_emulator.faults.add("submit", TROUBLE[name])
+        task = operator(model, on_lost_submission=luck.choice(["fail", "adopt"]))
+        task.timeout = 0.5
+        try:
+            run(task, tries)
+        except (WaveSpeedError, AirflowFailException) as error:
+            told.append(f"{type(error).__name__}: {error}")
+        shown = seedream_emulator.predictions
+        assert len([each for each in shown if each["status"] not in ("failed", "cancelled")]) <= 1
+        assert len({each["input"]["prompt"] for each in shown}) <= 1
+    assert not [each for each in told if "RequestChanged" in each]

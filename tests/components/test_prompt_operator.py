@@ -82,7 +82,7 @@ def test_a_model_that_wrote_another_number_of_scenes_than_were_wanted_is_refused
         ({"prompt": "A fox with:\n- a hat\n- boots"}, "may belong to the scenes of its list"),
         ({"prompt": None}, "it is required"),
         ({"prompt": ["a {{ animal }}", "an owl"]}, "a template that was not rendered"),
-        ({"prompt": "a fox", "style": "noir"}, "cannot be told apart"),
+        ({"prompt": "a fox", "style": "noir"}, "cannot be taken apart"),
         ({"enhance": True, "enhancement_style": "baroque"}, "enhancement_style='baroque'"),
         ({"enhance": True, "enhancement_mode": "audio"}, "enhancement_mode='audio'"),
     ],
@@ -160,6 +160,7 @@ UNUSABLE = [
 ]
 
 
+@pytest.mark.event("An enhanced prompt cannot be used")
 @pytest.mark.parametrize(("written", "why"), UNUSABLE)
 def test_an_enhancement_that_cannot_be_used_leaves_the_prompt_as_it_was(seedream_emulator, written, why):
     seedream_emulator.faults.add("submit", faults.Writes(written))
@@ -170,6 +171,7 @@ def test_an_enhancement_that_cannot_be_used_leaves_the_prompt_as_it_was(seedream
     assert why in tries.ti.xcom["enhancement"]["unusable"]
 
 
+@pytest.mark.event("An enhanced prompt cannot be used")
 @pytest.mark.parametrize(("written", "why"), UNUSABLE)
 def test_or_fails_for_good_with_the_id_and_what_was_written(seedream_emulator, written, why):
     seedream_emulator.faults.add("submit", faults.Writes(written))
@@ -217,6 +219,24 @@ def test_a_lost_answer_is_never_sent_again(seedream_emulator, fault, paid):
         ):
             run(enhancing(), tries)
     assert seedream_emulator.paid_tasks == paid
+
+
+def test_a_worker_killed_before_it_could_record_the_id_is_followed_by_a_try_that_finds_it(
+    seedream_emulator, monkeypatch
+):
+    tries = Tries()
+    with monkeypatch.context() as patch:
+        patch.setattr("airflow_provider_seedream.submission.submitter.Submitter._keep", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(enhancing(), tries)
+    assert tries.store.get(KEY)["phase"] == "intent"
+    assert run(enhancing(on_lost_submission="adopt"), tries).startswith(TEXT.rstrip("."))
+    assert seedream_emulator.paid_tasks == 1
+
+
+def interrupted(*_):
+    """Stands for SIGKILL: nothing of ours runs after it."""
+    raise KeyboardInterrupt
 
 
 def test_a_lost_answer_is_adopted_only_where_its_text_is_ours(seedream_emulator):

@@ -23,6 +23,15 @@ def results(run: Any, task_id: str) -> list[Any]:
     return [ti.xcom_pull(task_ids=task_id, map_indexes=ti.map_index) for ti in found]
 
 
+def rendered(run: Any, task_id: str) -> dict[str, Any]:
+    """The task's template fields as the UI shows them."""
+    from airflow.models.renderedtifields import RenderedTaskInstanceFields
+
+    (ti,) = [ti for ti in run.get_task_instances() if ti.task_id == task_id]
+    fields: dict[str, Any] = RenderedTaskInstanceFields.get_templated_fields(ti)
+    return fields
+
+
 def test_a_function_is_mapped_overridden_and_chained(
     run_dag: Callable[..., Any], seedream_emulator: Emulator
 ) -> None:
@@ -58,6 +67,7 @@ def test_a_function_is_mapped_overridden_and_chained(
     (alone,) = results(run, "one")
     assert (alone["size"], alone["prompt"]) == ("2560*1440", "1 image. First, a fox. Style: pop art.")
     assert results(run, "single")[0]["prompt"].startswith("2 images. First, a badger.")
+    assert rendered(run, "one")["prompt"] == alone["prompt"], "the UI shows what the function gave"
     assert seedream_emulator.paid_tasks == 4
 
 

@@ -344,6 +344,7 @@ def test_a_part_that_is_no_text_is_refused(part):
         '["a fox", "an owl"]',
         '[{"text": "a fox"}, "an owl"]',
         '{"scenes": ["a fox", {"text": "an owl"}]}',
+        '```json\n["a fox", "an owl"]\n```',
         ImageSetPrompt((Scene("a fox"), Scene("an owl"))),
         ("a fox", "an owl"),
     ],

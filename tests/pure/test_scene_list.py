@@ -73,6 +73,7 @@ def test_the_output_of_a_model_with_a_schema_is_read_as_it_is():
             "2 images. First, a fox. Second, an owl.",
         ),
         ("Here: a fox", "Here: a fox"),
+        ("Here they live:\nfoxes in snow", "Here they live:\nfoxes in snow"),
         ("A wide shot\n- quiet", "A wide shot\n- quiet"),
         ("[wide shot] a fox", "[wide shot] a fox"),
         ("3.5 metres of fox", "3.5 metres of fox"),
@@ -87,6 +88,7 @@ def test_a_text_without_a_list_is_a_prompt_as_it_stands(text, prompt):
     ("answer", "why"),
     [
         ("A fox with:\n- a hat\n- boots", "words that may belong to the scenes of its list, or not"),
+        ("These three foxes live in snow:\n1. a fox\n2. an owl", "may belong to the scenes"),
         ("In the style of Van Gogh:\n1. a fox\n2. an owl", "may belong to the scenes"),
         ("1. a fox\n3. an owl", "numbered 1, 3"),
         ("2. a fox\n3. an owl", "numbered 2, 3"),
@@ -133,9 +135,17 @@ def test_what_the_scenes_share_is_added_to_scenes_of_any_form():
         assert prompt == ImageSetPrompt(SCENES, style="noir", characters="a fox")
 
 
-def test_what_the_scenes_share_is_not_added_to_a_text_without_scenes():
-    with pytest.raises(InvalidInputError, match=r"^style='noir'.*cannot be told apart"):
-        read_answer("a fox at dawn", style="noir")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a fox at dawn",
+        "2 images in blue. First, a fox. Second, an owl.",
+        "2 images. First, a fox. Style: pop art. Second, an owl. Style: pop art.",
+    ],
+)
+def test_what_the_scenes_share_is_not_added_to_a_text_that_is_more_than_its_scenes(text):
+    with pytest.raises(InvalidInputError, match=r"^style='noir'.*cannot be taken apart"):
+        read_answer(text, style="noir")
 
 
 def test_two_styles_for_one_set_are_refused():
