@@ -35,6 +35,7 @@ def get_provider_info() -> dict[str, Any]:
                 "airflow_provider_seedream.operators.publish",
             )
         ],
+        "sensors": [_modules("airflow_provider_seedream.sensors.seedream")],
         "triggers": [_modules("airflow_provider_seedream.triggers.seedream")],
         "connection-types": [_connection_type()],
     }

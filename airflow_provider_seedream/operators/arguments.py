@@ -20,13 +20,19 @@ if TYPE_CHECKING:
     from airflow_provider_seedream.publishing.manifest import Publisher
 
 
-def refuse_unknown_arguments(operator: type[BaseOperator], given: Mapping[str, Any]) -> None:
+def refuse_unknown_arguments(
+    operator: type[BaseOperator], given: Mapping[str, Any], airflows: type[BaseOperator] = BaseOperator
+) -> None:
     """Refuse a keyword that neither the operator nor Airflow knows, naming the closest one that is known.
 
+    :param airflows: the class of Airflow's that it is built upon.
     :raises InvalidInputError: for the first unknown keyword.
     """
     own = [name for name in inspect.signature(operator.__init__).parameters if name not in ("self", "kwargs")]
-    airflow = inspect.signature(BaseOperator.__init__).parameters
+    airflow = {
+        **inspect.signature(BaseOperator.__init__).parameters,
+        **inspect.signature(airflows.__init__).parameters,
+    }
     unknown = [name for name in given if not name.startswith("_") and name not in airflow]
     refuse_unknown(unknown, own, what="argument")
 

@@ -19,13 +19,12 @@ from airflow_provider_seedream.submission.budget import Ceiling, check
 from airflow_provider_seedream.submission.store import SubmissionStore, submission_store
 from airflow_provider_seedream.submission.submitter import Order, Postponed, Submitter
 from airflow_provider_seedream.wavespeed import calls
-from airflow_provider_seedream.wavespeed.delivery import accept
-from airflow_provider_seedream.wavespeed.durations import kind_of
+from airflow_provider_seedream.wavespeed.delivery import accept, delivered, told
+from airflow_provider_seedream.wavespeed.durations import kind_of_order
 from airflow_provider_seedream.wavespeed.errors import ApiError
 from airflow_provider_seedream.wavespeed.image_set import DEFAULT_MODEL, ImageSet, ImageSetRequest, Picture
 from airflow_provider_seedream.wavespeed.inputs import dollars
 from airflow_provider_seedream.wavespeed.polling import FIRST_LOOK, PollSchedule, Verdict
-from airflow_provider_seedream.wavespeed.sizes import Size
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
@@ -129,7 +128,7 @@ class ImageSetJob:
                 deadline=deadline,
                 poll_interval=self.task.poll_interval,
                 submitted_at=submitted_at,
-                kind=kind_of(ordered.model, ordered.requested, Size.parse(ordered.size).pixels),
+                kind=kind_of_order(ordered),
             ),
             method_name="execute_complete",
         )
@@ -257,29 +256,16 @@ class ImageSetJob:
             on_flagged=self.task.on_flagged,
         )
         naked = self.task.enable_base64_output
-        links = [""] * len(prediction.outputs) if naked else prediction.outputs
-        image_set = replace(
-            ordered,
-            images=tuple(Picture(*pair) for pair in zip(links, prediction.flags, strict=True)),
-            inference_ms=prediction.inference_ms,
-            created_at=prediction.created_at,
-            completed_at=_iso(time.time()),
-        )
+        image_set = delivered(ordered, prediction, links=not naked)
         if not naked:
             # Before publishing, which may fail and must not keep anyone from what is paid.
-            self._push("image_urls", list(links))
+            self._push("image_urls", [picture.url for picture in image_set.images])
         folder = self._folder()
         if folder is not None:
             image_set = self._publish(image_set, prediction, folder)
         if naked:
             self._push("image_urls", [picture.url for picture in image_set.images])
-        self.task.log.info(
-            "Prediction %s is complete: %d of %d image(s), $%g.",
-            image_set.prediction_id,
-            len(image_set.images),
-            image_set.requested,
-            image_set.cost_usd,
-        )
+        self.task.log.info(told(image_set))
         return image_set
 
     def _publish(self, image_set: ImageSet, prediction: Prediction, folder: ObjectStoragePath) -> ImageSet:

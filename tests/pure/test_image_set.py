@@ -424,3 +424,9 @@ def test_what_is_no_mapping_is_no_image_set(value):
 def test_a_picture_without_a_verdict_is_not_taken_for_unflagged():
     mapping = {**IMAGE_SET.to_json(), "images": [{"url": "https://cdn.example/1.png"}]}
     assert ImageSet.from_json(mapping).images == (Picture("https://cdn.example/1.png", None),)
+
+
+@pytest.mark.parametrize("key", ["prompt", "size", "requested", "cost_usd"])
+def test_what_nobody_told_of_a_prediction_submitted_elsewhere_is_null(key):
+    mapping = {**IMAGE_SET.to_json(), key: None}
+    assert ImageSet.from_json(mapping).to_json() == mapping

@@ -64,7 +64,7 @@ def test_every_module_it_names_exists() -> None:
     info = get_provider_info()
     named = [
         module
-        for kind in ("hooks", "operators", "triggers")
+        for kind in ("hooks", "operators", "sensors", "triggers")
         for group in info[kind]
         for module in group["python-modules"]
     ]
