@@ -59,7 +59,7 @@ def _connection_type() -> dict[str, Any]:
             "model": {
                 "label": "Model",
                 "description": (
-                    "Model of every image set that names none. "
+                    "Model of every image set that names none; with reference pictures, its edit-sequential sibling. "
                     "Empty means bytedance/seedream-v5.0-lite/sequential."
                 ),
                 "schema": {

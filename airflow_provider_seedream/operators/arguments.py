@@ -81,8 +81,6 @@ def object_store_folder(field: str, path: object, conn_id: str | None = None) ->
     :param conn_id: Airflow connection of the store.
     :raises InvalidInputError: if it names none, or nothing answers to its scheme.
     """
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
     if not isinstance(path, str) or path.strip() in ("", "None"):
         raise InvalidInputError(
             field,
@@ -90,9 +88,20 @@ def object_store_folder(field: str, path: object, conn_id: str | None = None) ->
             "it must name a folder",
             f'Write for example {field}="s3://bucket/stories/{{{{ run_id }}}}", or a local folder.',
         )
+    return object_store_path(field, path.strip(), conn_id)
+
+
+def object_store_path(field: str, path: str, conn_id: str | None = None) -> ObjectStoragePath:
+    """A place in an object store that this Airflow knows.
+
+    :param conn_id: Airflow connection of the store.
+    :raises InvalidInputError: if nothing answers to its scheme.
+    """
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
     try:
-        folder = ObjectStoragePath(path.strip(), conn_id=conn_id)
-        folder.fs  # noqa: B018 - looks the scheme up
+        place = ObjectStoragePath(path, conn_id=conn_id)
+        place.fs  # noqa: B018 - looks the scheme up
     except (ValueError, ImportError) as error:
         raise InvalidInputError(
             field,
@@ -100,7 +109,7 @@ def object_store_folder(field: str, path: object, conn_id: str | None = None) ->
             f"no object store answers to it ({error})",
             "Install the Airflow provider of the store, for example apache-airflow-providers-amazon[s3fs].",
         ) from None
-    return folder
+    return place
 
 
 def publisher(context: Context) -> Publisher | None:

@@ -15,6 +15,7 @@ from airflow_provider_seedream.operators.arguments import (
     object_store_folder,
     publisher,
 )
+from airflow_provider_seedream.operators.references import read_references, upload
 from airflow_provider_seedream.submission.budget import Ceiling, check
 from airflow_provider_seedream.submission.store import SubmissionStore, submission_store
 from airflow_provider_seedream.submission.submitter import Order, Postponed, Submitter
@@ -24,6 +25,7 @@ from airflow_provider_seedream.wavespeed.durations import kind_of_order
 from airflow_provider_seedream.wavespeed.errors import ApiError
 from airflow_provider_seedream.wavespeed.image_set import DEFAULT_MODEL, ImageSet, ImageSetRequest, Picture
 from airflow_provider_seedream.wavespeed.inputs import dollars
+from airflow_provider_seedream.wavespeed.models import version_for
 from airflow_provider_seedream.wavespeed.polling import FIRST_LOOK, PollSchedule, Verdict
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
     from airflow_provider_seedream.wavespeed.endpoint import Endpoint
     from airflow_provider_seedream.wavespeed.prediction import Prediction
+
+UPLOADED = "uploaded_images"
+"""XCom of the links that files were uploaded to, by their digest: a try that waits for its turn uploads them once."""
 
 ORDERED = "ordered_image_set"
 """XCom of the image set that was paid for, with no images yet."""
@@ -163,6 +168,8 @@ class ImageSetJob:
 
     def _request(self) -> ImageSetRequest:
         task = self.task
+        images = None if task.images is None else read_references(task.images)
+        default = task.hook.settings.model or DEFAULT_MODEL
         return ImageSetRequest.build(
             prompt=task.prompt,  # type: ignore[arg-type]  # templates leave it open; build() checks it
             max_images=task.max_images,
@@ -170,10 +177,11 @@ class ImageSetJob:
             width=task.width,
             height=task.height,
             resolution=task.resolution,
-            model=given("model", task.model) or task.hook.settings.model or DEFAULT_MODEL,
+            model=given("model", task.model) or version_for(default, references=images is not None),
             output_format=task.output_format,
             enable_base64_output=task.enable_base64_output,
             enable_sync_mode=task.enable_sync_mode,
+            images=images,
         )
 
     def _folder(self) -> ObjectStoragePath | None:
@@ -189,6 +197,7 @@ class ImageSetJob:
         hook, settings = self.task.hook, self.task.hook.settings
         return Order(
             request=request,
+            prepare=lambda: self._uploaded(request),
             fingerprint=request.fingerprint(self.task.seedream_conn_id),
             max_tries=self.context["ti"].max_tries,
             price=lambda: hook.price(request) if self.task.price_source == "api" else request.cost_usd,
@@ -197,6 +206,15 @@ class ImageSetJob:
             timeout=self.task.timeout,
             answer_timeout=answer_timeout(settings.endpoint, request),
         )
+
+    def _uploaded(self, request: ImageSetRequest) -> ImageSetRequest:
+        if all(each.url for each in request.images):
+            return request
+        ti = self.context["ti"]
+        known = ti.xcom_pull(task_ids=self.task.task_id, key=UPLOADED, map_indexes=ti.map_index) or {}
+        images = tuple(upload(each, self.task.hook, known) for each in request.images)
+        self._push(UPLOADED, known)
+        return replace(request, images=images)
 
     def _ceilings(self, spent_usd: float) -> Iterator[Ceiling]:
         settings = self.task.hook.settings
@@ -299,7 +317,8 @@ class ImageSetJob:
 
 def answer_timeout(endpoint: Endpoint, request: ImageSetRequest) -> float:
     """Seconds that the paying request may take, from its first attempt to connect to its answer."""
-    return endpoint.connect_timeout + (calls.submit(request).read_timeout or endpoint.read_timeout)
+    patience = calls.SYNC_MODE_WAIT if request.enable_sync_mode else endpoint.read_timeout
+    return endpoint.connect_timeout + patience
 
 
 def _iso(moment: float) -> str:

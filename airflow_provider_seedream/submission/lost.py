@@ -90,12 +90,23 @@ def changed(earlier: SubmissionRecord, on_clear: OnClear) -> RequestChangedError
     )
     return RequestChangedError(
         f"An earlier try paid ${earlier.cost_usd:g} for {what}, for another request than this try would make (model, "
-        "prompt, size, count, format or connection differ). Nothing was sent. A prompt that changes with each try "
-        f"does this. To make a new image set, {_ANEW[on_clear]}."
+        "prompt, size, count, format, reference pictures or connection differ). Nothing was sent. A prompt that changes "
+        f"with each try does this, and so does a signed link. To make a new image set, {_ANEW[on_clear]}."
     )
 
 
 def _repeats(told: Mapping[str, Any], request: ImageSetRequest) -> bool:
     """Whether inputs are a request's, by what no vendor would rewrite."""
     same_prompt = str(told.get("prompt", request.prompt)).split() == request.prompt.split()
-    return same_prompt and told.get("max_images", request.max_images) == request.max_images
+    same_count = told.get("max_images", request.max_images) == request.max_images
+    return same_prompt and same_count and _draws_from(told.get("images"), request)
+
+
+def _draws_from(told: object, request: ImageSetRequest) -> bool:
+    """Whether reference pictures may be a request's. The link of an upload is known only to the try that made it."""
+    if not isinstance(told, list):
+        return True
+    own = [each.url for each in request.images]
+    return len(told) == len(own) and all(
+        link is None or link == seen for link, seen in zip(own, told, strict=True)
+    )

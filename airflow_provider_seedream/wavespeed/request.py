@@ -12,12 +12,16 @@ from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.inputs import integer_within, refuse_unknown, switch
 from airflow_provider_seedream.wavespeed.models import (
     DEFAULT_MODEL,
+    MAX_TOGETHER,
     PRICES_USD,
     OutputFormat,
+    SequentialModel,
     model_named,
     output_format_for,
+    version_for,
 )
 from airflow_provider_seedream.wavespeed.prompt import PromptInput, ordinal, prompt_text, scenes_of
+from airflow_provider_seedream.wavespeed.references import Reference
 from airflow_provider_seedream.wavespeed.sizes import DEFAULT_SIZE, Size
 
 MAX_IMAGES = 15
@@ -32,6 +36,7 @@ PARAMETERS = (
     "output_format",
     "enable_base64_output",
     "enable_sync_mode",
+    "images",
 )
 """What :meth:`ImageSetRequest.build` takes."""
 
@@ -42,6 +47,7 @@ class ImageSetRequest:
 
     :param prompt: the text as it is sent; names ``max_images`` whenever that is more than one.
     :param max_images: 1-15 images, at most; each one asked for is billed (API reference, sections 2.2 and 2.3).
+    :param images: the reference pictures, for a model that takes some.
     :param count_was_added: whether :meth:`build` put the count in front of the prompt, worth a log line.
     """
 
@@ -52,6 +58,7 @@ class ImageSetRequest:
     output_format: OutputFormat | None = None
     enable_base64_output: bool = False
     enable_sync_mode: bool = False
+    images: tuple[Reference, ...] = ()
     count_was_added: bool = field(default=False, compare=False)
 
     @classmethod
@@ -68,6 +75,7 @@ class ImageSetRequest:
         output_format: str | None = None,
         enable_base64_output: bool | str = False,
         enable_sync_mode: bool | str = False,
+        images: Sequence[Reference | str] | None = None,
         **unknown: object,
     ) -> ImageSetRequest:
         """The request that a user's inputs describe. None stands for "left out".
@@ -80,15 +88,18 @@ class ImageSetRequest:
         :param width: pixels, only together with ``height`` and instead of ``size``.
         :param height: pixels, only together with ``width`` and instead of ``size``.
         :param resolution: "2K" or "4K" for a ``size`` that is a preset; left out: 2K.
-        :param model: a key of ``PRICES_USD``; left out: :data:`DEFAULT_MODEL`.
+        :param model: a key of ``PRICES_USD``; left out: :data:`DEFAULT_MODEL`, or its sibling where there are ``images``.
         :param output_format: "jpeg" or "png", where the model can choose; left out: the vendor's choice.
         :param enable_base64_output: get the pictures in the answer instead of URLs.
         :param enable_sync_mode: let the submission wait for the pictures.
+        :param images: reference pictures for an edit model, 1-10: links, or files as :meth:`Reference.file` gives them;
+            with the images to make, at most 15.
         :raises InvalidInputError: for anything that could be paid for and not be what was meant.
         """
         refuse_unknown(unknown, PARAMETERS)
         text, count, count_was_added = _agreed(prompt_text(prompt), max_images)
-        chosen = model_named(DEFAULT_MODEL if model is None else model)
+        default = version_for(DEFAULT_MODEL, references=images is not None)
+        chosen = model_named(default if model is None else model)
         return cls(
             prompt=text,
             max_images=count,
@@ -97,6 +108,7 @@ class ImageSetRequest:
             output_format=output_format_for(chosen, output_format),
             enable_base64_output=switch("enable_base64_output", enable_base64_output),
             enable_sync_mode=switch("enable_sync_mode", enable_sync_mode),
+            images=_references(images, chosen, count),
             count_was_added=count_was_added,
         )
 
@@ -105,10 +117,20 @@ class ImageSetRequest:
         """What the table of prices says this costs: price of an image times ``max_images``, in US dollars."""
         return round(float(PRICES_USD[self.model] * self.max_images), 6)
 
-    def inputs(self) -> dict[str, str | int | bool]:
+    def inputs(self) -> dict[str, str | int | bool | list[str]]:
         """The JSON to POST. Size and count always, because the documented defaults contradict each other;
-        nothing that is left out, because nulls may be refused (API reference, sections 2.1 and 2.4)."""
-        inputs: dict[str, str | int | bool] = {
+        nothing that is left out, because nulls may be refused (API reference, sections 2.1 and 2.4).
+
+        :raises ValueError: while a reference picture is not uploaded.
+        """
+        links = [each.url for each in self.images if each.url is not None]
+        if len(links) < len(self.images):
+            raise ValueError("a reference picture is not uploaded yet")
+        return {**self.priced_inputs(), "images": links} if links else self.priced_inputs()
+
+    def priced_inputs(self) -> dict[str, str | int | bool | list[str]]:
+        """The inputs that the price may depend on: all but the reference pictures (section 2.6)."""
+        inputs: dict[str, str | int | bool | list[str]] = {
             "prompt": self.prompt,
             "size": str(self.size),
             "max_images": self.max_images,
@@ -128,7 +150,7 @@ class ImageSetRequest:
 
         :param conn_id: the Airflow connection, that is, the account that pays.
         """
-        billed = {
+        billed: dict[str, object] = {
             "conn_id": conn_id,
             "model": self.model,
             "prompt": self.prompt,
@@ -136,6 +158,8 @@ class ImageSetRequest:
             "max_images": self.max_images,
             "output_format": self.output_format,
         }
+        if self.images:
+            billed["images"] = [each.identity for each in self.images]
         canonical = json.dumps(billed, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
@@ -187,3 +211,33 @@ def _size(size: object, width: object, height: object, resolution: object) -> Si
             rule = f"{other} is given, and one side alone makes no size"
             raise InvalidInputError(name, side, rule, f"Add {name}, or use size instead of both.")
     return Size.of_sides(width, height)
+
+
+def _references(images: object, model: SequentialModel, count: int) -> tuple[Reference, ...]:
+    most = model.max_references
+    if images is None:
+        if most:
+            way_out = f"Give images=[...], or use {model.sibling}."
+            raise InvalidInputError(
+                "images", None, f"{model.id} draws from 1-{most} reference pictures", way_out
+            )
+        return ()
+    if not isinstance(images, list | tuple) or not all(isinstance(each, Reference | str) for each in images):
+        raise InvalidInputError(
+            "images", images, "it must be a list of links", 'For example ["https://example.org/fox.png"].'
+        )
+    if not most:
+        rule = f"{model.id} takes no reference pictures"
+        raise InvalidInputError("images", _shown(images), rule, f"Leave it out, or use {model.sibling}.")
+    if not 1 <= len(images) <= most:
+        rule = f"{model.id} takes 1-{most} reference pictures, and these are {len(images)}"
+        raise InvalidInputError("images", _shown(images), rule, "Give the ones that matter most.")
+    if len(images) + count > MAX_TOGETHER:
+        rule = f"{len(images)} reference pictures and {count} images to make are more than {MAX_TOGETHER} together"
+        way_out = f"Ask for {MAX_TOGETHER - len(images)} images or fewer, or give fewer references."
+        raise InvalidInputError("images", _shown(images), rule, way_out)
+    return tuple(each if isinstance(each, Reference) else Reference.link(each) for each in images)
+
+
+def _shown(images: Sequence[Reference | str]) -> list[str]:
+    return [each.source if isinstance(each, Reference) else each for each in images]
