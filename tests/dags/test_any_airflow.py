@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from airflow_provider_seedream.emulator import Emulator, faults
 
@@ -18,6 +19,7 @@ import datetime as dt
 from airflow.providers.common.compat.sdk import DAG
 from airflow_provider_seedream.operators.publish import SeedreamPublishOperator
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
+from airflow_provider_seedream.sensors.seedream import SeedreamPredictionSensor
 
 with DAG("any", start_date=dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc), schedule=None):
     draw = SeedreamSequentialOperator(
@@ -29,6 +31,18 @@ with DAG("late", start_date=dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc), sch
     SeedreamSequentialOperator(
         task_id="draw", prompt="a fox", timeout=10, retries=1, retry_delay=dt.timedelta(seconds=1)
     )
+
+with DAG("elsewhere", start_date=dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc), schedule=None):
+    submit = SeedreamSequentialOperator(
+        task_id="submit", prompt=["a fox", "an owl"], images=["file://{folder}/fox.png"], wait_for_completion=False
+    )
+    told = SeedreamPredictionSensor(task_id="deferred", image_set=submit.output)
+    known = SeedreamPredictionSensor(
+        task_id="poking", prediction_id=submit.output["prediction_id"], deferrable=False, poke_interval=2
+    )
+    unknown = SeedreamPredictionSensor(task_id="skipped", prediction_id="0" * 32, soft_fail=True)
+    SeedreamPublishOperator(task_id="publish", image_set=told.output, path="file://{folder}/told")
+    SeedreamPublishOperator(task_id="publish_known", image_set=known.output, path="file://{folder}/known")
 """
 
 RECORDS_LAST = tuple(map(int, version("apache-airflow").split(".")[:2])) >= (3, 3)
@@ -51,6 +65,20 @@ def test_an_image_set_is_drawn_and_published(home: Path, seedream_emulator: Emul
     (manifest_file,) = (home / "set").rglob("manifest.json")
     manifest = json.loads(manifest_file.read_text())
     assert len(manifest["images"]) == 2
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_what_was_submitted_elsewhere_is_collected_and_published(
+    home: Path, seedream_emulator: Emulator
+) -> None:
+    Image.new("RGB", (64, 64), "red").save(home / "fox.png")
+    seedream_emulator.faults.add("submit", faults.Takes(seconds=30))
+    done = _run(home, seedream_emulator, "elsewhere")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    told, known = (json.loads((home / each / "manifest.json").read_text()) for each in ("told", "known"))
+    assert told["prediction_id"] == known["prediction_id"]
+    assert (told["requested"], known["requested"]) == (2, None)
+    assert told["model"] == "bytedance/seedream-v5.0-lite/edit-sequential"
     assert seedream_emulator.paid_tasks == 1
 
 
