@@ -11,8 +11,10 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_seedream.emulator import Emulator, faults
+from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.publishing.manifest import Manifest
 from airflow_provider_seedream.sensors.seedream import SeedreamPredictionSensor
+from airflow_provider_seedream.wavespeed import ImageSetRequest
 
 FILE = Path(__file__).parent.parent.parent / "example_dags" / "example_seedream_fire_and_forget.py"
 
@@ -66,6 +68,25 @@ def test_a_soft_sensor_skips_in_every_mode(
     with DAG("soft_sensor", schedule=None) as dag:
         SeedreamPredictionSensor(task_id="collect", prediction_id="0" * 32, soft_fail=True, **waiting)
     assert _states(run_dag(dag)) == {"collect": "skipped"}
+
+
+def test_a_sensor_that_is_rescheduled_collects_in_the_end(
+    run_dag: Callable[..., Any], seedream_emulator: Emulator
+) -> None:
+    seedream_emulator.faults.add("result", faults.Status(503))
+    prediction_id = SeedreamHook().submit(ImageSetRequest.build(prompt=["a fox", "an owl"])).id
+    with DAG("rescheduled_sensor", schedule=None) as dag:
+        SeedreamPredictionSensor(
+            task_id="collect",
+            prediction_id=prediction_id,
+            deferrable=False,
+            mode="reschedule",
+            poke_interval=2,
+        )
+    run = run_dag(dag)
+    assert _states(run) == {"collect": "success"}
+    assert seedream_emulator.polls() == 2
+    assert seedream_emulator.paid_tasks == 1
 
 
 def _states(run: Any) -> dict[str, str]:
