@@ -212,8 +212,11 @@ class ImageSetJob:
             return request
         ti = self.context["ti"]
         known = ti.xcom_pull(task_ids=self.task.task_id, key=UPLOADED, map_indexes=ti.map_index) or {}
+        before = len(known)
         images = tuple(upload(each, self.task.hook, known) for each in request.images)
-        self._push(UPLOADED, known)
+        if len(known) > before:
+            self._push(UPLOADED, known)
+            self.task.log.info("Uploaded %d reference picture(s).", len(known) - before)
         return replace(request, images=images)
 
     def _ceilings(self, spent_usd: float) -> Iterator[Ceiling]:

@@ -76,7 +76,8 @@ class SeedreamSequentialOperator(BaseOperator):
     :param on_clear: what clearing the task means: ``"resubmit"`` makes new pictures, ``"reuse"`` takes the old ones.
     :param on_short_delivery: fewer pictures than asked: ``"accept"`` (logged) or ``"fail"``.
     :param on_flagged: pictures that the API flagged: ``"keep"``, ``"drop"`` or ``"fail"``.
-    :param wait_for_completion: ``False`` ends the task after submission, with no images in its result.
+    :param wait_for_completion: ``False`` ends the task after submission, with no images in its result; a
+        ``SeedreamPredictionSensor`` waits for them.
     :param output_path: directory or object storage URL to publish to as well, with a manifest.
     """
 

@@ -19,7 +19,7 @@ DEFAULT_MODEL = "bytedance/seedream-v5.0-lite/sequential"
 class SequentialModel:
     """A model that makes a set of images from one prompt (API reference, section 2.6).
 
-    Each version has two, of the same price: one draws from the prompt alone, its sibling from reference pictures as well.
+    Each version has two, of the same price (of v5.0 Lite's edit model the reference only presumes it): one draws from the prompt alone, its sibling from reference pictures as well.
 
     :param id: the path that is POSTed to, below ``/api/v3/``.
     :param price_usd: price of one requested image.

@@ -56,7 +56,7 @@ class Reference:
             way_out = "Use a link that needs none, or give the file itself, which is then uploaded."
             raise InvalidInputError("images", shown, "it carries a user or password", way_out)
         if not host or not is_link(source) or any(character.isspace() for character in source):
-            raise InvalidInputError("images", source, _ALLOWED, _LISTED)
+            raise InvalidInputError("images", _without_query(source), _ALLOWED, _LISTED)
         return cls(source, url=source)
 
     @classmethod
@@ -72,6 +72,15 @@ class Reference:
     def identity(self) -> str:
         """What makes this reference the same one in another try: each upload has a link of its own."""
         return self.source if self.sha256 is None else f"sha256:{self.sha256}"
+
+    @property
+    def shown(self) -> str:
+        """What a message may repeat: a link without its query, which may be a signature."""
+        return _without_query(self.source)
+
+
+def _without_query(source: str) -> str:
+    return source.partition("?")[0] if is_link(source) else source
 
 
 def is_link(source: str) -> bool:

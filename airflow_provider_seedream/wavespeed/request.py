@@ -226,18 +226,16 @@ def _references(images: object, model: SequentialModel, count: int) -> tuple[Ref
         raise InvalidInputError(
             "images", images, "it must be a list of links", 'For example ["https://example.org/fox.png"].'
         )
+    references = tuple(each if isinstance(each, Reference) else Reference.link(each) for each in images)
+    shown, number = [each.shown for each in references], len(references)
     if not most:
         rule = f"{model.id} takes no reference pictures"
-        raise InvalidInputError("images", _shown(images), rule, f"Leave it out, or use {model.sibling}.")
-    if not 1 <= len(images) <= most:
-        rule = f"{model.id} takes 1-{most} reference pictures, and these are {len(images)}"
-        raise InvalidInputError("images", _shown(images), rule, "Give the ones that matter most.")
-    if len(images) + count > MAX_TOGETHER:
-        rule = f"{len(images)} reference pictures and {count} images to make are more than {MAX_TOGETHER} together"
-        way_out = f"Ask for {MAX_TOGETHER - len(images)} images or fewer, or give fewer references."
-        raise InvalidInputError("images", _shown(images), rule, way_out)
-    return tuple(each if isinstance(each, Reference) else Reference.link(each) for each in images)
-
-
-def _shown(images: Sequence[Reference | str]) -> list[str]:
-    return [each.source if isinstance(each, Reference) else each for each in images]
+        raise InvalidInputError("images", shown, rule, f"Leave it out, or use {model.sibling}.")
+    if not 1 <= number <= most:
+        rule = f"{model.id} takes 1-{most} reference pictures, and these are {number}"
+        raise InvalidInputError("images", shown, rule, "Give the ones that matter most.")
+    if number + count > MAX_TOGETHER:
+        rule = f"{number} reference pictures and {count} images to make are more than {MAX_TOGETHER} together"
+        way_out = f"Ask for {MAX_TOGETHER - number} images or fewer, or give fewer references."
+        raise InvalidInputError("images", shown, rule, way_out)
+    return references

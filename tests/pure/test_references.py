@@ -103,6 +103,12 @@ def test_what_is_no_good_link_is_refused_and_no_password_repeated(image, told):
     assert "token" not in str(refused.value)
 
 
+def test_a_refusal_repeats_no_signature():
+    with pytest.raises(InvalidInputError, match=r"https://example\.org/fox\.png'") as refused:
+        build(images=["https://example.org/fox.png?X-Amz-Signature=c0ffee"] * 11)
+    assert "c0ffee" not in str(refused.value)
+
+
 @pytest.mark.parametrize("images", [[], "https://example.org/fox.png", [5], {"fox": FOX}])
 def test_what_is_no_list_of_links_is_refused(images):
     with pytest.raises(InvalidInputError, match=r"^images="):
