@@ -9,6 +9,7 @@ from typing import Literal
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.inputs import closest
+from airflow_provider_seedream.wavespeed.sizes import STRICTEST, SizeRules
 
 OutputFormat = Literal["jpeg", "png"]
 
@@ -24,12 +25,14 @@ class SequentialModel:
     :param id: the path that is POSTed to, below ``/api/v3/``.
     :param price_usd: price of one requested image.
     :param output_formats: what ``output_format`` may be; empty where the model's schema has no such input.
+    :param size_rules: which sizes it takes.
     :param max_references: how many reference pictures it takes, one at the least; 0 for a model without that input.
     """
 
     id: str
     price_usd: Decimal
     output_formats: tuple[OutputFormat, ...] = ()
+    size_rules: SizeRules = STRICTEST
     max_references: int = 0
 
     @property
@@ -47,21 +50,22 @@ MAX_TOGETHER = 15
 
 
 def _version(
-    name: str, price_usd: str, *output_formats: OutputFormat
+    name: str, price_usd: str, *output_formats: OutputFormat, size_rules: SizeRules
 ) -> tuple[SequentialModel, SequentialModel]:
-    path, price = f"bytedance/{name}", Decimal(price_usd)
+    path, rest = f"bytedance/{name}", (Decimal(price_usd), output_formats, size_rules)
     return (
-        SequentialModel(f"{path}/sequential", price, output_formats),
-        SequentialModel(f"{path}/edit-sequential", price, output_formats, MAX_REFERENCES),
+        SequentialModel(f"{path}/sequential", *rest),
+        SequentialModel(f"{path}/edit-sequential", *rest, MAX_REFERENCES),
     )
 
 
 MODELS: Mapping[str, SequentialModel] = {
     model.id: model
     for model in (
-        *_version("seedream-v5.0-lite", "0.035", "jpeg", "png"),
-        *_version("seedream-v4.5", "0.04"),
-        *_version("seedream-v4", "0.027"),
+        *_version("seedream-v5.0-lite", "0.035", "jpeg", "png", size_rules=STRICTEST),
+        # Schemas of these two let a side begin at 64, other sources at 1024; the least total is a third party's word.
+        *_version("seedream-v4.5", "0.04", size_rules=SizeRules(min_side=1024)),
+        *_version("seedream-v4", "0.027", size_rules=SizeRules(min_side=1024, min_pixels=921_600)),
     )
 }
 

@@ -22,7 +22,7 @@ from airflow_provider_seedream.wavespeed.models import (
 )
 from airflow_provider_seedream.wavespeed.prompt import PromptInput, ordinal, prompt_text, scenes_of
 from airflow_provider_seedream.wavespeed.references import Reference
-from airflow_provider_seedream.wavespeed.sizes import DEFAULT_SIZE, Size
+from airflow_provider_seedream.wavespeed.sizes import DEFAULT_SIZE, Size, SizeRules
 
 MAX_IMAGES = 15
 PARAMETERS = (
@@ -103,7 +103,7 @@ class ImageSetRequest:
         return cls(
             prompt=text,
             max_images=count,
-            size=_size(size, width, height, resolution),
+            size=_size(size, width, height, resolution, chosen.size_rules),
             model=chosen.id,
             output_format=output_format_for(chosen, output_format),
             enable_base64_output=switch("enable_base64_output", enable_base64_output),
@@ -192,13 +192,13 @@ def _agreed(text: str, max_images: object) -> tuple[str, int, bool]:
     return text, named, False
 
 
-def _size(size: object, width: object, height: object, resolution: object) -> Size:
+def _size(size: object, width: object, height: object, resolution: object, rules: SizeRules) -> Size:
     if size is not None:
         for name, side in (("width", width), ("height", height)):
             if side is not None:
                 rule = f"size={size!r} is given too, and one of the two must decide"
                 raise InvalidInputError(name, side, rule, "Give size, or width and height.")
-        return Size.parse(size, resolution)
+        return Size.parse(size, resolution, rules)
     if resolution is not None:
         rule = "it belongs to a preset, and size is not given"
         raise InvalidInputError(
@@ -210,7 +210,7 @@ def _size(size: object, width: object, height: object, resolution: object) -> Si
         if side is None:
             rule = f"{other} is given, and one side alone makes no size"
             raise InvalidInputError(name, side, rule, f"Add {name}, or use size instead of both.")
-    return Size.of_sides(width, height)
+    return Size.of_sides(width, height, rules)
 
 
 def _references(images: object, model: SequentialModel, count: int) -> tuple[Reference, ...]:
