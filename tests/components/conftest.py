@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import requests  # noqa: F401 - takes longer on a busy machine than what `hurried` leaves for sending
 from tenacity import wait_none
 
 from airflow_provider_seedream.submission import submitter
