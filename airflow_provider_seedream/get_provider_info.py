@@ -42,6 +42,7 @@ def get_provider_info() -> dict[str, Any]:
                 "class-name": "airflow_provider_seedream.decorators.seedream.seedream_sequential_task",
             }
         ],
+        "sensors": [_modules("airflow_provider_seedream.sensors.seedream")],
         "triggers": [_modules("airflow_provider_seedream.triggers.seedream")],
         "connection-types": [_connection_type()],
     }
@@ -65,7 +66,7 @@ def _connection_type() -> dict[str, Any]:
             "model": {
                 "label": "Model",
                 "description": (
-                    "Model of every image set that names none. "
+                    "Model of every image set that names none; with reference pictures, its edit-sequential sibling. "
                     "Empty means bytedance/seedream-v5.0-lite/sequential."
                 ),
                 "schema": {

@@ -17,9 +17,19 @@ from airflow_provider_seedream.emulator.wire import failure, success
 
 
 def dead(request: web.Request, url: str) -> bool:
-    """Whether a picture's URL leads to this CDN but to no file; other hosts are taken on trust."""
-    site, parts = request.app[SITE], urlsplit(url)
-    if parts.port != site.cdn_port or not parts.path.startswith(PATH):
+    """Whether no picture can be fetched: no URL, or one of this CDN without a file. Other hosts are taken on trust.
+
+    So are ``data:`` URIs, which some clients send and no page documents (API reference 2.6).
+    """
+    site = request.app[SITE]
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return True
+    if parts.scheme not in ("http", "https"):
+        return parts.scheme != "data"
+    if port != site.cdn_port or not parts.path.startswith(PATH):
         return False
     upload = site.uploads.get(parts.path.split("/")[2], site.clock.now() - site.settings.retention)
     return upload is None or upload.content is None

@@ -98,6 +98,12 @@ class SeedreamHook(BaseHook):
 
         return self.client.send(calls.submit(request, send_by=send_by))
 
+    def upload(self, filename: str, media_type: str, picture: bytes) -> str:
+        """Upload a reference picture and give its link, good for seven days. Free."""
+        from airflow_provider_seedream.wavespeed import calls
+
+        return self.client.send(calls.upload(filename, media_type, picture))
+
     def prediction(self, prediction_id: str, *, attempts: int = 5) -> Prediction:
         """Look at a prediction. Free.
 

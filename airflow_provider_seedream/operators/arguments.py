@@ -20,17 +20,23 @@ if TYPE_CHECKING:
     from airflow_provider_seedream.publishing.manifest import Publisher
 
 
-def refuse_unknown_arguments(operator: type[BaseOperator], given: Mapping[str, Any]) -> None:
+def refuse_unknown_arguments(
+    operator: type[BaseOperator], given: Mapping[str, Any], airflows: type[BaseOperator] = BaseOperator
+) -> None:
     """Refuse a keyword that neither the operator nor Airflow knows, naming the closest one that is known.
 
+    :param airflows: the class of Airflow's that it is built upon.
     :raises InvalidInputError: for the first unknown keyword.
     """
-    airflow = inspect.signature(BaseOperator.__init__).parameters
-    ours = operator.__mro__[: operator.__mro__.index(BaseOperator)]
+    ours = operator.__mro__[: operator.__mro__.index(airflows)]
     signatures = [
         inspect.signature(vars(each)["__init__"]).parameters for each in ours if "__init__" in vars(each)
     ]
     own = [name for parameters in signatures for name in parameters if name not in ("self", "kwargs")]
+    airflow = {
+        **inspect.signature(BaseOperator.__init__).parameters,
+        **inspect.signature(airflows.__init__).parameters,
+    }
     unknown = [name for name in given if not name.startswith("_") and name not in airflow]
     refuse_unknown(unknown, own, what="argument")
 
@@ -97,8 +103,6 @@ def object_store_folder(field: str, path: object, conn_id: str | None = None) ->
     :param conn_id: Airflow connection of the store.
     :raises InvalidInputError: if it names none, or nothing answers to its scheme.
     """
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
     if not isinstance(path, str) or path.strip() in ("", "None"):
         raise InvalidInputError(
             field,
@@ -106,9 +110,20 @@ def object_store_folder(field: str, path: object, conn_id: str | None = None) ->
             "it must name a folder",
             f'Write for example {field}="s3://bucket/stories/{{{{ run_id }}}}", or a local folder.',
         )
+    return object_store_path(field, path.strip(), conn_id)
+
+
+def object_store_path(field: str, path: str, conn_id: str | None = None) -> ObjectStoragePath:
+    """A place in an object store that this Airflow knows.
+
+    :param conn_id: Airflow connection of the store.
+    :raises InvalidInputError: if nothing answers to its scheme.
+    """
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
     try:
-        folder = ObjectStoragePath(path.strip(), conn_id=conn_id)
-        folder.fs  # noqa: B018 - looks the scheme up
+        place = ObjectStoragePath(path, conn_id=conn_id)
+        place.fs  # noqa: B018 - looks the scheme up
     except (ValueError, ImportError) as error:
         raise InvalidInputError(
             field,
@@ -116,7 +131,7 @@ def object_store_folder(field: str, path: object, conn_id: str | None = None) ->
             f"no object store answers to it ({error})",
             "Install the Airflow provider of the store, for example apache-airflow-providers-amazon[s3fs].",
         ) from None
-    return folder
+    return place
 
 
 def publisher(context: Context) -> Publisher | None:

@@ -14,19 +14,23 @@ from airflow_provider_seedream.operators.arguments import (
     refuse_what_rendered_to_nothing,
 )
 from airflow_provider_seedream.operators.paid_job import PaidJob
-from airflow_provider_seedream.wavespeed.delivery import accept
-from airflow_provider_seedream.wavespeed.durations import kind_of
+from airflow_provider_seedream.operators.references import read_references, upload
+from airflow_provider_seedream.wavespeed.delivery import accept, delivered, told
+from airflow_provider_seedream.wavespeed.durations import kind_of_order
 from airflow_provider_seedream.wavespeed.errors import ApiError, DeliveryError, InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import DEFAULT_MODEL, ImageSet, ImageSetRequest, Picture
+from airflow_provider_seedream.wavespeed.models import version_for
 from airflow_provider_seedream.wavespeed.polling import PollSchedule, Verdict
 from airflow_provider_seedream.wavespeed.prediction import Status
-from airflow_provider_seedream.wavespeed.sizes import Size
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
     from airflow_provider_seedream.wavespeed.prediction import Prediction
+
+UPLOADED = "uploaded_images"
+"""XCom of the links that files were uploaded to, by their digest: a try that waits for its turn uploads them once."""
 
 ORDERED = "ordered_image_set"
 """XCom of the image set that was paid for, with no images yet."""
@@ -50,7 +54,8 @@ class ImageSetJob(PaidJob):
                 self.task.log.info(
                     'The prompt named no count; "%d images." was put in front of it.', request.max_images
                 )
-            return self._wait(request, self.obtain(request, came_back=came_back))
+            obtained = self.obtain(request, came_back=came_back, prepare=lambda: self._uploaded(request))
+            return self._wait(request, obtained)
 
     def goes_on(self) -> bool:
         """Whether this try goes on with what an earlier one submitted, or may have, for the task's prompt."""
@@ -116,7 +121,7 @@ class ImageSetJob(PaidJob):
                 deadline=deadline,
                 poll_interval=self.task.poll_interval,
                 submitted_at=submitted_at,
-                kind=kind_of(ordered.model, ordered.requested, Size.parse(ordered.size).pixels),
+                kind=kind_of_order(ordered),
             ),
             method_name="execute_complete",
         )
@@ -124,6 +129,8 @@ class ImageSetJob(PaidJob):
     def _request(self) -> ImageSetRequest:
         task = self.task
         refuse_what_rendered_to_nothing(task, task.names_given)
+        images = None if task.images is None else read_references(task.images)
+        default = task.hook.settings.model or DEFAULT_MODEL
         return ImageSetRequest.build(
             prompt=task.prompt,  # type: ignore[arg-type]  # templates leave it open; build() checks it
             max_images=task.max_images,
@@ -131,16 +138,29 @@ class ImageSetJob(PaidJob):
             width=task.width,
             height=task.height,
             resolution=task.resolution,
-            model=given("model", task.model) or task.hook.settings.model or DEFAULT_MODEL,
+            model=given("model", task.model) or version_for(default, references=images is not None),
             output_format=task.output_format,
             enable_base64_output=task.enable_base64_output,
             enable_sync_mode=task.enable_sync_mode,
+            images=images,
         )
 
     def _folder(self) -> ObjectStoragePath | None:
         """Where to publish to, seen to exist as a kind of store before anything is paid."""
         path = self.task.output_path
         return None if path is None else object_store_folder("output_path", path)
+
+    def _uploaded(self, request: ImageSetRequest) -> ImageSetRequest:
+        if all(each.url for each in request.images):
+            return request
+        ti = self.context["ti"]
+        known = ti.xcom_pull(task_ids=self.task.task_id, key=UPLOADED, map_indexes=ti.map_index) or {}
+        before = len(known)
+        images = tuple(upload(each, self.task.hook, known) for each in request.images)
+        if len(known) > before:
+            self.push(UPLOADED, known)
+            self.task.log.info("Uploaded %d reference picture(s).", len(known) - before)
+        return replace(request, images=images)
 
     def _finish(self, verdict: Verdict) -> dict[str, Any]:
         if verdict.error is not None:
@@ -184,17 +204,10 @@ class ImageSetJob(PaidJob):
             on_flagged=self.task.on_flagged,
         )
         naked = _naked(prediction)
-        links = [""] * len(prediction.outputs) if naked else prediction.outputs
-        image_set = replace(
-            ordered,
-            images=tuple(Picture(*pair) for pair in zip(links, prediction.flags, strict=True)),
-            inference_ms=prediction.inference_ms,
-            created_at=prediction.created_at,
-            completed_at=_iso(time.time()),
-        )
+        image_set = delivered(ordered, prediction, links=not naked)
         if not naked:
             # Before publishing, which may fail and must not keep anyone from what is paid.
-            self.push("image_urls", list(links))
+            self.push("image_urls", [picture.url for picture in image_set.images])
         folder = self._folder()
         if naked and folder is None:
             raise DeliveryError(
@@ -205,13 +218,7 @@ class ImageSetJob(PaidJob):
             image_set = self._publish(image_set, prediction, folder)
         if naked:
             self.push("image_urls", [picture.url for picture in image_set.images])
-        self.task.log.info(
-            "Prediction %s is complete: %d of %d image(s), $%g.",
-            image_set.prediction_id,
-            len(image_set.images),
-            image_set.requested,
-            image_set.cost_usd,
-        )
+        self.task.log.info(told(image_set))
         return image_set
 
     def _publish(self, image_set: ImageSet, prediction: Prediction, folder: ObjectStoragePath) -> ImageSet:

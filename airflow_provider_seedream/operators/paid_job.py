@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from airflow_provider_seedream.operators.arguments import given, lasting_errors_fail_at_once
@@ -75,12 +75,17 @@ class PaidJob:
         """The job with the best store that the running Airflow offers."""
         return cls(task, context, submission_store(context, task.task_id))
 
-    def obtain(self, request: PaidRequest, *, came_back: bool) -> Prediction:
+    def obtain(
+        self, request: PaidRequest, *, came_back: bool, prepare: Callable[[], PaidRequest] | None = None
+    ) -> Prediction:
         """A prediction for the request: submitted now, or by an earlier try. Defers until it is our turn to submit.
 
         :param came_back: whether this goes on after a pause within the same try.
+        :param prepare: gives the request as it is sent; asked only before paying. Default: as it is.
         """
         order, submitter = self._order(request), self._submitter()
+        if prepare is not None:
+            order = replace(order, prepare=prepare)
         self.task.if_killed = f"A submission of ${request.cost_usd:g} may be under way; {self.next_try()}."
         obtained = submitter.obtain(order, came_back=came_back)
         while isinstance(obtained, Postponed):
@@ -139,6 +144,7 @@ class PaidJob:
         hook, settings = self.task.hook, self.task.hook.settings
         return Order(
             request=request,
+            prepare=lambda: request,
             fingerprint=request.fingerprint(self.task.seedream_conn_id),
             max_tries=self.context["ti"].max_tries,
             price=lambda: hook.price(request) if self.task.price_source == "api" else request.cost_usd,

@@ -47,6 +47,10 @@ class SeedreamSequentialOperator(PayingOperator):
     links live seven days.
 
     :param prompt: the scenes: a text, an ``ImageSetPrompt`` or a list of scenes.
+    :param images: reference pictures to draw from, 1 to 10, with the pictures to make at most 15: links that the vendor
+        can fetch, or files (``s3://…``, ``gs://…``, ``file://…``, a path), which are uploaded, free of charge, right
+        before the submission. A prompt speaks of them as "Figure 1", "Figure 2". A link that another try renders
+        differently, such as a signed one, is another request.
     :param max_images: pictures to make and pay for, 1 to 15; default: the count the prompt names, else 1.
     :param size: ``"W*H"``, ``(w, h)``, or a preset such as ``"16:9"``; default ``"2048*2048"``.
     :param width: pixels, together with ``height``, instead of ``size``.
@@ -56,7 +60,8 @@ class SeedreamSequentialOperator(PayingOperator):
     :param enable_base64_output: take the pictures out of the answer instead of from links; they go to
         ``output_path``, never to XCom.
     :param enable_sync_mode: let the submission itself wait for the pictures (up to about 90 s, holding a worker).
-    :param model: a sequential Seedream model; default: the connection's, else Seedream V5.0 Lite Sequential.
+    :param model: a sequential Seedream model; default: the connection's, else Seedream V5.0 Lite Sequential. With
+        ``images`` the default is the edit-sequential model of the same version, at the same price.
     :param price_source: ``"table"`` prices by the documented table, ``"api"`` asks the API.
     :param seedream_conn_id: connection of type ``seedream``.
     :param deferrable: wait in the triggerer instead of in the worker.
@@ -69,12 +74,14 @@ class SeedreamSequentialOperator(PayingOperator):
     :param on_clear: what clearing the task means: ``"resubmit"`` makes new pictures, ``"reuse"`` takes the old ones.
     :param on_short_delivery: fewer pictures than asked: ``"accept"`` (logged) or ``"fail"``.
     :param on_flagged: pictures that the API flagged: ``"keep"``, ``"drop"`` or ``"fail"``.
-    :param wait_for_completion: ``False`` ends the task after submission, with no images in its result.
+    :param wait_for_completion: ``False`` ends the task after submission, with no images in its result; a
+        ``SeedreamPredictionSensor`` waits for them.
     :param output_path: directory or object storage URL to publish to as well, with a manifest.
     """
 
     template_fields: Sequence[str] = (
         "prompt",
+        "images",
         "max_images",
         "size",
         "width",
@@ -86,13 +93,14 @@ class SeedreamSequentialOperator(PayingOperator):
         "output_path",
         "seedream_conn_id",
     )
-    template_fields_renderers: ClassVar[dict[str, str]] = {"prompt": "md"}
+    template_fields_renderers: ClassVar[dict[str, str]] = {"prompt": "md", "images": "json"}
     ui_color = "#e8e1f5"
 
     def __init__(
         self,
         *,
         prompt: PromptInput,
+        images: Sequence[str] | str | None = None,
         max_images: int | str | None = None,
         size: str | Sequence[int] | None = DEFAULT_SIZE,
         width: int | str | None = None,
@@ -153,6 +161,7 @@ class SeedreamSequentialOperator(PayingOperator):
                 "Leave one of the two out.",
             )
         self.prompt = plain_prompt(prompt)
+        self.images = images
         self.max_images = max_images
         if isinstance(size, _DefaultSize):
             # As plain text: the DAG processor sends DAGs as msgpack, which refuses a subclass of str.

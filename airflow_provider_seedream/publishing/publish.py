@@ -112,6 +112,8 @@ def publish(
 
 def _scenes(image_set: ImageSet) -> Sequence[str | None]:
     """The scene of each image; unknown for all where fewer images came, as nobody says which are missing."""
+    if image_set.prompt is None:
+        return [None] * len(image_set.images)
     scenes = scenes_of(image_set.prompt)
     if len(scenes) == len(image_set.images):
         return scenes
@@ -289,8 +291,8 @@ class _Publication:
             subtitle=" · ".join(
                 [
                     self.image_set.model,
-                    self.image_set.size.replace("*", " x "),
-                    f"${self.image_set.cost_usd:g}",
+                    *([self.image_set.size.replace("*", " x ")] if self.image_set.size else []),
+                    *([] if self.image_set.cost_usd is None else [f"${self.image_set.cost_usd:g}"]),
                 ]
             ),
         )

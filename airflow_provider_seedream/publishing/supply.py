@@ -65,12 +65,12 @@ class Supply:
                 f"the set has {len(image_set.images)} images",
                 "Give exactly one source for each image.",
             )
-        size = _SIZE.fullmatch(image_set.size)
-        if size is None:
+        size = _SIZE.fullmatch(image_set.size) if image_set.size is not None else None
+        if size is None and image_set.size is not None:
             way_out = "Give the return value of the Seedream operator, unchanged."
             raise InvalidInputError("image_set.size", image_set.size, 'it must be "width*height"', way_out)
         expected = Expectation(
-            size=(int(size[1]), int(size[2])) if check_size else None,
+            size=(int(size[1]), int(size[2])) if size is not None and check_size else None,
             media_type=None if output_format is None else MediaType.of_format(output_format),
         )
         return cls(image_set, expected, sources, Links(image_set, refresh), limits or DownloadLimits())

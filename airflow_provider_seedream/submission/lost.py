@@ -58,10 +58,11 @@ def candidates(found: Iterable[Prediction], request: PaidRequest) -> list[Predic
 def identified(found: Prediction, request: PaidRequest) -> bool:
     """Whether the API itself shows that a prediction is a request's: by all inputs that no vendor would rewrite, and by
     every other that it tells."""
-    told = found.input or {}
-    texts = [name for name, value in request.told_apart_by().items() if isinstance(value, str)]
-    return all(told.get(name) is not None for name in texts) and all(
-        told.get(name) is None or _alike(told[name], value) for name, value in request.inputs().items()
+    told, apart = found.input or {}, request.told_apart_by()
+    needed = [name for name, value in apart.items() if value and not isinstance(value, int)]
+    return all(told.get(name) is not None for name in needed) and all(
+        told.get(name) is None or _alike(told[name], value)
+        for name, value in {**request.priced_inputs(), **apart}.items()
     )
 
 
@@ -104,8 +105,8 @@ def changed(earlier: SubmissionRecord, on_clear: OnClear) -> RequestChangedError
     )
     return RequestChangedError(
         f"An earlier try paid ${earlier.cost_usd:g} for {what}, for another request than this try would make (model, "
-        "prompt, size, count, format or connection differ). Nothing was sent. A prompt that changes with each try "
-        f"does this. To submit anew, {_ANEW[on_clear]}."
+        "prompt, size, count, format, reference pictures or connection differ). Nothing was sent. A prompt that changes "
+        f"with each try does this, and so does a signed link. To submit anew, {_ANEW[on_clear]}."
     )
 
 
@@ -114,17 +115,25 @@ def _differs(told: Mapping[str, Any], request: PaidRequest) -> bool:
     return any(_contradicts(told.get(name), value) for name, value in request.told_apart_by().items())
 
 
-def _contradicts(told: object, asked: str | int) -> bool:
+def _contradicts(told: object, asked: object) -> bool:
+    if told is None or asked is None:
+        return False
+    if isinstance(asked, list):
+        return isinstance(told, list) and (len(told) != len(asked) or any(map(_contradicts, told, asked)))
     if isinstance(asked, int):
         number = integer(told)
         return number is not None and number != asked
     if not isinstance(told, str) or not told.strip():
         return False
     begun = " ".join(told.split()).rstrip(".… ")
-    return not " ".join(asked.split()).startswith(begun)
+    return not " ".join(str(asked).split()).startswith(begun)
 
 
-def _alike(told: object, asked: str | int) -> bool:
+def _alike(told: object, asked: object) -> bool:
+    if isinstance(asked, list):
+        return isinstance(told, list) and len(told) == len(asked) and all(map(_alike, told, asked))
+    if asked is None:
+        return False
     if isinstance(asked, bool) or not isinstance(asked, int):
         return str(told).split() == str(asked).split()
     return integer(told) == asked

@@ -82,6 +82,7 @@ class Order:
     """What one try wants.
 
     :param request: what to submit.
+    :param prepare: gives it as it is sent, its reference pictures uploaded. Asked only before paying, and free.
     :param fingerprint: of all that is billed.
     :param max_tries: Airflow's, of the task instance.
     :param price: asks for the price in USD. Asked only before paying, as the next one.
@@ -93,6 +94,7 @@ class Order:
     """
 
     request: PaidRequest
+    prepare: Callable[[], PaidRequest]
     fingerprint: str
     max_tries: int
     price: Callable[[], float]
@@ -206,7 +208,8 @@ class Submitter:
             deadline=before.deadline if came_back and before and before.deadline else now + order.timeout,
         )
         order.check_budget(cost_usd, intent.spent_usd)
-        asked_for = time.time() - now  # The API's usage figures may take their time.
+        order = replace(order, request=order.prepare())
+        asked_for = time.time() - now  # The API's usage figures and uploads may take their time.
         intent = replace(intent, intent_at=now + asked_for, arrives_by=intent.arrives_by + asked_for)
         if came_back and before and before.deadline and intent.intent_at >= before.deadline:
             raise DeadlineReachedError(

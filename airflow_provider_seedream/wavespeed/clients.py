@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import random
 import ssl
 import time
@@ -81,7 +82,6 @@ class WaveSpeedClient:
 
         _refuse_late(call)
         patience = call.read_timeout or self.endpoint.read_timeout
-        until = time.monotonic() + self.endpoint.connect_timeout + patience
         if call.pays:
             # A pooled connection may have been closed by the server a moment ago; a request that dies on it would
             # count as unknown.
@@ -91,13 +91,14 @@ class WaveSpeedClient:
                 call.method,
                 f"{self.endpoint.origin}{call.path}",
                 json=call.json,
-                headers=_headers("requests"),
+                data=_stream(call),
+                headers={**_headers("requests"), **_content_type(call)},
                 timeout=(self.endpoint.connect_timeout, patience),
                 allow_redirects=False,
                 stream=True,
             ) as response:
                 self.clock_ahead = _ahead(response.headers.get("Date"))
-                text = b"".join(_body(response, until)).decode("utf-8", "replace")
+                text = b"".join(_body(response, time.monotonic() + patience)).decode("utf-8", "replace")
         except requests.RequestException as error:
             failure = _failed(call, self.endpoint, _never_left(error), error)
         except HTTPError as error:
@@ -151,6 +152,8 @@ class AsyncWaveSpeedClient:
                 call.method,
                 f"{self.endpoint.origin}{call.path}",
                 json=call.json,
+                data=_stream(call),
+                headers=_content_type(call),
                 timeout=self._timeout
                 if call.read_timeout is None
                 else aiohttp.ClientTimeout(
@@ -219,7 +222,7 @@ def _answer(endpoint: Endpoint, status: int, text: str, headers: Mapping[str, st
 
 
 def _body(response: requests.Response, until: float) -> Iterator[bytes]:
-    """A body as it arrives, for the time that an answer may take in all: ``timeout`` of requests counts each byte anew."""
+    """A body as it arrives, but no longer than until then: ``timeout`` of requests counts each byte anew."""
     import requests
 
     # Of what is there; urllib3 1.26 has only read, which waits for more.
@@ -253,6 +256,15 @@ def _headers(library: str) -> Mapping[str, str]:
         "X-Client-Version": __version__,
         "User-Agent": f"airflow-provider-seedream/{__version__} {library}",
     }
+
+
+def _stream(call: Call[Any]) -> io.BytesIO | None:
+    """A body as a file: whole, it would have to leave within the time that is meant for connecting (requests)."""
+    return None if call.content is None else io.BytesIO(call.content.body)
+
+
+def _content_type(call: Call[Any]) -> Mapping[str, str]:
+    return {} if call.content is None else {"Content-Type": call.content.media_type}
 
 
 def _bearer(endpoint: Endpoint) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from dataclasses import replace
 from math import exp, log, log2, sqrt
 
+from airflow_provider_seedream.wavespeed.image_set import ImageSet
 from airflow_provider_seedream.wavespeed.polling import FLOOR, PollSchedule
 
 KINDS = 64
@@ -29,6 +30,15 @@ OUTLIER = 3.0
 
 # Standard normal quantiles: 3 %, 15 % and 95 %.
 _FEW, _SOME, _LATE = -1.881, -1.036, 1.645
+
+
+def kind_of_order(ordered: ImageSet) -> str | None:
+    """The kind of the job that an image set is ordered with; None where its count or size is not known."""
+    try:
+        width, height = map(int, (ordered.size or "").split("*"))
+    except ValueError:
+        return None
+    return None if ordered.requested is None else kind_of(ordered.model, ordered.requested, width * height)
 
 
 def kind_of(model: str, images: int, pixels: int) -> str:

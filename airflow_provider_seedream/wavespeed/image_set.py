@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.inputs import refuse_unknown
@@ -13,6 +13,8 @@ from airflow_provider_seedream.wavespeed.request import ImageSetRequest
 from airflow_provider_seedream.wavespeed.sizes import Size
 
 __all__ = ["DEFAULT_MODEL", "PRICES_USD", "ImageSet", "ImageSetRequest", "Picture", "Size", "refuse_unknown"]
+
+T = TypeVar("T")
 
 _WAY_OUT = "Give the return value of the Seedream operator, unchanged."
 
@@ -33,6 +35,9 @@ class Picture:
 class ImageSet:
     """A delivered image set, small enough for an XCom.
 
+    What was asked for (``prompt``, ``size``, ``requested``, ``cost_usd``) is None where a prediction was submitted
+    elsewhere and nobody told.
+
     :param size: ``"W*H"`` as it was asked for.
     :param requested: how many images were asked for, and are billed; fewer may have come.
     :param cost_usd: by the table of prices, in US dollars.
@@ -44,11 +49,11 @@ class ImageSet:
 
     prediction_id: str
     model: str
-    prompt: str
-    size: str
-    requested: int
+    prompt: str | None
+    size: str | None
+    requested: int | None
     images: tuple[Picture, ...]
-    cost_usd: float
+    cost_usd: float | None
     inference_ms: int | None = None
     created_at: str | None = None
     submitted_at: str | None = None
@@ -62,7 +67,7 @@ class ImageSet:
 
     @classmethod
     def from_json(cls, mapping: Mapping[str, Any]) -> ImageSet:
-        """The image set that a mapping of :meth:`to_json` is; what may be None may also be missing.
+        """The image set that a mapping of :meth:`to_json` is; what the vendor may leave out may also be missing.
 
         :raises InvalidInputError: for an unknown or missing key, or a value of a wrong type.
         """
@@ -72,14 +77,12 @@ class ImageSet:
         return cls(
             prediction_id=_text(mapping, "prediction_id", filled=True),
             model=_text(mapping, "model"),
-            prompt=_text(mapping, "prompt"),
-            size=_text(mapping, "size"),
-            requested=_number(mapping, "requested", int),
+            prompt=_told(mapping, "prompt", _text),
+            size=_told(mapping, "size", _text),
+            requested=_told(mapping, "requested", _whole),
             images=_pictures(mapping.get("images")),
-            cost_usd=float(_number(mapping, "cost_usd", int | float)),
-            inference_ms=None
-            if mapping.get("inference_ms") is None
-            else _number(mapping, "inference_ms", int),
+            cost_usd=_told(mapping, "cost_usd", _amount),
+            inference_ms=None if mapping.get("inference_ms") is None else _whole(mapping, "inference_ms"),
             created_at=None if mapping.get("created_at") is None else _text(mapping, "created_at"),
             submitted_at=None if mapping.get("submitted_at") is None else _text(mapping, "submitted_at"),
             completed_at=None if mapping.get("completed_at") is None else _text(mapping, "completed_at"),
@@ -91,6 +94,19 @@ def _text(mapping: Mapping[str, Any], key: str, *, filled: bool = False) -> str:
     if not isinstance(value, str) or (filled and not value.strip()):
         raise InvalidInputError(f"image_set.{key}", value, "it must be text", _WAY_OUT)
     return value
+
+
+def _told(mapping: Mapping[str, Any], key: str, read: Callable[[Mapping[str, Any], str], T]) -> T | None:
+    """What was asked for, or None where that is said in so many words: left out, it is a slip."""
+    return None if key in mapping and mapping[key] is None else read(mapping, key)
+
+
+def _whole(mapping: Mapping[str, Any], key: str) -> int:
+    return int(_number(mapping, key, int))
+
+
+def _amount(mapping: Mapping[str, Any], key: str) -> float:
+    return float(_number(mapping, key, int | float))
 
 
 def _number(mapping: Mapping[str, Any], key: str, kind: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The vendor's models that make image sets from text, and what an image costs."""
+"""The vendor's models that make image sets, what each takes and what an image costs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Literal
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.inputs import closest
+from airflow_provider_seedream.wavespeed.sizes import STRICTEST, SizeRules
 
 OutputFormat = Literal["jpeg", "png"]
 
@@ -19,22 +20,52 @@ DEFAULT_MODEL = "bytedance/seedream-v5.0-lite/sequential"
 class SequentialModel:
     """A model that makes a set of images from one prompt (API reference, section 2.6).
 
+    Each version has two, of the same price (of v5.0 Lite's edit model the reference only presumes it): one draws from the prompt alone, its sibling from reference pictures as well.
+
     :param id: the path that is POSTed to, below ``/api/v3/``.
     :param price_usd: price of one requested image.
     :param output_formats: what ``output_format`` may be; empty where the model's schema has no such input.
+    :param size_rules: which sizes it takes.
+    :param max_references: how many reference pictures it takes, one at the least; 0 for a model without that input.
     """
 
     id: str
     price_usd: Decimal
     output_formats: tuple[OutputFormat, ...] = ()
+    size_rules: SizeRules = STRICTEST
+    max_references: int = 0
+
+    @property
+    def sibling(self) -> str:
+        """The model of the same version that takes reference pictures where this one does not, and the other way round."""
+        version, _, variant = self.id.rpartition("/")
+        return f"{version}/{'edit-sequential' if variant == 'sequential' else 'sequential'}"
+
+
+MAX_REFERENCES = 10
+"""Of every edit model: section 2.6 says so of some, and of none that it takes another number."""
+
+MAX_TOGETHER = 15
+"""Reference pictures and images to make (section 2.2)."""
+
+
+def _version(
+    name: str, price_usd: str, *output_formats: OutputFormat, size_rules: SizeRules
+) -> tuple[SequentialModel, SequentialModel]:
+    path, rest = f"bytedance/{name}", (Decimal(price_usd), output_formats, size_rules)
+    return (
+        SequentialModel(f"{path}/sequential", *rest),
+        SequentialModel(f"{path}/edit-sequential", *rest, MAX_REFERENCES),
+    )
 
 
 MODELS: Mapping[str, SequentialModel] = {
     model.id: model
     for model in (
-        SequentialModel(DEFAULT_MODEL, Decimal("0.035"), ("jpeg", "png")),
-        SequentialModel("bytedance/seedream-v4.5/sequential", Decimal("0.04")),
-        SequentialModel("bytedance/seedream-v4/sequential", Decimal("0.027")),
+        *_version("seedream-v5.0-lite", "0.035", "jpeg", "png", size_rules=STRICTEST),
+        # Schemas of these two let a side begin at 64, other sources at 1024; the least total is a third party's word.
+        *_version("seedream-v4.5", "0.04", size_rules=SizeRules(min_side=1024)),
+        *_version("seedream-v4", "0.027", size_rules=SizeRules(min_side=1024, min_pixels=921_600)),
     )
 }
 
@@ -45,14 +76,24 @@ PRICES_USD: Mapping[str, Decimal] = {model.id: model.price_usd for model in MODE
 def model_named(name: object) -> SequentialModel:
     """The model with an id.
 
-    :raises InvalidInputError: for an id that makes no image sets from text; names the closest that does.
+    :raises InvalidInputError: for an id that makes no image sets; names the closest that does.
     """
     if isinstance(name, str) and name in MODELS:
         return MODELS[name]
-    rule = "it is not a known model that makes image sets from text"
-    if isinstance(name, str) and name.endswith("/edit-sequential"):
-        rule = "it edits reference images, which cannot be given here"
-    raise InvalidInputError("model", name, rule, closest(str(name), MODELS))
+    raise InvalidInputError(
+        "model", name, "it is not a known model that makes image sets", closest(str(name), MODELS)
+    )
+
+
+def version_for(default: str, *, references: bool) -> str:
+    """The model for a request that names none: of the default's version, as the request has reference pictures or not.
+
+    A default says which version to pay for. It was chosen without the request at hand, and its sibling costs the same.
+
+    :raises InvalidInputError: for a default that is no known model.
+    """
+    model = model_named(default)
+    return model.id if bool(model.max_references) is references else model.sibling
 
 
 def output_format_for(model: SequentialModel, value: object) -> OutputFormat | None:

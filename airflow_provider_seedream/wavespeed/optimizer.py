@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.inputs import closest
-from airflow_provider_seedream.wavespeed.paid_request import digest
+from airflow_provider_seedream.wavespeed.paid_request import Input, digest
 
 OPTIMIZER = "wavespeed-ai/prompt-optimizer"
 PRICE_USD = 0.001
@@ -52,11 +52,15 @@ class EnhancementRequest:
                 )
         return cls(text, mode, style)  # type: ignore[arg-type]  # checked above
 
-    def inputs(self) -> Mapping[str, str | int | bool]:
+    def inputs(self) -> Mapping[str, Input]:
         """The JSON to POST."""
         return {"text": self.text, "mode": self.mode, "style": self.style}
 
-    def told_apart_by(self) -> Mapping[str, str | int]:
+    def priced_inputs(self) -> Mapping[str, Input]:
+        """The inputs, all of them."""
+        return self.inputs()
+
+    def told_apart_by(self) -> Mapping[str, Input]:
         """The input that no vendor would rewrite."""
         return {"text": self.text}
 

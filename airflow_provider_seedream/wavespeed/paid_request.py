@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+Input: TypeAlias = "str | int | bool | list[str] | list[str | None]"
+"""An input of a model; a link that nobody knows any more is ``None``."""
 
 
 class PaidRequest(Protocol):
@@ -31,10 +34,13 @@ class PaidRequest(Protocol):
     def most_outputs(self) -> int:
         """The most outputs that a prediction of it can have."""
 
-    def inputs(self) -> Mapping[str, str | int | bool]:
+    def inputs(self) -> Mapping[str, Input]:
         """The JSON to POST."""
 
-    def told_apart_by(self) -> Mapping[str, str | int]:
+    def priced_inputs(self) -> Mapping[str, Input]:
+        """Those of the inputs that the price may depend on."""
+
+    def told_apart_by(self) -> Mapping[str, Input]:
         """Those of its inputs that no vendor would rewrite: a prediction whose input differs in one is another's."""
 
     def fingerprint(self, conn_id: str) -> str:

@@ -11,6 +11,7 @@ from airflow_provider_seedream.wavespeed.errors import (
     ApiError,
     DeadlineReachedError,
     LookRefusedError,
+    NotFoundError,
     WaveSpeedError,
     rule_of,
 )
@@ -188,9 +189,15 @@ def refused(look: Look) -> bool:
     return isinstance(look, ApiError) and not rule_of(look).error.transient
 
 
-def refusal(prediction_id: str, error: ApiError) -> LookRefusedError:
-    """The error of a look that the API refuses for good."""
-    return LookRefusedError(f"Prediction {prediction_id} is paid, but the API refuses to tell of it: {error}")
+def refusal(prediction_id: str, error: ApiError, *, paid: str = "is paid, but") -> LookRefusedError:
+    """The error of a look that the API refuses for good.
+
+    :param paid: what is known of its price; for a prediction we did not submit, nothing.
+    """
+    gone = " It keeps a prediction for seven days, for the account that made it." * isinstance(
+        error, NotFoundError
+    )
+    return LookRefusedError(f"Prediction {prediction_id} {paid} the API refuses to tell of it: {error}{gone}")
 
 
 def _overdue(prediction_id: str, seen: Prediction | None, trouble: ApiError | None) -> WaveSpeedError:

@@ -4,23 +4,62 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isqrt
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.inputs import integer
 
-# API reference, section 2.1. Held for every model, although third parties report a lower floor for v4
-# (921,600 pixels): a size that all models take is worth more than small pictures of the oldest one.
-MIN_SIDE, MAX_SIDE = 1440, 4096
-MIN_PIXELS, MAX_PIXELS = 2560 * 1440, 4096 * 4096
-
-SIDE_RULE = f"each side must be {MIN_SIDE}-{MAX_SIDE} pixels"
-TOTAL_RULE = f"the total must be {MIN_PIXELS:,}-{MAX_PIXELS:,} pixels"
+MAX_SIDE, MAX_PIXELS = 4096, 4096 * 4096
+"""Of every model, although schemas of the older ones let a side go on to 16384 (API reference, sections 2.1 and 2.6)."""
 
 _SIDES = re.compile(r"([0-9]{1,9})\s*[*xX×]\s*([0-9]{1,9})")
 _RENDERED_PAIR = re.compile(r"[(\[]\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*[)\]]")
 _RATIO = re.compile(r"([0-9]{1,4})\s*:\s*([0-9]{1,4})")
+
+
+@dataclass(frozen=True, slots=True)
+class SizeRules:
+    """The two rules for the sizes that a model takes: one for each side, and one for their product.
+
+    The shortest side and the longest together must keep the second rule: :meth:`Size.nearest` counts on it.
+
+    :param min_side: pixels.
+    :param min_pixels: width times height.
+    """
+
+    min_side: int = 1440
+    min_pixels: int = 2560 * 1440
+
+    def __str__(self) -> str:
+        return f"{self.side} and {self.total}"
+
+    @property
+    def side(self) -> str:
+        """The rule for a side, in words."""
+        return f"each side must be {self.min_side}-{MAX_SIDE} pixels"
+
+    @property
+    def total(self) -> str:
+        """The rule for the product, in words."""
+        return f"the total must be {self.min_pixels:,}-{MAX_PIXELS:,} pixels"
+
+    def allows_side(self, side: int) -> bool:
+        """Whether a side may be so long."""
+        return self.min_side <= side <= MAX_SIDE
+
+    def broken_by(self, width: int, height: int) -> list[str]:
+        """The rules that a size breaks, in words."""
+        broken = []
+        if not (self.allows_side(width) and self.allows_side(height)):
+            broken.append(self.side)
+        if not self.min_pixels <= width * height <= MAX_PIXELS:
+            broken.append(f"{self.total}, and {width}*{height} has {width * height:,}")
+        return broken
+
+
+STRICTEST = SizeRules()
+"""The documented rules of Seedream V5.0 Lite (section 2.1); what they allow, every model takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +68,16 @@ class Size:
 
     :param width: pixels, 1440-4096.
     :param height: pixels, 1440-4096; the product is 3,686,400-16,777,216.
+    :param rules: the model's, where they are others.
     :raises InvalidInputError: with the nearest valid size.
     """
 
     width: int
     height: int
+    rules: SizeRules = field(default=STRICTEST, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        _check(self.width, self.height, field="size", value=f"{self.width}*{self.height}")
+        _check(self.width, self.height, self.rules, name="size", value=f"{self.width}*{self.height}")
 
     def __str__(self) -> str:
         return f"{self.width}*{self.height}"
@@ -47,37 +88,37 @@ class Size:
         return self.width * self.height
 
     @classmethod
-    def nearest(cls, width: int, height: int) -> Size:
+    def nearest(cls, width: int, height: int, rules: SizeRules = STRICTEST) -> Size:
         """The valid size closest to two sides: scaled just enough, with the aspect ratio kept.
 
         A ratio that no valid size has (beyond 4096:1440 either way) gives the most extreme one that is valid.
         """
-        if not _broken_rules(width, height):
-            return cls(width, height)
+        if not rules.broken_by(width, height):
+            return cls(width, height, rules)
         if width < height:
-            turned = cls.nearest(height, width)
-            return cls(turned.height, turned.width)
+            turned = cls.nearest(height, width, rules)
+            return cls(turned.height, turned.width, rules)
         long, short = max(width, 1), max(height, 1)
-        if long * MIN_SIDE > short * MAX_SIDE:
-            return cls(MAX_SIDE, MIN_SIDE)
+        if long * rules.min_side > short * MAX_SIDE:
+            return cls(MAX_SIDE, rules.min_side, rules)
         if long > MAX_SIDE:
-            return cls(MAX_SIDE, round(short * MAX_SIDE / long))
-        new_short = max(MIN_SIDE, _root_up(_divide_up(MIN_PIXELS * short, long)))
-        return cls(_divide_up(new_short * long, short), new_short)
+            return cls(MAX_SIDE, round(short * MAX_SIDE / long), rules)
+        new_short = max(rules.min_side, _root_up(_divide_up(rules.min_pixels * short, long)))
+        return cls(_divide_up(new_short * long, short), new_short, rules)
 
     @classmethod
-    def of_sides(cls, width: object, height: object) -> Size:
+    def of_sides(cls, width: object, height: object, rules: SizeRules = STRICTEST) -> Size:
         """The size of a ``width`` and a ``height`` parameter, each an int or its digits.
 
         :raises InvalidInputError: naming the parameter at fault.
         """
-        wide, high = _side("width", width), _side("height", height)
-        field, value = ("height", high) if MIN_SIDE <= wide <= MAX_SIDE else ("width", wide)
-        _check(wide, high, field=field, value=value)
-        return cls(wide, high)
+        wide, high = _side("width", width, rules), _side("height", height, rules)
+        name, value = ("height", high) if rules.allows_side(wide) else ("width", wide)
+        _check(wide, high, rules, name=name, value=value)
+        return cls(wide, high, rules)
 
     @classmethod
-    def parse(cls, value: object, resolution: object = None) -> Size:
+    def parse(cls, value: object, resolution: object = None, rules: SizeRules = STRICTEST) -> Size:
         """The size that a ``size`` parameter says.
 
         :param value: ``"W*H"``, ``"WxH"``, ``"W×H"``, ``(w, h)``, ``[w, h]``, a preset such as ``"16:9"``, or a
@@ -96,38 +137,29 @@ class Size:
                 _presets_way_out(),
             )
         if isinstance(value, Size):
-            return value
+            return cls(value.width, value.height, rules)
         sides = _sides(value)
         if sides is None:
-            raise _unreadable(value)
-        _check(*sides, field="size", value=value)
-        return cls(*sides)
+            raise _unreadable(value, rules)
+        _check(*sides, rules, name="size", value=value)
+        return cls(*sides, rules)
 
 
-def _broken_rules(width: int, height: int) -> list[str]:
-    broken = []
-    if not (MIN_SIDE <= width <= MAX_SIDE and MIN_SIDE <= height <= MAX_SIDE):
-        broken.append(SIDE_RULE)
-    if not MIN_PIXELS <= width * height <= MAX_PIXELS:
-        broken.append(f"{TOTAL_RULE}, and {width}*{height} has {width * height:,}")
-    return broken
-
-
-def _check(width: int, height: int, *, field: str, value: object) -> None:
-    broken = _broken_rules(width, height)
+def _check(width: int, height: int, rules: SizeRules, *, name: str, value: object) -> None:
+    broken = rules.broken_by(width, height)
     if broken:
-        near = Size.nearest(width, height)
+        near = Size.nearest(width, height, rules)
         way_out = f'The nearest valid size is "{near}".'
-        if field != "size":
+        if name != "size":
             way_out = f"The nearest valid size is width={near.width}, height={near.height}."
-        raise InvalidInputError(field, value, "; ".join(broken), way_out)
+        raise InvalidInputError(name, value, "; ".join(broken), way_out)
 
 
-def _side(field: str, value: object) -> int:
+def _side(name: str, value: object, rules: SizeRules) -> int:
     side = integer(value)
     if side is None:
-        rule = f"it must be a whole number of pixels, and {SIDE_RULE}"
-        raise InvalidInputError(field, value, rule, "For example width=2560, height=1440.")
+        rule = f"it must be a whole number of pixels, and {rules.side}"
+        raise InvalidInputError(name, value, rule, "For example width=2560, height=1440.")
     return side
 
 
@@ -169,11 +201,11 @@ def _presets_way_out() -> str:
     return f"Give one of {', '.join(PRESETS['2K'])} as size, or leave resolution out."
 
 
-def _unreadable(value: object) -> InvalidInputError:
-    rule = f'it must be "W*H", (w, h) or one of {", ".join(PRESETS["2K"])}; {SIDE_RULE} and {TOTAL_RULE}'
+def _unreadable(value: object, rules: SizeRules) -> InvalidInputError:
+    rule = f'it must be "W*H", (w, h) or one of {", ".join(PRESETS["2K"])}; {rules}'
     ratio = _RATIO.fullmatch(value.strip()) if isinstance(value, str) else None
     if ratio and int(ratio[1]) and int(ratio[2]):
-        near = Size.nearest(int(ratio[1]), int(ratio[2]))
+        near = Size.nearest(int(ratio[1]), int(ratio[2]), rules)
         return InvalidInputError("size", value, rule, f'The smallest size close to that ratio is "{near}".')
     return InvalidInputError("size", value, rule, 'For example "2048*2048" or "16:9".')
 

@@ -12,6 +12,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow_provider_seedream.operators.prompt import SeedreamPromptOperator
 from airflow_provider_seedream.operators.publish import SeedreamPublishOperator
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
+from airflow_provider_seedream.sensors.seedream import SeedreamPredictionSensor
 from airflow_provider_seedream.wavespeed import ImageSetPrompt
 
 
@@ -20,6 +21,7 @@ def test_a_dag_with_every_default_can_be_sent() -> None:
         prompt = SeedreamPromptOperator(task_id="prompt", prompt=["A lighthouse"])
         draw = SeedreamSequentialOperator(task_id="draw", prompt=prompt.output)
         SeedreamPublishOperator(task_id="publish", image_set=draw.output, path="file:///tmp/somewhere")
+        SeedreamPredictionSensor(task_id="wait", image_set=draw.output)
     assert msgspec.msgpack.encode(DagSerialization.to_dict(dag))
 
 
@@ -52,9 +54,10 @@ def test_a_decorated_function_can_be_sent_mapped_or_not() -> None:
         {"prompt": ImageSetPrompt(scenes=("One", "Two"), style="ink")},
         {"prompt": ["One", "Two"], "size": (2048, 2048)},
         {"prompt": "One", "width": 2048, "height": 2048},
+        {"prompt": "One", "images": ["s3://farm/fox.png"]},
         {"prompt": "One", "timeout": dt.timedelta(minutes=5), "max_cost": 0.5},
     ],
-    ids=["prompt by its parts", "scenes and a pair", "width and height", "times and money"],
+    ids=["prompt by its parts", "scenes and a pair", "width and height", "references", "times and money"],
 )
 def test_every_way_to_write_an_argument_can_be_sent(arguments: dict[str, object]) -> None:
     with DAG("ways", schedule=None, start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC)) as dag:

@@ -92,9 +92,9 @@ def test_a_prompt_by_its_parts_is_rendered_in_the_vendors_convention(seedream_em
     assert run(operator(prompt=prompt), Tries())["prompt"] == prompt.render()
 
 
-def test_another_model_is_priced_by_its_own_price(seedream_emulator):
-    result = run(operator(model="bytedance/seedream-v4.5/sequential"), Tries())
-    assert result["cost_usd"] == 0.12
+def test_another_model_is_priced_by_its_own_price_and_takes_its_own_sizes(seedream_emulator):
+    result = run(operator(model="bytedance/seedream-v4.5/sequential", size="1024*4096"), Tries())
+    assert (result["cost_usd"], result["size"]) == (0.12, "1024*4096")
     assert seedream_emulator.balance == pytest.approx(100 - 0.12)
 
 

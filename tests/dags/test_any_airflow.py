@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from airflow_provider_seedream.emulator import Emulator, faults
 
@@ -19,6 +20,7 @@ from airflow.providers.common.compat.sdk import DAG, task
 from airflow_provider_seedream.operators.prompt import SeedreamPromptOperator
 from airflow_provider_seedream.operators.publish import SeedreamPublishOperator
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
+from airflow_provider_seedream.sensors.seedream import SeedreamPredictionSensor
 
 with DAG("any", start_date=dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc), schedule=None):
     draw = SeedreamSequentialOperator(
@@ -40,6 +42,17 @@ with DAG("taskflow", start_date=dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc),
     SeedreamPublishOperator(
         task_id="publish", image_set=draw(prompt.output), path="file://{folder}/flow/{{ run_id }}"
     )
+with DAG("elsewhere", start_date=dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc), schedule=None):
+    submit = SeedreamSequentialOperator(
+        task_id="submit", prompt=["a fox", "an owl"], images=["file://{folder}/fox.png"], wait_for_completion=False
+    )
+    told = SeedreamPredictionSensor(task_id="deferred", image_set=submit.output)
+    known = SeedreamPredictionSensor(
+        task_id="poking", prediction_id=submit.output["prediction_id"], deferrable=False, poke_interval=2
+    )
+    unknown = SeedreamPredictionSensor(task_id="skipped", prediction_id="0" * 32, soft_fail=True)
+    SeedreamPublishOperator(task_id="publish", image_set=told.output, path="file://{folder}/told")
+    SeedreamPublishOperator(task_id="publish_known", image_set=known.output, path="file://{folder}/known")
 """
 
 RECORDS_LAST = tuple(map(int, version("apache-airflow").split(".")[:2])) >= (3, 3)
@@ -72,6 +85,20 @@ def test_a_function_draws_what_the_prompt_operator_wrote(home: Path, seedream_em
     enhanced, drawn = seedream_emulator.predictions
     assert drawn["input"]["prompt"] == enhanced["outputs"][0]
     assert json.loads(manifest_file.read_text())["prompt"] == drawn["input"]["prompt"]
+
+
+def test_what_was_submitted_elsewhere_is_collected_and_published(
+    home: Path, seedream_emulator: Emulator
+) -> None:
+    Image.new("RGB", (64, 64), "red").save(home / "fox.png")
+    seedream_emulator.faults.add("submit", faults.Takes(seconds=30))
+    done = _run(home, seedream_emulator, "elsewhere")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    told, known = (json.loads((home / each / "manifest.json").read_text()) for each in ("told", "known"))
+    assert told["prediction_id"] == known["prediction_id"]
+    assert (told["requested"], known["requested"]) == (2, None)
+    assert told["model"] == "bytedance/seedream-v5.0-lite/edit-sequential"
+    assert seedream_emulator.paid_tasks == 1
 
 
 def test_a_rate_limit_is_waited_out_within_one_try(home: Path, seedream_emulator: Emulator) -> None:

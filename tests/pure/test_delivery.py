@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from airflow_provider_seedream.wavespeed import DeliveryError, Prediction
-from airflow_provider_seedream.wavespeed.delivery import accept
+from airflow_provider_seedream.wavespeed.delivery import accept, ordered_by
 
 
 def delivered(flags, requested=3, *, on_short_delivery="accept", on_flagged="keep"):
@@ -60,3 +60,22 @@ def test_flagged_pictures_fail_on_request():
 def test_dropping_every_picture_is_a_failure():
     with pytest.raises(DeliveryError, match="3 of 3"):
         delivered([True, True, True], on_flagged="drop")
+
+
+def told_as_asked(**inputs):
+    answer = {"id": "abc", "model": "bytedance/seedream-v4.5/sequential", "status": "created"}
+    return ordered_by(Prediction.from_json({**answer, "input": inputs}))
+
+
+def test_what_was_asked_for_is_taken_from_what_the_api_tells():
+    ordered = told_as_asked(prompt="two hens", size="2560*1440", max_images=2)
+    assert (ordered.prompt, ordered.size, ordered.requested) == ("two hens", "2560*1440", 2)
+    assert ordered.cost_usd == 0.08
+
+
+@pytest.mark.parametrize(
+    "inputs", [{}, {"prompt": None, "size": "auto", "max_images": True}, {"size": 5, "max_images": 0}]
+)
+def test_what_the_api_does_not_tell_is_not_made_up(inputs):
+    ordered = told_as_asked(**inputs)
+    assert (ordered.prompt, ordered.size, ordered.requested, ordered.cost_usd) == (None, None, None, None)

@@ -18,6 +18,7 @@ AUTHORING = [
     "airflow_provider_seedream.operators.prompt",
     "airflow_provider_seedream.operators.publish",
     "airflow_provider_seedream.hooks.seedream",
+    "airflow_provider_seedream.sensors.seedream",
     "airflow_provider_seedream.triggers.seedream",
     "airflow_provider_seedream.wavespeed",
 ]
@@ -51,12 +52,13 @@ def test_the_modules_a_dag_file_imports_bring_no_http_client_with_them() -> None
     assert HEAVY & set(printed.split()) == set()
 
 
-def test_an_operator_leaves_to_the_worker_what_only_the_worker_needs() -> None:
+@pytest.mark.parametrize("module", ["operators", "sensors"])
+def test_a_task_leaves_to_the_worker_what_only_the_worker_needs(module: str) -> None:
     printed = _run(
         "import sys\n"
         "from airflow.providers.common.compat.sdk import BaseOperator, DAG\n"
         "before = set(sys.modules)\n"
-        "import airflow_provider_seedream.operators.seedream\n"
+        f"import airflow_provider_seedream.{module}.seedream\n"
         "print(*(set(sys.modules) - before))"
     )
     imported = set(printed.split())

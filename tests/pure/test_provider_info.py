@@ -14,6 +14,7 @@ from jsonschema import validate
 
 import airflow_provider_seedream
 from airflow_provider_seedream.get_provider_info import get_provider_info
+from airflow_provider_seedream.wavespeed.models import MODELS
 
 ONLY_FOR_PACKAGING = {"state", "source-date-epoch"}
 
@@ -64,11 +65,17 @@ def test_every_module_it_names_exists() -> None:
     info = get_provider_info()
     named = [
         module
-        for kind in ("hooks", "operators", "triggers")
+        for kind in ("hooks", "operators", "sensors", "triggers")
         for group in info[kind]
         for module in group["python-modules"]
     ]
     assert [module for module in named if importlib.util.find_spec(module) is None] == []
+
+
+def test_the_form_offers_one_model_of_each_version() -> None:
+    (connection_type,) = get_provider_info()["connection-types"]
+    offered = connection_type["conn-fields"]["model"]["schema"]["enum"]
+    assert offered == [None, *(model.id for model in MODELS.values() if not model.max_references)]
 
 
 def test_every_field_of_the_connection_form_that_may_be_left_empty_is_empty_by_default() -> None:

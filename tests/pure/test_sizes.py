@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.models import MODELS
+from airflow_provider_seedream.wavespeed.request import ImageSetRequest
 from airflow_provider_seedream.wavespeed.sizes import PRESETS, Size
 
 any_side = st.integers(-10, 20_000)
@@ -34,6 +36,38 @@ def test_exactly_the_sizes_within_both_rules_exist(width, height):
 def test_the_nearest_size_is_always_valid(width, height):
     near = Size.nearest(width, height)
     assert follows_the_vendors_rules(near.width, near.height)
+
+
+@given(any_side, any_side, st.sampled_from(sorted(MODELS)))
+def test_every_model_has_its_rules_and_a_nearest_size_within_them(width, height, model):
+    rules = MODELS[model].size_rules
+    near = Size.nearest(width, height, rules)
+    assert Size.parse(str(near), rules=rules) == near
+    if follows_the_vendors_rules(width, height):
+        assert near == Size(width, height)
+
+
+@pytest.mark.parametrize(
+    ("version", "size", "taken"),
+    [
+        ("v5.0-lite", "1024*4096", False),
+        ("v4.5", "1024*4096", True),
+        ("v4.5", "1024*1024", False),
+        ("v4", "1024*1024", True),
+        ("v4", "1000*1100", False),
+        ("v4", "4096*4097", False),
+    ],
+)
+@pytest.mark.parametrize("variant", ["sequential", "edit-sequential"])
+def test_the_older_models_take_smaller_pictures(version, variant, size, taken):
+    inputs = {"prompt": "a fox", "size": size, "model": f"bytedance/seedream-{version}/{variant}"}
+    if variant.startswith("edit"):
+        inputs["images"] = ["https://example.org/fox.png"]
+    if taken:
+        assert ImageSetRequest.build(**inputs).inputs()["size"] == size
+    else:
+        with pytest.raises(InvalidInputError, match="The nearest valid size is"):
+            ImageSetRequest.build(**inputs)
 
 
 @given(st.integers(1440, 4096), st.integers(1440, 4096))

@@ -163,6 +163,7 @@ class Sequences(RuleBasedStateMachine):
         request = ImageSetRequest.build(prompt=self.world.prompt)
         order = Order(
             request=request,
+            prepare=lambda: request,
             fingerprint=request.fingerprint("c"),
             max_tries=self.world.generation,
             price=lambda: 0.035,

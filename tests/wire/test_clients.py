@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import json
 from pathlib import Path
 
 import pytest
+import requests
 from tenacity import wait_none
 
 from airflow_provider_seedream.emulator import Emulator, faults
@@ -66,6 +68,25 @@ def no_pauses_between_attempts(monkeypatch):
     monkeypatch.setattr(
         clients, "_policy", lambda call, attempts: {**policy(call, attempts), "wait": wait_none()}
     )
+
+
+def test_an_uploaded_picture_can_be_fetched_and_the_upload_is_repeated_in_peace(send, seedream_emulator):
+    picture = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8000
+    seedream_emulator.faults.add("upload", faults.Status(503), times=2)
+    link = send(endpoint_of(seedream_emulator), calls.upload("fox.png", "image/png", picture))
+    fetched = requests.get(link, timeout=10)
+    assert fetched.content == picture
+    assert fetched.headers["Content-Type"] == "image/png"
+    assert link.endswith("/fox.png")
+    assert seedream_emulator.paid_tasks == 0
+
+
+@pytest.mark.parametrize("told", [{}, {"download_url": None}, {"download_url": "file:///etc/passwd"}])
+def test_an_upload_without_a_link_is_unreadable(send, seedream_emulator, told):
+    answer = json.dumps({"code": 200, "data": told})
+    seedream_emulator.faults.add("upload", faults.Status(200, body=answer), times=None)
+    with pytest.raises(UnreadableAnswerError):
+        send(endpoint_of(seedream_emulator), calls.upload("fox.png", "image/png", b"x"))
 
 
 def test_a_submission_gives_an_id_and_the_result_its_pictures(send, seedream_emulator):

@@ -60,6 +60,31 @@ def test_a_dead_reference_fails_the_task_with_1402_and_is_refunded(emulator: Emu
     assert (emulator.paid_tasks, emulator.balance) == (1, 100.0)
 
 
+@pytest.mark.parametrize("url", ["hen.png", "file:///tmp/hen.png", "s3://farm/hen.png", "http://[", ""])
+def test_what_is_no_link_fails_the_task_with_1402(emulator: Emulator, url: str) -> None:
+    assert outcome_of_editing(emulator, url)["code"] == 1402
+
+
+@pytest.mark.parametrize("url", ["https://example.org/hen.png", "data:image/png;base64,iVBORw0KGgo="])
+def test_what_lies_elsewhere_is_taken_on_trust(emulator: Emulator, url: str) -> None:
+    assert outcome_of_editing(emulator, url)["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("version", "price"),
+    [("v5.0-lite", 0.035), ("v4.5", 0.04), ("v4", 0.027)],
+    ids=["v5.0-lite", "v4.5", "v4"],
+)
+def test_every_version_edits_at_its_own_price_by_the_count(
+    emulator: Emulator, version: str, price: float
+) -> None:
+    body = {"prompt": "3 images. A hen", "images": ["https://example.org/hen.png"], "max_images": 3}
+    assert post(emulator, f"bytedance/seedream-{version}/edit-sequential", json=body).ok
+    emulator.clock.advance(30)
+    assert len(emulator.predictions[-1]["outputs"]) == 3
+    assert float(emulator.balance) == pytest.approx(100 - 3 * price)
+
+
 def test_an_upload_expires_after_seven_days(emulator: Emulator) -> None:
     told = post(emulator, "media/upload/binary", files={"file": ("hen.png", PICTURE, "image/png")}).json()[
         "data"

@@ -1,0 +1,74 @@
+"""Reading and uploading the reference pictures of a task."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from airflow_provider_seedream.operators.arguments import object_store_path
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.references import (
+    MAX_BYTES,
+    Reference,
+    is_link,
+    media_type,
+    sources_of,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_seedream.hooks.seedream import SeedreamHook
+
+
+def read_references(images: object) -> list[Reference]:
+    """The reference pictures of a rendered ``images`` argument; files are read for their digest, one at a time.
+
+    :raises InvalidInputError: for what is neither a link nor a picture that can be read.
+    """
+    return [
+        Reference.link(each) if is_link(each) else Reference.file(each, _content(each))
+        for each in sources_of(images)
+    ]
+
+
+def upload(reference: Reference, hook: SeedreamHook, known: MutableMapping[str, str]) -> Reference:
+    """A reference with a link to send.
+
+    :param known: the links of what was uploaded before, by digest; extended.
+    :raises ApiError: of the class that the error table names.
+    """
+    if reference.sha256 is None:
+        return reference
+    if reference.sha256 not in known:
+        content = _content(reference.source)
+        if Reference.file(reference.source, content).sha256 != reference.sha256:
+            raise InvalidInputError(
+                "images",
+                reference.source,
+                "the file changed while this task ran",
+                "Run the task again once it is complete.",
+            )
+        kind = media_type(reference.source, content)
+        # Under a name of our own: the file's is nobody's business, and may hold anything.
+        name = f"{reference.sha256[:16]}.{kind.rpartition('/')[2]}"
+        known[reference.sha256] = hook.upload(name, kind, content)
+    return replace(reference, url=known[reference.sha256])
+
+
+def _content(source: str) -> bytes:
+    path = object_store_path("images", source)
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise InvalidInputError(
+                "images",
+                source,
+                f"it has {size:,} bytes, and at most {MAX_BYTES:,} can be uploaded",
+                "Give a smaller picture, or a link to it.",
+            )
+        return path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        way_out = "Give a file that the worker can read, or a link."
+        raise InvalidInputError(
+            "images", source, f"it cannot be read here ({type(error).__name__})", way_out
+        ) from None

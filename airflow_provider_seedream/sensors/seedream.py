@@ -1,0 +1,242 @@
+"""The sensor that waits for a prediction submitted elsewhere."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    PokeReturnValue,
+)
+
+from airflow_provider_seedream.hooks.seedream import SeedreamHook
+from airflow_provider_seedream.operators.arguments import (
+    lasting_errors_fail_at_once,
+    one_of,
+    refuse_unknown_arguments,
+    seconds,
+)
+from airflow_provider_seedream.wavespeed.delivery import OnFlagged, OnShortDelivery
+from airflow_provider_seedream.wavespeed.errors import ApiError, DeliveryError, InvalidInputError
+from airflow_provider_seedream.wavespeed.inputs import switch
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_seedream.wavespeed.image_set import ImageSet
+    from airflow_provider_seedream.wavespeed.prediction import Prediction
+
+POKE_INTERVAL = 60.0
+"""Airflow's own default, for a sensor that pokes."""
+
+
+class SeedreamPredictionSensor(BaseSensorOperator):
+    """Waits for a prediction that was submitted elsewhere: by a task with ``wait_for_completion=False``, another DAG, the playground.
+
+    Never submits, hence never pays; a retry costs nothing. Gives the same mapping as ``SeedreamSequentialOperator`` and
+    pushes ``prediction_id`` and ``image_urls`` alike. What was asked for (``prompt``, ``size``, ``requested``,
+    ``cost_usd``) comes from ``image_set``; given an id alone it is what the API tells, which may be nothing, and then
+    null. A prediction that failed, or that the account does not know (any more, after seven days), fails the task for
+    good, or skips it under ``soft_fail``.
+
+    It does not end in the triggerer: the trigger's event is stored and logged in clear, no place for links and prompts,
+    and a task that ends there emits no asset events.
+
+    :param prediction_id: the prediction's id. Give this or ``image_set``.
+    :param image_set: the result of a ``SeedreamSequentialOperator``: its ``.output``, a mapping, or JSON text.
+    :param seedream_conn_id: connection of type ``seedream``, of the account that submitted it.
+    :param deferrable: wait in the triggerer; ``False`` pokes, in Airflow's ``mode`` ``"poke"`` or ``"reschedule"``.
+    :param poke_interval: seconds or timedelta between two looks, 2 at the least; default: a schedule that begins after
+        5 s where deferred, else 60.
+    :param on_short_delivery: fewer pictures than asked: ``"accept"`` (logged) or ``"fail"``.
+    :param on_flagged: pictures that the API flagged: ``"keep"``, ``"drop"`` or ``"fail"``.
+    :param kwargs: Airflow's, of every sensor: ``timeout``, ``soft_fail``, ``mode``, ...
+    """
+
+    template_fields: Sequence[str] = ("prediction_id", "image_set", "seedream_conn_id")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"image_set": "json"}
+    ui_color = "#e8e1f5"
+
+    def __init__(
+        self,
+        *,
+        prediction_id: str | None = None,
+        image_set: Mapping[str, Any] | str | None = None,
+        seedream_conn_id: str = SeedreamHook.default_conn_name,
+        deferrable: bool = True,
+        poke_interval: float | dt.timedelta | None = None,
+        on_short_delivery: OnShortDelivery = "accept",
+        on_flagged: OnFlagged = "keep",
+        **kwargs: Any,
+    ) -> None:
+        refuse_unknown_arguments(type(self), kwargs, BaseSensorOperator)
+        self.poll_interval = (
+            None if poke_interval is None else seconds("poke_interval", poke_interval, least=2.0)
+        )
+        super().__init__(poke_interval=self.poll_interval or POKE_INTERVAL, **kwargs)
+        one_of("on_short_delivery", on_short_delivery, OnShortDelivery)
+        one_of("on_flagged", on_flagged, OnFlagged)
+        if (prediction_id is None) is (image_set is None):
+            raise InvalidInputError(
+                "prediction_id",
+                prediction_id,
+                "exactly one of prediction_id and image_set must be given",
+                "Give image_set=<the Seedream task>.output where a task submitted it, else its id.",
+            )
+        self.prediction_id = prediction_id
+        self.image_set = image_set
+        self.seedream_conn_id = seedream_conn_id
+        self.deferrable = switch("deferrable", deferrable)
+        self.on_short_delivery = on_short_delivery
+        self.on_flagged = on_flagged
+
+    @cached_property
+    def hook(self) -> SeedreamHook:
+        """The hook of this task's connection."""
+        return SeedreamHook(self.seedream_conn_id)
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look once.
+
+        :raises AirflowFailException: where looking again would not help.
+        """
+        with lasting_errors_fail_at_once():
+            result = self._look(context)
+        return PokeReturnValue(result is not None, result)
+
+    def execute(self, context: Context) -> Any:
+        """Take the pictures if they are there, else wait for them.
+
+        :raises AirflowFailException: where trying again would not help.
+        """
+        if not self.deferrable:
+            return super().execute(context)
+        with self._soft_failures():
+            return self._look(context) or self._wait()
+
+    def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
+        """Go on after the deferral.
+
+        :param event: the trigger's.
+        """
+        from airflow_provider_seedream.wavespeed.verdict import Outcome, Verdict
+
+        with self._soft_failures():
+            verdict = Verdict.from_event(event)
+            if verdict.outcome is Outcome.DEADLINE:
+                raise AirflowSensorTimeout(str(verdict.error))
+            if verdict.outcome is Outcome.FAILED:
+                raise _over(verdict.error)
+            if verdict.error is not None:
+                raise verdict.error
+            prediction = self.hook.prediction(verdict.prediction_id)
+            # A look may lag behind the one that saw the end.
+            return self._collect(prediction, context) if prediction.status.ended else self._wait()
+
+    @contextmanager
+    def _soft_failures(self) -> Iterator[None]:
+        """Skip where ``soft_fail`` or ``never_fail`` says so: Airflow sees to all of it only while it pokes."""
+        try:
+            with lasting_errors_fail_at_once():
+                yield
+        except (AirflowFailException, AirflowSensorTimeout) as error:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(str(error)) from error
+            raise
+        except Exception as error:
+            if self.never_fail:
+                raise AirflowSkipException(str(error)) from error
+            raise
+
+    def _look(self, context: Context) -> dict[str, Any] | None:
+        from airflow_provider_seedream.wavespeed.polling import refusal
+
+        prediction_id = self._id()
+        try:
+            prediction = self.hook.prediction(prediction_id, attempts=1)
+        except ApiError as error:
+            if not error.transient:
+                raise refusal(prediction_id, error, paid="is looked for, but") from None
+            self.log.warning("Prediction %s cannot be seen now: %s", prediction_id, error)
+            return None
+        return self._collect(prediction, context) if prediction.status.ended else None
+
+    def _wait(self) -> Any:
+        from airflow_provider_seedream.triggers.seedream import SeedreamPredictionTrigger
+        from airflow_provider_seedream.wavespeed.durations import kind_of_order
+
+        ordered = self._ordered()
+        return self.defer(
+            trigger=SeedreamPredictionTrigger(
+                seedream_conn_id=self.seedream_conn_id,
+                prediction_id=self._id(),
+                deadline=time.time() + self.timeout,
+                poll_interval=self.poll_interval,
+                submitted_at=_epoch(ordered.submitted_at) if ordered else None,
+                kind=kind_of_order(ordered) if ordered else None,
+            ),
+            method_name="execute_complete",
+        )
+
+    def _collect(self, prediction: Prediction, context: Context) -> dict[str, Any]:
+        from airflow_provider_seedream.wavespeed.delivery import accept, delivered, ordered_by, told
+        from airflow_provider_seedream.wavespeed.prediction import Status
+
+        if prediction.status is not Status.COMPLETED:
+            raise _over(prediction.failure())
+        ordered = self._ordered() or ordered_by(prediction)
+        accepted = accept(
+            prediction,
+            requested=ordered.requested,
+            on_short_delivery=self.on_short_delivery,
+            on_flagged=self.on_flagged,
+        )
+        if not all(output.startswith(("https://", "http://")) for output in accepted.outputs):
+            raise DeliveryError(
+                f"Prediction {prediction.id} is complete, but its outputs are no links: base64 pictures, or text. XCom is no "
+                "place for them. Take them from the API's result, which keeps them for seven days."
+            )
+        image_set = delivered(ordered, accepted)
+        ti = context["ti"]
+        ti.xcom_push(key="prediction_id", value=image_set.prediction_id)
+        ti.xcom_push(key="image_urls", value=[picture.url for picture in image_set.images])
+        self.log.info(told(image_set))
+        return image_set.to_json()
+
+    def _id(self) -> str:
+        ordered = self._ordered()
+        if ordered is not None:
+            return ordered.prediction_id
+        if not isinstance(self.prediction_id, str) or self.prediction_id.strip() in ("", "None"):
+            raise InvalidInputError(
+                "prediction_id",
+                self.prediction_id,
+                "it must be the id of a prediction",
+                "See what its template renders to; the task before may have pushed none.",
+            )
+        return self.prediction_id.strip()
+
+    def _ordered(self) -> ImageSet | None:
+        from airflow_provider_seedream.operators.publish import read_image_set
+
+        return None if self.image_set is None else read_image_set(self.image_set)
+
+
+def _over(error: Exception | None) -> AirflowFailException:
+    """A failed prediction stays failed, whatever a new one might do: a sensor has no retry for that."""
+    return AirflowFailException(f"{type(error).__name__}: {error}")
+
+
+def _epoch(moment: str | None) -> float | None:
+    try:
+        return None if moment is None else dt.datetime.fromisoformat(moment).timestamp()
+    except ValueError:
+        return None

@@ -1,0 +1,139 @@
+"""Reference pictures, which the edit models draw from: links, or files that are uploaded first."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+
+MAX_BYTES = 200_000_000
+"""The most a file may have: sources say 20, 200 and 300 MB (API reference, section 10)."""
+
+_ALLOWED = "it must be a link (https://, http://) or a file (s3://, gs://, file://, a path)"
+_LISTED = 'Write for example images=["https://example.org/fox.png"], or images=draw.output["image_urls"].'
+
+_BEGINNINGS: Mapping[bytes, str] = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF8": "image/gif",
+    b"BM": "image/bmp",
+    b"II*\x00": "image/tiff",
+    b"MM\x00*": "image/tiff",
+}
+"""How files of the formats begin that the vendor takes (section 10); WebP aside, whose name stands further back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A reference picture; made by :meth:`link` or :meth:`file`, which check it.
+
+    :param source: its link, or where its file is.
+    :param sha256: hex digest of the file's content; None for a link.
+    :param url: the link to send; None for a file that is not uploaded yet.
+    """
+
+    source: str
+    sha256: str | None = None
+    url: str | None = None
+
+    @classmethod
+    def link(cls, source: str) -> Reference:
+        """A picture that the vendor fetches itself.
+
+        :raises InvalidInputError: for what is no link, or carries a password that everybody would see.
+        """
+        try:
+            parts = urlsplit(source)
+            host, secret = parts.hostname, parts.username is not None or parts.password is not None
+        except ValueError:
+            host, secret = None, False
+        if secret:
+            shown = f"{parts.scheme}://***@{host}"
+            way_out = "Use a link that needs none, or give the file itself, which is then uploaded."
+            raise InvalidInputError("images", shown, "it carries a user or password", way_out)
+        if not host or not is_link(source) or any(character.isspace() for character in source):
+            raise InvalidInputError("images", _without_query(source), _ALLOWED, _LISTED)
+        return cls(source, url=source)
+
+    @classmethod
+    def file(cls, source: str, content: bytes) -> Reference:
+        """A picture to upload.
+
+        :raises InvalidInputError: for what is no picture, to anybody who looks at its beginning.
+        """
+        media_type(source, content)
+        return cls(source, sha256=hashlib.sha256(content).hexdigest())
+
+    @property
+    def identity(self) -> str:
+        """What makes this reference the same one in another try: each upload has a link of its own."""
+        return self.source if self.sha256 is None else f"sha256:{self.sha256}"
+
+    @property
+    def shown(self) -> str:
+        """What a message may repeat: a link without its query, which may be a signature."""
+        return _without_query(self.source)
+
+
+def _without_query(source: str) -> str:
+    return source.partition("?")[0] if is_link(source) else source
+
+
+def is_link(source: str) -> bool:
+    """Whether a source is fetched by the vendor, rather than read here."""
+    return source.lower().startswith(("https://", "http://"))
+
+
+def media_type(source: str, content: bytes) -> str:
+    """The media type of a file that the vendor takes for a picture.
+
+    :param source: where it is, for the message.
+    :raises InvalidInputError: for any other file.
+    """
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "image/webp"
+    for beginning, name in _BEGINNINGS.items():
+        if content.startswith(beginning):
+            return name
+    raise InvalidInputError(
+        "images",
+        source,
+        "it is no picture: the vendor takes JPEG, PNG, WebP, GIF, BMP and TIFF",
+        "Look at the file.",
+    )
+
+
+def sources_of(images: object) -> list[str]:
+    """The links and files of an ``images`` parameter: a list, the JSON of one, or a single one.
+
+    :raises InvalidInputError: for anything else, and for none.
+    """
+    if isinstance(images, str) and images.strip().startswith("["):
+        try:
+            images = json.loads(images)
+        except ValueError:
+            rule = "it is a list that a template turned into Python's text, which is not JSON"
+            way_out = "Give <the task>.output, or set render_template_as_native_obj=True on the DAG."
+            raise InvalidInputError("images", images, rule, way_out) from None
+    listed = [images] if isinstance(images, str) else images
+    if not isinstance(listed, list | tuple):
+        raise InvalidInputError("images", images, "it must be a list of links or files", _LISTED)
+    if not listed:
+        raise InvalidInputError(
+            "images", images, "it is empty", "Leave it out, or see what its template renders to."
+        )
+    for each in listed:
+        if not isinstance(each, str) or each.strip() in ("", "None"):
+            raise InvalidInputError("images", each, _ALLOWED, _LISTED)
+        if each.strip().lower().startswith("data:"):
+            raise InvalidInputError(
+                "images",
+                "data:...",
+                "pictures within the request are not documented for this API",
+                "Write it to a file and give that, which is then uploaded.",
+            )
+    return [each.strip() for each in listed]

@@ -1,0 +1,242 @@
+"""Drawing from reference pictures: what is uploaded, when, and that no retry pays or uploads again."""
+
+from __future__ import annotations
+
+import json
+
+import fsspec
+import pytest
+import requests
+from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.sdk.io import attach
+from PIL import Image
+
+from airflow_provider_seedream.emulator import faults
+from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
+from airflow_provider_seedream.submission.store import KEY
+from airflow_provider_seedream.wavespeed import ServerError
+from tests.components.airflow_context import Tries, run
+
+pytestmark = pytest.mark.usefixtures("hurried")
+
+EDIT = "bytedance/seedream-v5.0-lite/edit-sequential"
+FOX = "https://example.org/fox.png"
+SCENES = ["the fox of figure 1 at dawn", "the fox of figure 1 at night"]
+SUBMITTER_KEEPS = "airflow_provider_seedream.submission.submitter.Submitter._keep"
+
+
+class WorkerKilledError(BaseException):
+    """Stands for SIGKILL: nothing of ours runs after it."""
+
+
+def operator(**arguments):
+    return SeedreamSequentialOperator(**{"task_id": "gen", "prompt": SCENES, **arguments})
+
+
+def killed(*_):
+    raise WorkerKilledError
+
+
+def sent(emulator):
+    return [each.body for each in emulator.journal if each.route == "submit"]
+
+
+def uploads(emulator):
+    return sum(each.route == "upload" for each in emulator.journal)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """A file of a name that is nobody's business."""
+    path = tmp_path / 'my "secret" fox.png'
+    Image.new("RGB", (64, 64), "red").save(path)
+    return path
+
+
+@pytest.fixture(params=[True, False], ids=["deferred", "waiting"])
+def deferrable(request):
+    return request.param
+
+
+def test_links_are_drawn_from_by_the_model_that_edits(seedream_emulator, deferrable):
+    result = run(operator(images=[FOX], deferrable=deferrable), Tries())
+    assert (result["model"], result["cost_usd"], len(result["images"])) == (EDIT, 0.07, 2)
+    assert sent(seedream_emulator)[0]["images"] == [FOX]
+    assert uploads(seedream_emulator) == 0
+    assert float(seedream_emulator.balance) == pytest.approx(100 - 0.07)
+
+
+def test_sync_mode_draws_from_references_too(seedream_emulator):
+    assert len(run(operator(images=[FOX], enable_sync_mode=True), Tries())["images"]) == 2
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_file_is_uploaded_and_its_name_kept(seedream_emulator, picture, scheme):
+    result = run(operator(images=[f"{scheme}{picture}", FOX], size="16:9"), Tries())
+    assert len(result["images"]) == 2
+    link, other = sent(seedream_emulator)[0]["images"]
+    assert other == FOX
+    assert requests.get(link, timeout=10).content == picture.read_bytes()
+    assert link.endswith(".png")
+    assert "secret" not in json.dumps([each.body for each in seedream_emulator.journal])
+    assert "secret" not in link
+
+
+def test_a_file_given_twice_is_uploaded_once(seedream_emulator, picture):
+    run(operator(images=[str(picture), str(picture)]), Tries())
+    first, second = sent(seedream_emulator)[0]["images"]
+    assert first == second
+    assert uploads(seedream_emulator) == 1
+
+
+def test_a_file_of_an_object_store_is_uploaded(seedream_emulator, picture):
+    store = fsspec.filesystem("memory")
+    attach("memory", fs=store)
+    store.pipe_file("/farm/fox.png", picture.read_bytes())
+    run(operator(images="memory://farm/fox.png"), Tries())
+    (link,) = sent(seedream_emulator)[0]["images"]
+    assert requests.get(link, timeout=10).content == picture.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "model", ["bytedance/seedream-v4/sequential", "bytedance/seedream-v4/edit-sequential"]
+)
+def test_the_connections_model_names_the_version_with_references_and_without(
+    seedream_emulator, monkeypatch, model
+):
+    monkeypatch.setenv("AIRFLOW_CONN_SEEDREAM_DEFAULT", seedream_emulator.airflow_connection(model=model))
+    with_references, without = run(operator(images=[FOX]), Tries()), run(operator(), Tries())
+    assert with_references["model"] == "bytedance/seedream-v4/edit-sequential"
+    assert without["model"] == "bytedance/seedream-v4/sequential"
+    assert with_references["cost_usd"] == without["cost_usd"] == 0.054
+
+
+def test_the_api_may_be_asked_for_the_price_before_anything_is_uploaded(seedream_emulator, picture):
+    assert run(operator(images=[str(picture)], price_source="api"), Tries())["cost_usd"] == 0.07
+    routes = [each.route for each in seedream_emulator.journal]
+    assert routes.index("price") < routes.index("upload") < routes.index("submit")
+
+
+def test_over_a_ceiling_nothing_is_uploaded(seedream_emulator, picture):
+    with pytest.raises(AirflowFailException, match="over the ceiling"):
+        run(operator(images=[str(picture)], max_cost=0.01), Tries())
+    assert seedream_emulator.journal == []
+
+
+def test_a_retry_takes_up_what_is_paid_and_uploads_nothing(seedream_emulator, picture, deferrable):
+    tries = Tries()
+    first = run(operator(images=[str(picture)], deferrable=deferrable), tries)
+    again = run(operator(images=[str(picture)], deferrable=deferrable), tries)
+    assert again["prediction_id"] == first["prediction_id"]
+    assert (seedream_emulator.paid_tasks, uploads(seedream_emulator)) == (1, 1)
+
+
+def test_a_file_with_another_content_is_another_request(seedream_emulator, picture):
+    tries = Tries()
+    run(operator(images=[str(picture)]), tries)
+    Image.new("RGB", (64, 64), "blue").save(picture)
+    with pytest.raises(AirflowFailException, match="reference pictures"):
+        run(operator(images=[str(picture)]), tries)
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_a_task_that_waits_for_its_turn_uploads_once(seedream_emulator, picture, deferrable, monkeypatch):
+    monkeypatch.setattr("airflow_provider_seedream.submission.submitter.pause", lambda *_: 0.05)
+    refusal = faults.Status(429, headers={"Retry-After": "0"})
+    seedream_emulator.faults.add("submit", refusal, times=2)
+    pauses = [] if deferrable else None
+    task = operator(images=[str(picture)], deferrable=deferrable)
+    assert len(run(task, Tries(), pauses=pauses)["images"]) == 2
+    assert (seedream_emulator.paid_tasks, uploads(seedream_emulator)) == (1, 1)
+
+
+def test_an_upload_that_fails_for_a_moment_is_repeated(seedream_emulator, picture):
+    seedream_emulator.faults.add("upload", faults.Html(502), times=2)
+    assert len(run(operator(images=[str(picture)]), Tries())["images"]) == 2
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_an_upload_that_keeps_failing_leaves_nothing_paid_and_nothing_recorded(seedream_emulator, picture):
+    seedream_emulator.faults.add("upload", faults.Status(503), times=None)
+    tries = Tries()
+    with pytest.raises(ServerError):
+        run(operator(images=[str(picture)]), tries)
+    assert tries.store.rows == {}
+    assert sent(seedream_emulator) == []
+
+
+def test_a_lost_submission_with_references_is_told_from_another_of_the_same_prompt(
+    seedream_emulator, picture
+):
+    seedream_emulator.configure(result_input=True)
+    run(operator(images=[FOX]), Tries())
+    seedream_emulator.faults.add("submit", faults.DropAfter())
+    result = run(operator(images=[str(picture)], on_lost_submission="adopt"), Tries())
+    assert result["prediction_id"] == seedream_emulator.predictions[1]["id"]
+    assert seedream_emulator.paid_tasks == 2
+
+
+def test_a_worker_killed_after_paying_finds_its_prediction_and_uploads_nothing(
+    seedream_emulator, picture, monkeypatch
+):
+    tries = Tries()
+    with monkeypatch.context() as patch:
+        patch.setattr(SUBMITTER_KEEPS, killed)
+        with pytest.raises(WorkerKilledError):
+            run(operator(images=[str(picture)]), tries)
+    assert tries.store.get(KEY)["phase"] == "intent"
+    result = run(operator(images=[str(picture)], on_lost_submission="adopt"), tries)
+    assert result["prediction_id"] == seedream_emulator.predictions[0]["id"]
+    assert (seedream_emulator.paid_tasks, uploads(seedream_emulator)) == (1, 1)
+
+
+def test_a_reference_that_the_vendor_cannot_fetch_fails_for_good(seedream_emulator):
+    dead = f"{seedream_emulator.cdn_url}/uploads/{'0' * 32}/fox.png"
+    with pytest.raises(AirflowFailException, match="an input picture could not be fetched"):
+        run(operator(images=[dead]), Tries())
+
+
+REFUSED = [
+    (
+        {"images": [FOX], "model": "bytedance/seedream-v4.5/sequential"},
+        "use bytedance/seedream-v4.5/edit-seq",
+    ),
+    ({"model": EDIT}, "Give images=.*or use bytedance/seedream-v5.0-lite/sequential"),
+    ({"images": []}, "images=.*it is empty"),
+    ({"images": ""}, "images=''.*must be a link"),
+    ({"images": [FOX] * 11}, "takes 1-10 reference pictures, and these are 11"),
+    ({"images": [FOX] * 10, "prompt": "6 images of a fox"}, "more than 15 together"),
+    ({"images": ["https://me:pw@example.org/x.png"]}, r"\*\*\*@example.org.*carries a user or password"),
+    ({"images": ["data:image/png;base64,AAAA"]}, "images='data:...'"),
+    ({"images": ["/nowhere/fox.png"]}, "images='/nowhere/fox.png'.*cannot be read here .FileNotFoundError"),
+    ({"images": ["foo://farm/fox.png"]}, "no object store answers"),
+    (
+        {"images": [FOX], "model": "bytedance/seedream-v4/edit-sequential", "output_format": "png"},
+        "no such input",
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "told"), REFUSED, ids=lambda each: str(each)[:60])
+def test_bad_references_are_refused_for_good_and_nothing_is_sent(seedream_emulator, arguments, told):
+    with pytest.raises(AirflowFailException, match=told):
+        run(operator(**arguments), Tries())
+    assert seedream_emulator.journal == []
+
+
+@pytest.mark.parametrize("content", [b"", b"root:x:0:0:root", b"<html>sorry</html>"])
+def test_a_file_that_is_no_picture_never_leaves(seedream_emulator, tmp_path, content):
+    (tmp_path / "fox.png").write_bytes(content)
+    with pytest.raises(AirflowFailException, match="it is no picture"):
+        run(operator(images=[str(tmp_path / "fox.png")]), Tries())
+    assert seedream_emulator.journal == []
+
+
+def test_a_folder_and_a_file_that_is_too_big_are_refused(seedream_emulator, tmp_path):
+    with pytest.raises(AirflowFailException, match="cannot be read here"):
+        run(operator(images=[str(tmp_path)]), Tries())
+    with (tmp_path / "big.png").open("wb") as file:
+        file.truncate(200_000_001)
+    with pytest.raises(AirflowFailException, match="200,000,001 bytes, and at most 200,000,000"):
+        run(operator(images=[str(tmp_path / "big.png")]), Tries())
+    assert seedream_emulator.journal == []
