@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Literal
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
+
+PriceSource = Literal["table", "api"]
 
 
 class PayingOperator(BaseOperator):

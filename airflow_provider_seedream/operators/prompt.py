@@ -13,7 +13,7 @@ from airflow_provider_seedream.operators.arguments import (
     refuse_unknown_arguments,
     seconds,
 )
-from airflow_provider_seedream.operators.paying import PayingOperator
+from airflow_provider_seedream.operators.paying import PayingOperator, PriceSource
 from airflow_provider_seedream.submission.policies import OnClear, OnLostSubmission
 from airflow_provider_seedream.wavespeed.inputs import switch
 
@@ -97,7 +97,7 @@ class SeedreamPromptOperator(PayingOperator):
         seedream_conn_id: str = SeedreamHook.default_conn_name,
         deferrable: bool = True,
         timeout: float | dt.timedelta = dt.timedelta(minutes=5),
-        price_source: Literal["table", "api"] = "table",
+        price_source: PriceSource = "table",
         max_cost: float | str | None = None,
         on_lost_submission: OnLostSubmission = "fail",
         on_clear: OnClear = "resubmit",
@@ -106,7 +106,7 @@ class SeedreamPromptOperator(PayingOperator):
         refuse_unknown_arguments(type(self), kwargs)
         super().__init__(**kwargs)
         one_of("on_unusable_enhancement", on_unusable_enhancement, OnUnusableEnhancement)
-        one_of("price_source", price_source, Literal["table", "api"])
+        one_of("price_source", price_source, PriceSource)
         one_of("on_lost_submission", on_lost_submission, OnLostSubmission)
         one_of("on_clear", on_clear, OnClear)
         self.prompt = plain_prompt(prompt)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators.arguments import (
@@ -13,7 +13,7 @@ from airflow_provider_seedream.operators.arguments import (
     refuse_unknown_arguments,
     seconds,
 )
-from airflow_provider_seedream.operators.paying import PayingOperator
+from airflow_provider_seedream.operators.paying import PayingOperator, PriceSource
 from airflow_provider_seedream.submission.policies import OnClear, OnLostSubmission
 from airflow_provider_seedream.wavespeed.delivery import OnFlagged, OnShortDelivery
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_seedream.operators.job import ImageSetJob
     from airflow_provider_seedream.wavespeed.prompt import PromptInput
-
-PriceSource = Literal["table", "api"]
 
 
 class _DefaultSize(str):
