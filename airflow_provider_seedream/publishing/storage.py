@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 import secrets
 import tempfile
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 TEMPORARY_SUFFIX = ".seedream-part"
+_READ_AHEAD = 1024 * 1024
 _ABANDONED_AFTER = 3600.0
 """Seconds after which a temporary file can belong to no living publish."""
 
@@ -84,6 +86,30 @@ class Folder:
             temporary.write_bytes(data)
             self.commit(temporary, name)
 
+    def create(self, name: str, data: bytes) -> bool:
+        """Make a small file appear, whole, unless there is one of this name already; tells whether it did.
+
+        Where a store has no such operation, it may overwrite one that appears in the same instant.
+        """
+        if self.local is not None:
+            with self.staged(name) as temporary:
+                temporary.write_bytes(data)
+                try:
+                    os.link(temporary, self.local / name)
+                except FileExistsError:
+                    return False
+                except OSError:  # a file system without links
+                    self.commit(temporary, name)
+            return True
+        pipe = getattr(self._fs, "_pipe_file", self._fs.pipe_file)
+        exclusive = {"mode": "create"} if "mode" in inspect.signature(pipe).parameters else {}
+        with self._serial or nullcontext():
+            try:
+                self._fs.pipe_file(self._remote(name), data, **exclusive)
+            except FileExistsError:
+                return False
+        return True
+
     def read(self, name: str) -> bytes | None:
         """A file's content, or None where there is no such file."""
         with self._serial or nullcontext():
@@ -93,12 +119,25 @@ class Folder:
                 return None
         return data
 
+    def readable(self, name: str) -> bytes | Path:
+        """A file that is there, as its path on this machine or its content.
+
+        :raises FileNotFoundError: it is not there.
+        """
+        if self.local is not None:
+            return self.local / name
+        data = self.read(name)
+        if data is None:
+            raise FileNotFoundError(self.location(name))
+        return data
+
     def holds(self, name: str, *, sha256: str, length: int) -> bool:
         """Whether a file is there with exactly this content."""
         digest, seen = hashlib.sha256(), 0
         with self._serial or nullcontext():
             try:
-                with self._fs.open(self._remote(name), "rb") as file:
+                # Object stores read ahead by 50 MiB and more unless told otherwise.
+                with self._fs.open(self._remote(name), "rb", block_size=_READ_AHEAD) as file:
                     while (piece := file.read(CHUNK)) and seen <= length:
                         digest.update(piece)
                         seen += len(piece)
