@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -154,3 +155,102 @@ def test_killed_before_any_operation_the_next_publish_ends_the_same_and_fetches_
         shutil.rmtree(folder)
     assert code == 0
     assert operations > 20
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+OPERATIONS = ("pipe_file", "put_file", "rm_file", "cat_file", "_open")
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_at_any_operation_of_an_object_store_the_next_publish_ends_the_same(
+    cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    try:
+        from airflow.sdk.io import attach
+    except ImportError:
+        from airflow.io.store import attach
+
+    store = MemoryFileSystem()
+    attach("memory", fs=store)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    whole = _stored(cdn, store, "whole")
+    for operations in range(1000):
+        folder = str(operations)
+        _stored(cdn, store, folder, "p2")
+        with monkeypatch.context() as patch:
+            taken = _killed_at(operations, store, patch, moment, lambda: _assert_readable(store, folder))  # noqa: B023
+            with contextlib.suppress(Killed):
+                publish(
+                    image_set(cdn),
+                    ObjectStoragePath(f"memory://bucket/{folder}"),
+                    concurrency=1,
+                    on_existing="replace",
+                    **WANTED,
+                )
+        there = _content(store, folder)
+        intact = {
+            f"/p1/{int(name[:2]) - 1}"
+            for name, data in whole.items()
+            if name.endswith(".png") and there.get(name) == data
+        }
+        cdn.requests.clear()
+        assert _stored(cdn, store, folder) == whole
+        assert intact.isdisjoint(path for path, _ in cdn.requests)
+        if taken() <= operations:
+            break
+    assert operations > 30
+    store.rm("/bucket", recursive=True)
+
+
+def _stored(cdn: Cdn, store: Any, folder: str, prediction_id: str = "p1") -> dict[str, bytes]:
+    target = ObjectStoragePath(f"memory://bucket/{folder}")
+    publish(image_set(cdn, prediction_id), target, on_existing="replace", **WANTED)
+    return _content(store, folder)
+
+
+def _content(store: Any, folder: str) -> dict[str, bytes]:
+    return {
+        Path(name).name: store.store[name].getvalue() for name in store.ls(f"/bucket/{folder}", detail=False)
+    }
+
+
+def _assert_readable(store: Any, folder: str) -> None:
+    there = _content(store, folder)
+    if "manifest.json" in there:
+        manifest = Manifest.from_bytes(there["manifest.json"])
+        for each in (*manifest.images, *manifest.companions):
+            assert hashlib.sha256(there[each.file]).hexdigest() == each.sha256
+
+
+def _killed_at(
+    operations: int, store: Any, patch: pytest.MonkeyPatch, moment: str, look: Callable[[], None]
+) -> Callable[[], int]:
+    """Let the process die before or after an operation; each is followed by a reader's look."""
+    taken, inside = 0, False
+    for name in OPERATIONS:
+        original = getattr(store, name)
+
+        def operate(*args: Any, _original: Any = original, **kwargs: Any) -> Any:
+            nonlocal taken, inside
+            if inside:  # what fsspec's memory does in steps an object store does in one
+                return _original(*args, **kwargs)
+            taken += 1
+            if taken > operations and moment == "before":
+                raise Killed
+            inside = True
+            try:
+                result = _original(*args, **kwargs)
+            finally:
+                inside = False
+            look()
+            if taken > operations:
+                raise Killed
+            return result
+
+        patch.setattr(store, name, operate)
+    return lambda: taken
