@@ -76,18 +76,23 @@ class Progress:
     busy_until: float = 0.0
     _lock: Any = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def claim(self, folder: Folder, before: Progress | None) -> None:
-        """Begin: write the record, unless another publish began in the same instant.
+    def claim(self, folder: Folder, before: Progress | None, found: Manifest | None) -> None:
+        """Begin: write the record, unless another publish began or ended since the folder was looked at.
 
         :param before: the record that was found, which this one takes the place of.
-        :raises FolderTakenError: another set has been begun meanwhile.
+        :param found: the manifest that was found.
+        :raises FolderTakenError: another set has been begun or published meanwhile.
         """
-        if before is None and folder.create(PROGRESS_NAME, self._written()):
-            return
-        now = Progress.load(folder)
-        if now is not None and now.key not in (self.key, before and before.key):
-            raise self._taken_by(folder, now.prediction_id)
-        folder.write(PROGRESS_NAME, self._written())
+        if before is not None or not folder.create(PROGRESS_NAME, self._written()):
+            record = Progress.load(folder)
+            if record is not None and record.key not in (self.key, before and before.key):
+                raise self._taken_by(folder, record.prediction_id)
+            self._save(folder)
+        manifest = read_manifest(folder)
+        known = (self.key, found and set_key(found.image_set))
+        if manifest is not None and set_key(manifest.image_set) not in known:
+            folder.delete(PROGRESS_NAME)
+            raise self._taken_by(folder, manifest.image_set.prediction_id)
 
     def note(self, folder: Folder, index: int, picture: PublishedPicture) -> None:
         """Write down that a picture is about to be placed.
@@ -97,7 +102,7 @@ class Progress:
         with self._lock:
             self.check_mine(folder)
             self.pictures[index] = picture
-            folder.write(PROGRESS_NAME, self._written())
+            self._save(folder)
 
     def note_companion(self, folder: Folder, companion: Companion) -> None:
         """Write down that a file made from the pictures is about to be placed.
@@ -107,7 +112,7 @@ class Progress:
         with self._lock:
             self.check_mine(folder)
             self.companions[companion.file] = companion
-            folder.write(PROGRESS_NAME, self._written())
+            self._save(folder)
 
     def check_mine(self, folder: Folder) -> None:
         """Look whether the folder is still this set's. Another try of the same set does no harm: it writes the same.
@@ -123,6 +128,10 @@ class Progress:
     def _taken_by(self, folder: Folder, prediction_id: str) -> FolderTakenError:
         way_out = "Give each publish a folder of its own; this set can be published again from its links."
         return FolderTakenError(str(folder), prediction_id, "while this one was at work", way_out)
+
+    def _save(self, folder: Folder) -> None:
+        # A record that a power failure takes costs a download at the most, and a wait for the disk costs one each time.
+        folder.write(PROGRESS_NAME, self._written(), lasting=False)
 
     def _written(self) -> bytes:
         document = {

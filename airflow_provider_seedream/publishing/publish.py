@@ -218,7 +218,7 @@ class _Publication:
         if found:
             before |= found.files
         self.progress.replaces = frozenset(before)
-        self.progress.claim(self.folder, unfinished)
+        self.progress.claim(self.folder, unfinished, found)
         self.folder.delete(MANIFEST_NAME)
         if PAGE_NAME in before and PAGE_NAME not in self.progress.companions:
             self.folder.delete(PAGE_NAME)  # before the pictures that it shows

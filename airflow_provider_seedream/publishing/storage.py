@@ -65,11 +65,15 @@ class Folder:
             with suppress(FileNotFoundError):
                 temporary.unlink()
 
-    def commit(self, staged: Path, name: str) -> None:
-        """Make a staged file appear under its name, whole, over whatever was there."""
+    def commit(self, staged: Path, name: str, *, lasting: bool = True) -> None:
+        """Make a staged file appear under its name, whole, over whatever was there.
+
+        :param lasting: on a local disk, wait until it would survive a power failure.
+        """
         if self.local is not None:
-            with staged.open("rb") as file:
-                os.fsync(file.fileno())
+            if lasting:
+                with staged.open("rb") as file:
+                    os.fsync(file.fileno())
             staged.replace(self.local / name)
             return
         # Stores tell the content type from the name of the file that is put.
@@ -80,11 +84,11 @@ class Folder:
         finally:
             named.unlink()
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes, *, lasting: bool = True) -> None:
         """Make a small file appear, whole."""
         with self.staged(name) as temporary:
             temporary.write_bytes(data)
-            self.commit(temporary, name)
+            self.commit(temporary, name, lasting=lasting)
 
     def create(self, name: str, data: bytes) -> bool:
         """Make a small file appear, whole, unless there is one of this name already; tells whether it did.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import io
 import json
@@ -21,10 +20,10 @@ from PIL import Image
 
 from airflow_provider_seedream.operators.publish import SeedreamPublishOperator
 from airflow_provider_seedream.publishing import contact_sheet
-from airflow_provider_seedream.publishing.errors import FolderTakenError, PictureError, PictureFault
+from airflow_provider_seedream.publishing.errors import PictureError, PictureFault
 from airflow_provider_seedream.publishing.manifest import Manifest, Publisher
 from airflow_provider_seedream.publishing.publish import publish
-from airflow_provider_seedream.publishing.storage import TEMPORARY_SUFFIX, Folder
+from airflow_provider_seedream.publishing.storage import TEMPORARY_SUFFIX
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
 from tests.cdn import Cdn, body, in_turn, picture
@@ -150,64 +149,6 @@ def test_a_half_done_publish_is_finished_without_fetching_again(
     assert files(tmp_path) == [*NAMES, "manifest.json"]
 
 
-class Killed(BaseException):
-    """Stands for the end of the process."""
-
-
-def killed_at(step: int, monkeypatch: pytest.MonkeyPatch, look: Callable[[], None]) -> Callable[[], int]:
-    """Let the process die before the given change of the store; each change is followed by a reader's look."""
-    taken = 0
-    for name in ("commit", "delete"):
-        original = getattr(Folder, name)
-
-        def change(self: Folder, *args: Any, _original: Any = original) -> None:
-            nonlocal taken
-            taken += 1
-            if taken >= step:
-                raise Killed
-            _original(self, *args)
-            look()
-
-        monkeypatch.setattr(Folder, name, change)
-    return lambda: taken
-
-
-@pytest.mark.parametrize("before", ["nothing", "another set", "half a set"])
-def test_killed_at_any_step_the_next_publish_ends_the_same_and_fetches_nothing_twice(
-    cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str
-) -> None:
-    for step in range(1, 100):
-        folder = tmp_path / str(step)
-        folder.mkdir()
-        if before == "another set":
-            run(image_set(cdn, "p2").to_json(), folder)
-        if before == "half a set":
-            run(image_set(cdn).to_json(), folder)
-            (folder / NAMES[2]).unlink()
-        cdn.requests.clear()
-        harmed_by_us = before == "half a set"
-        with monkeypatch.context() as patch:
-            taken = killed_at(step, patch, lambda: None if harmed_by_us else assert_readable(folder))  # noqa: B023
-            with contextlib.suppress(Killed):
-                run(image_set(cdn).to_json(), folder, concurrency=1)
-            steps = taken()
-        held = {index for index in range(3) if _holds(folder / NAMES[index], picture(seed=index))}
-        cdn.requests.clear()
-        run(image_set(cdn).to_json(), folder)
-        assert {int(path[4]) for path, _ in cdn.requests}.isdisjoint(held)
-        assert files(folder) == [*NAMES, "manifest.json"]
-        assert_readable(folder)
-        assert manifest_of(folder).image_set.prediction_id == "p1"
-        if steps < step:
-            assert step > 5
-            return
-    raise AssertionError("never came to its end")
-
-
-def _holds(file: Path, data: bytes) -> bool:
-    return file.exists() and file.read_bytes() == data
-
-
 def test_another_set_in_the_folder_is_replaced_and_leaves_nothing_behind(cdn: Cdn, tmp_path: Path) -> None:
     run(image_set(cdn, "p2").to_json(), tmp_path)
     assert files(tmp_path)[0].endswith(".png")
@@ -247,29 +188,6 @@ def test_what_another_run_or_task_published_is_not_deleted_unless_told_to(
     assert manifest_of(tmp_path).image_set == other
     run(image_set(cdn).to_json(), tmp_path, on_existing="replace")
     assert manifest_of(tmp_path).image_set.prediction_id == "p1"
-
-
-def test_of_two_publishes_at_once_the_first_one_wins_and_the_other_is_told_to_come_back(
-    cdn: Cdn, tmp_path: Path
-) -> None:
-    other, refusals = image_set(cdn, "p2"), []
-
-    def meanwhile(handler: Any) -> None:
-        try:
-            publish(other, ObjectStoragePath(f"file://{tmp_path}"), on_existing="replace")
-        except FolderTakenError as error:
-            refusals.append(error)
-        body(picture(seed=1))(handler)
-
-    cdn.paths["/p1/1.jpg"] = meanwhile
-    published = publish(image_set(cdn), ObjectStoragePath(f"file://{tmp_path}"), concurrency=1)
-    assert published.fetched == 3
-    assert [error.transient for error in refusals] == [True]
-    assert "still be at work" in str(refusals[0])
-    assert_readable(tmp_path)
-    assert manifest_of(tmp_path).image_set == image_set(cdn)
-    publish(other, ObjectStoragePath(f"file://{tmp_path}"), on_existing="replace")
-    assert manifest_of(tmp_path).image_set == other
 
 
 def _progress_of(other: ImageSet) -> bytes:
