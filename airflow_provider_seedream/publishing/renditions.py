@@ -78,6 +78,7 @@ def render(picture: bytes | Path, renditions: Sequence[Rendition]) -> Iterator[R
             "RGB", (2 * widest, round(2 * widest * ratio))
         )  # a JPEG is decoded at a fraction of its size
         plain = source.convert("RGBA" if source.has_transparency_data else "RGB")
+    plain.info.clear()  # or a JPEG keeps the comment of its original
     for each in renditions:
         size = each.width, max(1, round(each.width * ratio))
         small = plain.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)

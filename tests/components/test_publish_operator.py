@@ -370,6 +370,8 @@ def test_an_unknown_store_is_refused_with_what_to_install(cdn: Cdn) -> None:
         {"max_bytes": "lots"},
         {"download_timeout": 0},
         {"contact_sheet": "perhaps"},
+        {"storyboard_page": "perhaps"},
+        {"file_names": "{scene_slug}.{ext}"},
         {"contactsheet": True},
     ],
 )
@@ -422,6 +424,23 @@ def test_a_contact_sheet_holds_any_number_and_shape_of_pictures(count: int, size
     with Image.open(io.BytesIO(data)) as sheet:
         assert sheet.format == "JPEG"
         assert 100 < sheet.height < 6 * contact_sheet.SHEET_WIDTH
+
+
+def test_the_operator_names_pictures_and_makes_the_page_as_told(cdn: Cdn, tmp_path: Path) -> None:
+    told = {
+        "file_names": "{prediction_id}-{index}.{ext}",
+        "storyboard_page": True,
+        "renditions": {"webp": [32]},
+    }
+    result = run(image_set(cdn).to_json(), tmp_path, **told)
+    assert result["storyboard_page"] == f"{tmp_path}/index.html"
+    assert result["contact_sheet"] is None
+    assert [Path(each).name for each in result["files"]] == ["p1-1.jpg", "p1-2.jpg", "p1-3.jpg"]
+    assert files(tmp_path) == [
+        "index.html",
+        "manifest.json",
+        *(name for n in (1, 2, 3) for name in (f"p1-{n}-w32.webp", f"p1-{n}.jpg")),
+    ]
 
 
 def test_without_pillow_a_contact_sheet_is_refused_before_anything_is_fetched(
