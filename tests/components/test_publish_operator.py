@@ -238,11 +238,15 @@ def test_a_record_cannot_name_files_outside_the_folder(cdn: Cdn, tmp_path: Path)
         ("fox " * 5000, "01-" + "-".join(["fox"] * 12) + ".jpg"),
     ],
 )
-def test_prompts_cannot_choose_paths(cdn: Cdn, tmp_path: Path, prompt: str, name: str) -> None:
+def test_prompts_cannot_choose_paths_or_write_into_the_log(
+    cdn: Cdn, tmp_path: Path, caplog: pytest.LogCaptureFixture, prompt: str, name: str
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="airflow_provider_seedream")
     run(image_set(cdn, count=1, prompt=prompt, requested=1).to_json(), tmp_path / "a" / "b")
     assert files(tmp_path / "a" / "b") == [name, "manifest.json"]
     assert manifest_of(tmp_path / "a" / "b").image_set.prompt == prompt
     assert files(tmp_path) == ["a"]
+    assert prompt[:9] not in caplog.text
 
 
 def test_where_fewer_pictures_came_nobody_guesses_their_scenes(cdn: Cdn, tmp_path: Path) -> None:

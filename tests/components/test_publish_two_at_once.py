@@ -159,3 +159,15 @@ def test_a_file_is_created_only_where_there_is_none(tmp_path: Path, store: str) 
     assert folder.create("record", b"first")
     assert not folder.create("record", b"second")
     assert folder.read("record") == b"first"
+
+
+def test_where_a_file_system_has_no_links_a_file_is_created_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*args: object) -> None:
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr("os.link", link)
+    folder = Folder(ObjectStoragePath(f"file://{tmp_path}"))
+    assert folder.create("record", b"first")
+    assert [each.name for each in tmp_path.iterdir()] == ["record"]
