@@ -55,8 +55,7 @@ class Folder:
         """A temporary file on the worker's disk that will become ``name``; gone at the end in any case."""
         if self.local is not None:
             self.local.mkdir(parents=True, exist_ok=True)
-        folder = self.local or Path(tempfile.gettempdir())
-        temporary = folder / f".{name}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
+        temporary = self._staging / f".{name}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
         # Not tempfile.mkstemp: its 0600 would stay on the published file, which others have to read.
         temporary.open("xb").close()
         try:
@@ -155,13 +154,16 @@ class Folder:
             self._fs.rm_file(self._remote(name))
 
     def sweep(self) -> None:
-        """Remove temporary files that a killed publish left in a local folder an hour ago or longer."""
-        if self.local is None or not self.local.is_dir():
-            return
-        for leftover in self.local.glob(f".*{TEMPORARY_SUFFIX}"):
-            with suppress(FileNotFoundError):
+        """Remove temporary files that a killed publish left an hour ago or longer: in a local folder, or on this
+        worker's disk."""
+        for leftover in self._staging.glob(f".*{TEMPORARY_SUFFIX}*"):
+            with suppress(FileNotFoundError, PermissionError):
                 if time.time() - leftover.stat().st_mtime > _ABANDONED_AFTER:
                     leftover.unlink()
+
+    @property
+    def _staging(self) -> Path:
+        return self.local or Path(tempfile.gettempdir())
 
     def _remote(self, name: str) -> str:
         return str((self._path / name).path) if self.local is None else str(self.local / name)

@@ -71,7 +71,7 @@ BAD: dict[str, tuple[Serve, PictureFault, str]] = {
     "nothing": (body(b""), PictureFault.NOT_A_PICTURE, "neither PNG"),
     "wrong size": (body(picture("PNG", width=65)), PictureFault.WRONG_SIZE, "65x48"),
     "endless": (endless, PictureFault.TOO_LARGE, "more than 1,048,576 bytes"),
-    "bomb in a small frame": (body(png(64, 48, 2**28)), PictureFault.DAMAGED, "more than its pixels"),
+    "bomb in a small frame": (body(png(64, 48, 2**25)), PictureFault.DAMAGED, "more than its pixels"),
     "bomb in a large frame": (
         body(png(50_000, 50_000, 2**20)),
         PictureFault.TOO_LARGE,

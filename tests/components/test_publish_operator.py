@@ -489,16 +489,30 @@ def test_other_stores_get_each_file_in_a_single_put(
         store.rm("/bucket", recursive=True)
 
 
-def test_a_temporary_file_of_a_killed_publish_is_swept_after_an_hour(cdn: Cdn, tmp_path: Path) -> None:
+@pytest.mark.parametrize("store", ["file", "memory"])
+def test_a_temporary_file_of_a_killed_publish_is_swept_after_an_hour(
+    cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str
+) -> None:
     import os
     import time
 
-    old, young = tmp_path / f".01.a{TEMPORARY_SUFFIX}", tmp_path / f".01.b{TEMPORARY_SUFFIX}"
-    old.touch()
-    young.touch()
-    os.utime(old, (time.time() - 7200,) * 2)
-    run(image_set(cdn).to_json(), tmp_path)
-    assert files(tmp_path) == [young.name, *NAMES, "manifest.json"]
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    try:
+        from airflow.sdk.io import attach
+    except ImportError:
+        from airflow.io.store import attach
+
+    attach("memory", fs=MemoryFileSystem())
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left = [tmp_path / f".01.{each}" for each in (f"a{TEMPORARY_SUFFIX}", f"a{TEMPORARY_SUFFIX}.jpg")]
+    young = tmp_path / f".01.b{TEMPORARY_SUFFIX}"
+    for each in (*left, young):
+        each.touch()
+    for each in left:
+        os.utime(each, (time.time() - 7200,) * 2)
+    run(image_set(cdn).to_json(), f"{store}://{tmp_path}")
+    assert [name for name in files(tmp_path) if TEMPORARY_SUFFIX in name] == [young.name]
 
 
 def test_reading_a_dag_file_loads_no_http_or_picture_library() -> None:
