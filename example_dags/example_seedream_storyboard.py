@@ -84,6 +84,7 @@ with DAG(
         image_set=draw.output,
         path="{{ params.folder }}/{{ params.name or run_id }}",
         contact_sheet=True,
+        storyboard_page=True,
         retries=2,
         retry_delay=dt.timedelta(seconds=30),
     )

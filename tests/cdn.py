@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
+import ipaddress
 import random
+import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Self
 
+import pytest
 from PIL import Image
 
 Serve = Callable[[BaseHTTPRequestHandler], None]
@@ -89,3 +95,57 @@ class Cdn:
     def asked(self, path: str) -> int:
         """How often a path was asked for."""
         return sum(asked.partition("?")[0] == path for asked, _ in self.requests)
+
+
+@contextmanager
+def far_cdn(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cdn]:
+    """A CDN reached by the public names ``cdn.test`` and ``elsewhere.test``, over TLS."""
+    certificate = _certificate(folder, "cdn.test", "elsewhere.test")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    resolve = socket.getaddrinfo
+
+    def names(host: str, *args: Any, **kwargs: Any) -> Any:
+        return resolve("127.0.0.1" if str(host).endswith(".test") else host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", names)
+    with Cdn(tls=tls) as server:
+        server.url = f"https://cdn.test:{server.port}"
+        yield server
+
+
+def _certificate(folder: Path, *names: str) -> Path:
+    """A certificate that signs itself, with its key, in one file."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
+    now = dt.datetime.now(dt.UTC)
+    alternatives = [
+        *(x509.DNSName(each) for each in names),
+        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+    ]
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "certificate.pem"
+    path.write_bytes(
+        certificate.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return path

@@ -17,6 +17,8 @@ from airflow_provider_seedream.operators.arguments import (
     refuse_unknown_arguments,
     seconds,
 )
+from airflow_provider_seedream.publishing.names import DEFAULT_NAMES, FileNames
+from airflow_provider_seedream.publishing.renditions import read_renditions
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError, WaveSpeedError
 from airflow_provider_seedream.wavespeed.inputs import integer_within, switch
 
@@ -37,7 +39,8 @@ class SeedreamPublishOperator(BaseOperator):
     Each picture is fetched without credentials, looked at from first to last byte, and compared with the size (and
     format) that was requested. Whoever finds a manifest finds all its pictures. A repeated task changes nothing and
     fetches nothing; a retry fetches only what is missing. Gives ``{"path", "manifest", "files", "prediction_id",
-    "images", "bytes", "contact_sheet"}``: URLs, counts, and the URL of the contact sheet or null.
+    "images", "bytes", "contact_sheet", "storyboard_page"}``: URLs, counts, and the URLs of contact sheet and page or
+    null.
 
     :param image_set: the result of ``SeedreamSequentialOperator``: its ``.output``, a mapping, or JSON text.
     :param path: folder to publish to, such as ``"s3://bucket/stories/{{ run_id }}"`` or a local one. Mapped
@@ -47,7 +50,13 @@ class SeedreamPublishOperator(BaseOperator):
     :param storage_conn_id: connection of the object store; default: none, or the one named in ``path``.
     :param output_format: ``"jpeg"`` or ``"png"``, to insist on what was requested; default: what comes.
     :param check_size: refuse pictures of another size than was requested; ``False`` takes them as they are.
+    :param file_names: template of the pictures' names: ``{index}`` from 1 (``{index:02d}`` fills with zeros),
+        ``{scene_slug}``, ``{prediction_id}`` and ``{ext}``, between lower-case letters, digits and hyphens; default
+        ``"{index:02d}-{scene_slug}.{ext}"``.
+    :param renditions: smaller copies for the web, widths by format: ``{"webp": [640, 1280], "jpeg": [1280]}``; none is
+        enlarged, originals stay as they are (needs Pillow: extra ``pictures``); default: none.
     :param contact_sheet: also draw ``contact-sheet.jpg`` (needs Pillow: extra ``pictures``).
+    :param storyboard_page: also write ``index.html``, one page without scripts that shows pictures and scenes.
     :param on_existing: where another set is in the folder: ``"replace_own"`` (default) replaces what this task instance
         published there before, and fails for any other; ``"replace"`` deletes whatever is there; ``"fail"`` never does.
     :param max_bytes: the most one picture may have; default 96 MiB.
@@ -74,7 +83,10 @@ class SeedreamPublishOperator(BaseOperator):
         storage_conn_id: str | None = None,
         output_format: OutputFormat | None = None,
         check_size: bool = True,
+        file_names: str = DEFAULT_NAMES,
+        renditions: Mapping[str, Sequence[int]] | None = None,
         contact_sheet: bool = False,
+        storyboard_page: bool = False,
         on_existing: OnExisting = "replace_own",
         max_bytes: int = 96 * 1024 * 1024,
         download_timeout: float | dt.timedelta = 300.0,
@@ -90,7 +102,11 @@ class SeedreamPublishOperator(BaseOperator):
         self.storage_conn_id = storage_conn_id
         self.output_format = output_format
         self.check_size = switch("check_size", check_size)
+        self.file_names = FileNames(file_names).template
+        read_renditions(renditions)
+        self.renditions = renditions
         self.contact_sheet = switch("contact_sheet", contact_sheet)
+        self.storyboard_page = switch("storyboard_page", storyboard_page)
         self.on_existing: OnExisting = on_existing
         self.max_bytes = integer_within("max_bytes", max_bytes, 1, 2**30, "Leave it out for 96 MiB.")
         self.download_timeout = seconds("download_timeout", download_timeout, least=1.0)
@@ -115,7 +131,10 @@ class SeedreamPublishOperator(BaseOperator):
                 folder,
                 output_format=self.output_format,
                 check_size=self.check_size,
+                file_names=self.file_names,
+                renditions=self.renditions,
                 contact_sheet=self.contact_sheet,
+                storyboard_page=self.storyboard_page,
                 on_existing=self.on_existing,
                 published_by=publisher(context),
                 limits=DownloadLimits(max_bytes=self.max_bytes, total_timeout=self.download_timeout),
@@ -123,7 +142,7 @@ class SeedreamPublishOperator(BaseOperator):
                 refresh=self._current_links,
             )
         manifest = published.manifest
-        sheets = [each.file for each in manifest.companions if each.role is Role.CONTACT_SHEET]
+        made = {each.role: str(folder / each.file) for each in manifest.companions}
         return {
             "path": published.folder,
             "manifest": str(folder / MANIFEST_NAME),
@@ -131,7 +150,8 @@ class SeedreamPublishOperator(BaseOperator):
             "prediction_id": manifest.image_set.prediction_id,
             "images": len(manifest.images),
             "bytes": sum(image.bytes for image in manifest.images),
-            "contact_sheet": str(folder / sheets[0]) if sheets else None,
+            "contact_sheet": made.get(Role.CONTACT_SHEET),
+            "storyboard_page": made.get(Role.STORYBOARD_PAGE),
         }
 
     def _current_links(self, prediction_id: str) -> Sequence[str] | None:

@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 from airflow_provider_seedream.publishing.errors import PictureError, PictureFault
 from airflow_provider_seedream.wavespeed.endpoint import is_loopback
 
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _WAY_OUT = "Nothing was fetched from there. If the link is genuine, publish from a copy of the set with a public link."
 
 
@@ -26,13 +27,20 @@ def is_public(address: str) -> bool:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
-        ip = ip.ipv4_mapped
+    if isinstance(ip, ipaddress.IPv6Address):
+        ip = _carried(ip) or ip
     return ip.is_global and not ip.is_multicast
 
 
+def _carried(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that an IPv6 address stands for: mapped, 6to4, or translated by a gateway (RFC 6052)."""
+    if ip in _NAT64:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour
+
+
 def refuse_private(url: str, address: str) -> PictureError:
-    """The error for a redirect that arrived at an address that is not public."""
+    """The error for a picture whose link leads on to an address that is not public."""
     return PictureError(
         PictureFault.UNSAFE_ADDRESS,
         where=shown(url),
@@ -42,40 +50,42 @@ def refuse_private(url: str, address: str) -> PictureError:
     )
 
 
-def check_link(url: str) -> SplitResult:
+def check_link(url: str, *, of: str | None = None) -> SplitResult:
     """Check the link of a picture as the API gave it.
 
     https to any host; http only to this machine itself, where the emulator lives.
 
+    :param of: the picture's own link, where ``url`` is what it leads on to.
     :raises PictureError: ``UNSAFE_ADDRESS``.
     """
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
     except ValueError:
-        raise _unsafe(url, "a link that cannot be read") from None
+        raise _unsafe(of or url, "a link that cannot be read") from None
     if not host:
-        raise _unsafe(url, f"a link of scheme {parts.scheme!r} without a host")
+        raise _unsafe(of or url, f"a link of scheme {parts.scheme!r} without a host")
     if parts.username is not None or parts.password is not None:
-        raise _unsafe(url, "one with a user name in it, which would be sent as credentials")
+        raise _unsafe(of or url, "one with a user name in it, which would be sent as credentials")
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
-        raise _unsafe(url, f"one of scheme {parts.scheme!r}")
+        raise _unsafe(of or url, f"one of scheme {parts.scheme!r}")
     return parts
 
 
-def check_redirect(url: str, *, from_loopback: bool) -> SplitResult:
+def check_redirect(url: str, *, of: str, from_loopback: bool) -> SplitResult:
     """Check where a redirect leads.
 
     The rules of :func:`check_link`, and no address of a private network written out in the link. What a
     name resolves to is looked at when the connection is made (``download.py``).
 
-    :param from_loopback: the original link was to this machine itself, so private addresses are its home.
+    :param of: the picture's own link.
+    :param from_loopback: that link was to this machine itself, so private addresses are its home.
     :raises PictureError: ``UNSAFE_ADDRESS``.
     """
-    parts = check_link(url)
+    parts = check_link(url, of=of)
     host = parts.hostname or ""
     if not from_loopback and (is_loopback(host) or (_is_ip(host) and not is_public(host))):
-        raise refuse_private(url, host)
+        raise refuse_private(of, host)
     return parts
 
 

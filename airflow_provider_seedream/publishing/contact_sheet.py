@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from airflow_provider_seedream.publishing.fonts import Typeface
+from airflow_provider_seedream.publishing.pillow import opened, require_pillow
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -21,22 +22,6 @@ SHEET_WIDTH = 1800
 MARGIN, GAP, RADIUS = 56, 36, 22
 CAPTION_LINES = 3
 BACKGROUND, INK, MUTED = "#f7f5f1", "#23211e", "#8b867d"
-
-
-def require_pillow() -> None:
-    """Refuse early where Pillow is missing.
-
-    :raises InvalidInputError: with the extra to install.
-    """
-    try:
-        import PIL  # noqa: F401
-    except ImportError:
-        raise InvalidInputError(
-            "contact_sheet",
-            True,
-            "Pillow is not installed on this worker",
-            'Install "airflow-provider-seedream[pictures]", or leave contact_sheet out.',
-        ) from None
 
 
 def contact_sheet(
@@ -60,13 +45,13 @@ def contact_sheet(
     :returns: the encoded sheet, 1800 pixels wide.
     :raises InvalidInputError: no pictures, or Pillow is missing.
     """
-    require_pillow()
+    require_pillow("contact_sheet", True)
     from PIL import Image, ImageDraw
 
     layout: _Layout | None = None
     tiles: list[Image.Image] = []
     for source in pictures:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
+        with opened(source) as picture:
             if layout is None:
                 layout = _Layout.of(len(captions), columns, picture.height / picture.width)
             tiles.append(_tile(picture, layout))

@@ -27,6 +27,7 @@ from airflow_provider_seedream.publishing.session import PrivatePeerError, open_
 from airflow_provider_seedream.publishing.verification import Expectation, VerifiedPicture, verify
 from airflow_provider_seedream.wavespeed.calls import retry_after
 from airflow_provider_seedream.wavespeed.endpoint import is_loopback
+from airflow_provider_seedream.wavespeed.errors import RateLimitedError, rule_for
 
 if TYPE_CHECKING:
     from requests import Response
@@ -143,7 +144,7 @@ class _Attempt:
         target = self.url
         for hop in range(self.limits.max_redirects + 1):
             if hop:
-                check_redirect(target, from_loopback=from_loopback)
+                check_redirect(target, of=self.url, from_loopback=from_loopback)
             with (
                 open_session(public_only=hop > 0 and not from_loopback) as session,
                 closing(
@@ -185,8 +186,9 @@ class _Attempt:
                 "and clear the generating task to make (and pay for) a new set."
             )
             raise self._error(PictureFault.EXPIRED, got, way_out)
-        if status == 429 or status >= 500:
-            fault = PictureFault.THROTTLED if status == 429 else PictureFault.SERVER_ERROR
+        error = rule_for(status).error
+        if error.transient:
+            fault = PictureFault.THROTTLED if error is RateLimitedError else PictureFault.SERVER_ERROR
             raise self._error(fault, got, _RETRY, retry_after=retry_after(response.headers))
         raise self._error(PictureFault.REFUSED, got, "Open the link in a browser to see what the CDN says.")
 

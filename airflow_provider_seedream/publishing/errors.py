@@ -70,9 +70,13 @@ class FolderTakenError(WaveSpeedError):
     :param prediction_id: the set that is there.
     :param how: when or by whom it was put there.
     :param way_out: what to do next.
+    :param transient: whether it may be free later by itself.
     """
 
-    def __init__(self, folder: str, prediction_id: str, how: str, way_out: str) -> None:
+    def __init__(
+        self, folder: str, prediction_id: str, how: str, way_out: str, *, transient: bool = False
+    ) -> None:
         super().__init__(f"{folder} holds prediction {prediction_id}, published {how}. {way_out}")
         self.folder = folder
+        self.transient = transient
         self.prediction_id = prediction_id

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # found where a machine has them, in the order of their looks.
 _CANDIDATES = (None, "NotoSans-Regular.ttf", "DejaVuSans.ttf", "NotoSansCJK-Regular.ttc", "Arial Unicode.ttf")
 _NO_LETTER = "\U000fffff"
+# Variation selectors say how to draw the letter before them; alone they are drawn as an empty circle.
+_SELECTORS = frozenset(map(chr, range(0xFE00, 0xFE10)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,13 @@ class Typeface:
         """``text`` with what the font lacks written without accents, or left out."""
         plain = (unicodedata.normalize("NFKD", each) if each in self.missing else each for each in text)
         kept = "".join(
-            each for word in plain for each in word if each not in self.missing and each.isprintable()
+            each
+            for word in plain
+            for each in word
+            if each not in self.missing and each.isprintable() and each not in _SELECTORS
         )
+        if not any(each.isalnum() for each in kept):
+            return ""  # commas alone say nothing
         return " ".join(unicodedata.normalize("NFC", kept).split())
 
 

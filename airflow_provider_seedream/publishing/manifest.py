@@ -23,6 +23,8 @@ class Role(StrEnum):
     """What a companion file is."""
 
     CONTACT_SHEET = "contact_sheet"
+    RENDITION = "rendition"
+    STORYBOARD_PAGE = "storyboard_page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +64,29 @@ class PublishedPicture:
 
 @dataclass(frozen=True, slots=True)
 class Companion:
-    """A file made from the pictures, in the same folder."""
+    """A file made from the pictures, in the same folder.
+
+    :param media_type: ``text/html`` for the page, else a picture's.
+    :param of: of a rendition: the file it was made from. The next two are its own size in pixels.
+    """
 
     role: Role
     file: str
     sha256: str
     bytes: int
-    media_type: MediaType
+    media_type: str
+    of: str | None = None
+    width: int | None = None
+    height: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON; what only renditions have is left out of the others."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Companion:
+        """Read one entry of ``companions`` that has been validated."""
+        return cls(**{**document, "role": Role(document["role"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +123,7 @@ class Manifest:
         return {
             "version": VERSION,
             **plain,
-            "companions": [asdict(companion) for companion in self.companions],
+            "companions": [companion.to_json() for companion in self.companions],
             "published_by": None if self.published_by is None else asdict(self.published_by),
         }
 
@@ -130,10 +148,7 @@ class Manifest:
         return cls(
             image_set=ImageSet(**{**own, "images": links}),
             images=tuple(read_picture(image) for image in document["images"]),
-            companions=tuple(
-                Companion(**{**each, "role": Role(each["role"]), "media_type": MediaType(each["media_type"])})
-                for each in document["companions"]
-            ),
+            companions=tuple(Companion.from_json(each) for each in document["companions"]),
             published_by=None if publisher is None else Publisher(**publisher),
         )
 
@@ -164,7 +179,7 @@ def schema() -> dict[str, Any]:
 
 
 def validate(document: Mapping[str, Any]) -> None:
-    """Check a manifest's JSON against the schema, and that no file is named twice.
+    """Check a manifest's JSON against the schema, that no file is named twice and each rendition has its picture.
 
     :raises InvalidInputError: names the place and what was expected there.
     """
@@ -176,6 +191,9 @@ def validate(document: Mapping[str, Any]) -> None:
     names = [each["file"] for key in ("images", "companions") for each in document[key]]
     if twice := {name for name in names if names.count(name) > 1}:
         raise _refusal(".images", min(twice), "a file is named twice")
+    pictures = {each["file"] for each in document["images"]}
+    if strays := {each["of"] for each in document["companions"] if "of" in each} - pictures:
+        raise _refusal(".companions", min(strays), "a rendition is of no picture in the manifest")
 
 
 def _refusal(place: str, value: object, allowed: str) -> InvalidInputError:

@@ -13,6 +13,8 @@ from typing import BinaryIO
 CHUNK = 64 * 1024
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SNIFF_BYTES = 12
+MAX_PIXELS = 64 * 1024 * 1024
+"""Four times what any model draws: whoever decodes what passed needs at most 256 MiB."""
 
 # Bits per pixel = bit depth x channels, by PNG colour type (PNG specification, table 11.1).
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -74,6 +76,10 @@ class DamagedMediaError(MediaError):
     """The bytes contradict their own format."""
 
 
+class OversizedMediaError(MediaError):
+    """The picture has more than :data:`MAX_PIXELS`."""
+
+
 def sniff(head: bytes) -> MediaType | None:
     """The type that the first :data:`SNIFF_BYTES` bytes announce, or None."""
     if head.startswith(PNG_SIGNATURE):
@@ -96,6 +102,7 @@ def inspect(file: BinaryIO) -> Media:
     :raises UnknownMediaError: not PNG, JPEG or WebP.
     :raises TruncatedMediaError: the end is missing.
     :raises DamagedMediaError: the content contradicts the format.
+    :raises OversizedMediaError: it announces more than :data:`MAX_PIXELS`; nothing of it is inflated.
     """
     file.seek(0)
     media_type = sniff(file.read(SNIFF_BYTES))
@@ -108,9 +115,16 @@ def inspect(file: BinaryIO) -> Media:
     }
     file.seek(0)
     width, height = readers[media_type](file)
+    return Media(media_type, width, height)
+
+
+def _size(width: int, height: int) -> tuple[int, int]:
+    """The size that a header announces, where there can be such a picture."""
     if width < 1 or height < 1:
         raise DamagedMediaError(f"it says it is {width}x{height} pixels")
-    return Media(media_type, width, height)
+    if width * height > MAX_PIXELS:
+        raise OversizedMediaError(f"it says it is {width}x{height} pixels, and {MAX_PIXELS:,} are the most")
+    return width, height
 
 
 def _exactly(file: BinaryIO, count: int) -> bytes:
@@ -139,6 +153,7 @@ def _inspect_png(file: BinaryIO) -> tuple[int, int]:
     width, height, depth, colour, _, _, interlace = struct.unpack(">IIBBBBB", header)
     if colour not in _PNG_CHANNELS or depth not in (1, 2, 4, 8, 16) or interlace > 1:
         raise DamagedMediaError("its IHDR is not valid")
+    size = _size(width, height)
     pixels = _Inflated(_png_bytes(width, height, depth * _PNG_CHANNELS[colour], interlace))
     while kind != b"IEND":
         length, kind = struct.unpack(">I4s", _exactly(file, 8))
@@ -149,7 +164,7 @@ def _inspect_png(file: BinaryIO) -> tuple[int, int]:
                 pixels.feed(piece)
         _check_crc(file, crc, kind)
     pixels.finish()
-    return width, height
+    return size
 
 
 def _check_crc(file: BinaryIO, crc: int, kind: bytes) -> None:
@@ -215,7 +230,7 @@ def _inspect_jpeg(file: BinaryIO) -> tuple[int, int]:
             if len(body) < 6:
                 raise DamagedMediaError("its frame header is too short")
             height, width = struct.unpack(">HH", body[1:5])
-            size = width, height
+            size = _size(width, height)
         if marker == _JPEG_SOS:
             if size is None:
                 raise DamagedMediaError("its scan comes before its frame header")
@@ -257,11 +272,11 @@ def _inspect_webp(file: BinaryIO) -> tuple[int, int]:
         raise DamagedMediaError("its first chunk is longer than its container")
     body = _exactly(file, 10)
     if kind == b"VP8X":
-        return 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
+        return _size(1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little"))
     if kind == b"VP8 " and body[3:6] == b"\x9d\x01\x2a":
         width, height = struct.unpack("<HH", body[6:10])
-        return width & 0x3FFF, height & 0x3FFF
+        return _size(width & 0x3FFF, height & 0x3FFF)
     if kind == b"VP8L" and body[0] == 0x2F:
         bits = int.from_bytes(body[1:5], "little")
-        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+        return _size(1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF))
     raise DamagedMediaError("its first chunk holds no frame header")

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import re
+import string
 import unicodedata
+from dataclasses import dataclass, field
+
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 
 SLUG_LENGTH = 48
+STEM_LENGTH = 80
+DEFAULT_NAMES = "{index:02d}-{scene_slug}.{ext}"
+
+_EXTENSION = ".{ext}"
+_NUMBER = re.compile(r"(0?[1-9]?d?)?")
+_TEXT = re.compile(r"[a-z0-9-]*")
+_LENGTHS = {"index": 2, "scene_slug": 8, "prediction_id": 32}
+_WAY_OUT = f'Write for example "{DEFAULT_NAMES}" (the default), or "{{prediction_id}}-{{index:02d}}.{{ext}}".'
 
 
 def slug(text: str, length: int = SLUG_LENGTH) -> str:
     """``text`` as lower-case ASCII words joined by hyphens, cut between words where possible; may be empty.
 
-    Nothing but ``a-z 0-9 -`` comes out, so no separator, dot, control or right-to-left character does.
+    Other scripts are written in Latin letters. Nothing but ``a-z 0-9 -`` comes out, so no separator, dot, control
+    or right-to-left character does.
     """
+    from text_unidecode import unidecode  # python-slugify, on which Airflow depends, brings it
+
     # A prompt may be of any length; only its beginning can matter.
-    plain = unicodedata.normalize("NFKD", text[: 8 * length]).encode("ascii", "ignore").decode("ascii")
-    words = re.findall(r"[a-z0-9]+", plain.lower().replace("'", ""))
+    plain = unidecode(unicodedata.normalize("NFKD", text[: 8 * length]))
+    words = re.findall(r"[a-z0-9]+", re.sub(r"['`]", "", plain.lower()))
     joined = "-".join(words)
     if len(joined) <= length:
         return joined
@@ -23,11 +38,74 @@ def slug(text: str, length: int = SLUG_LENGTH) -> str:
     return cut or joined[:length]
 
 
-def stem(index: int, scene: str | None) -> str:
-    """The name of picture ``index`` (from 1) without its extension, such as ``01-a-fox-in-snow``."""
-    return f"{index:02d}-{slug(scene or '') or 'picture'}"
+@dataclass(frozen=True, slots=True)
+class FileNames:
+    """How the pictures of a set are named.
+
+    Every name is lower-case ASCII and numbered, so that no two of a set are the same on any store, and none is a
+    device on Windows.
+
+    :param template: fields ``{index}`` (from 1; ``{index:02d}`` fills with zeros), ``{scene_slug}``,
+        ``{prediction_id}`` and ``{ext}`` between lower-case letters, digits and hyphens.
+    :raises InvalidInputError: what it breaks, and what to write instead.
+    """
+
+    template: str = DEFAULT_NAMES
+    _parts: tuple[tuple[str, str, str], ...] = field(init=False, repr=False, compare=False, default=())
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.template, str) or not self.template.endswith(_EXTENSION):
+            raise self._refusal('it must be text that ends with ".{ext}"')
+        stem = self.template.removesuffix(_EXTENSION)
+        try:
+            parsed = list(string.Formatter().parse(stem))
+        except ValueError as error:
+            raise self._refusal(f"it is no template ({error})") from None
+        for text, name, form, conversion in parsed:
+            if not _TEXT.fullmatch(text):
+                raise self._refusal(
+                    "between the fields it may have lower-case letters, digits and hyphens only"
+                )
+            if name is not None and (name not in _LENGTHS or conversion):
+                raise self._refusal("it may have the fields index, scene_slug, prediction_id and ext only")
+            if form and (name != "index" or not _NUMBER.fullmatch(form)):
+                raise self._refusal(f"{form!r} is no format of {name}")
+        object.__setattr__(
+            self, "_parts", tuple((text, name or "", form or "") for text, name, form, _ in parsed)
+        )
+        # Between hyphens the number of one picture cannot run into the words of another and give the same name.
+        if not re.search(r"(?:^|-)\{index(?::[^}]*)?\}(?:-|$)", stem):
+            raise self._refusal(
+                "it must hold {index} between hyphens, or two pictures might get the same name"
+            )
+        if stem.startswith(("-", "{scene_slug}")) and not stem.startswith("{scene_slug}-"):
+            raise self._refusal("it must not begin with a hyphen")
+        if self._room() < 0:
+            raise self._refusal(f"its names would be longer than {STEM_LENGTH} characters")
+
+    def stem(self, index: int, scene: str | None, prediction_id: str) -> str:
+        """The name of picture ``index`` (from 1) without its extension, such as ``01-a-fox-in-snow``."""
+        slugs = sum(name == "scene_slug" for _, name, _ in self._parts)
+        length = min(SLUG_LENGTH, _LENGTHS["scene_slug"] + self._room() // max(1, slugs))
+        values = {
+            "index": index,
+            "scene_slug": slug(scene or "", length) or "picture",
+            "prediction_id": slug(prediction_id, _LENGTHS["prediction_id"]) or "prediction",
+        }
+        return "".join(
+            text + (format(values[name], form) if name else "") for text, name, form in self._parts
+        )
+
+    def _room(self) -> int:
+        return STEM_LENGTH - sum(
+            len(text) + max(_LENGTHS.get(name, 0), int(re.sub(r"\D", "", form) or 0))
+            for text, name, form in self._parts
+        )
+
+    def _refusal(self, allowed: str) -> InvalidInputError:
+        return InvalidInputError("file_names", self.template, allowed, _WAY_OUT)
 
 
 def is_file_name(name: object) -> bool:
     """Whether a name is one this package could have given: it can only mean a file in its own folder."""
-    return isinstance(name, str) and re.fullmatch(r"[a-z0-9][a-z0-9-]{0,80}\.[a-z0-9]{1,5}", name) is not None
+    return isinstance(name, str) and re.fullmatch(r"[a-z0-9][a-z0-9-]{0,94}\.[a-z0-9]{1,5}", name) is not None

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import threading
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 from airflow_provider_seedream.publishing.errors import FolderTakenError
 from airflow_provider_seedream.publishing.manifest import (
     MANIFEST_NAME,
+    Companion,
     Manifest,
     PublishedPicture,
     Publisher,
@@ -58,6 +60,9 @@ class Progress:
 
     :param key: of the set, by :func:`set_key`.
     :param pictures: by index in the set, from 0.
+    :param companions: what was made from them, by file name.
+    :param patience: seconds that may pass between two notes of a publish that is alive.
+    :param busy_until: epoch seconds until which a publish that wrote this record may be alive.
     :param replaces: files of an earlier set in this folder, to be removed once the new manifest is there.
     """
 
@@ -65,8 +70,29 @@ class Progress:
     prediction_id: str
     published_by: Publisher | None
     pictures: dict[int, PublishedPicture] = field(default_factory=dict)
+    companions: dict[str, Companion] = field(default_factory=dict)
     replaces: frozenset[str] = frozenset()
+    patience: float = 0.0
+    busy_until: float = 0.0
     _lock: Any = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def claim(self, folder: Folder, before: Progress | None, found: Manifest | None) -> None:
+        """Begin: write the record, unless another publish began or ended since the folder was looked at.
+
+        :param before: the record that was found, which this one takes the place of.
+        :param found: the manifest that was found.
+        :raises FolderTakenError: another set has been begun or published meanwhile.
+        """
+        if before is not None or not folder.create(PROGRESS_NAME, self._written()):
+            record = Progress.load(folder)
+            if record is not None and record.key not in (self.key, before and before.key):
+                raise self._taken_by(folder, record.prediction_id)
+            self._save(folder)
+        manifest = read_manifest(folder)
+        known = (self.key, found and set_key(found.image_set))
+        if manifest is not None and set_key(manifest.image_set) not in known:
+            folder.delete(PROGRESS_NAME)
+            raise self._taken_by(folder, manifest.image_set.prediction_id)
 
     def note(self, folder: Folder, index: int, picture: PublishedPicture) -> None:
         """Write down that a picture is about to be placed.
@@ -76,40 +102,53 @@ class Progress:
         with self._lock:
             self.check_mine(folder)
             self.pictures[index] = picture
-            self.save(folder)
+            self._save(folder)
+
+    def note_companion(self, folder: Folder, companion: Companion) -> None:
+        """Write down that a file made from the pictures is about to be placed.
+
+        :raises FolderTakenError: another set has been begun or published in the folder meanwhile.
+        """
+        with self._lock:
+            self.check_mine(folder)
+            self.companions[companion.file] = companion
+            self._save(folder)
 
     def check_mine(self, folder: Folder) -> None:
         """Look whether the folder is still this set's. Another try of the same set does no harm: it writes the same.
 
-        No store offers a lock, so two publishes that begin within the same instant can still collide.
-
         :raises FolderTakenError: it is another set's.
         """
         record, manifest = Progress.load(folder), read_manifest(folder)
-        other = None
         if record is not None and record.key != self.key:
-            other = record.prediction_id
-        elif manifest is not None and set_key(manifest.image_set) != self.key:
-            other = manifest.image_set.prediction_id
-        if other is not None:
-            way_out = "Give each publish a folder of its own; this set can be published again from its links."
-            raise FolderTakenError(str(folder), other, "while this one was at work", way_out)
+            raise self._taken_by(folder, record.prediction_id)
+        if manifest is not None and set_key(manifest.image_set) != self.key:
+            raise self._taken_by(folder, manifest.image_set.prediction_id)
 
-    def save(self, folder: Folder) -> None:
-        """Write the record."""
+    def _taken_by(self, folder: Folder, prediction_id: str) -> FolderTakenError:
+        way_out = "Give each publish a folder of its own; this set can be published again from its links."
+        return FolderTakenError(str(folder), prediction_id, "while this one was at work", way_out)
+
+    def _save(self, folder: Folder) -> None:
+        # A record that a power failure takes costs a download at the most, and a wait for the disk costs one each time.
+        folder.write(PROGRESS_NAME, self._written(), lasting=False)
+
+    def _written(self) -> bytes:
         document = {
             "version": _VERSION,
             "key": self.key,
             "prediction_id": self.prediction_id,
             "published_by": None if self.published_by is None else asdict(self.published_by),
             "pictures": {str(index): asdict(picture) for index, picture in self.pictures.items()},
+            "companions": [companion.to_json() for companion in self.companions.values()],
             "replaces": sorted(self.replaces),
+            "busy_until": time.time() + self.patience,
         }
-        folder.write(PROGRESS_NAME, json.dumps(document).encode("ascii"))
+        return json.dumps(document).encode("ascii")
 
     def files(self) -> Iterable[str]:
         """Every file the record knows of."""
-        return {picture.file for picture in self.pictures.values()} | self.replaces
+        return {picture.file for picture in self.pictures.values()} | self.companions.keys() | self.replaces
 
     @classmethod
     def load(cls, folder: Folder) -> Progress | None:
@@ -128,13 +167,14 @@ class Progress:
             return None
         publisher = document["published_by"]
         pictures = {int(index): read_picture(entry) for index, entry in document["pictures"].items()}
-        replaces = frozenset(document["replaces"])
-        if not all(is_file_name(name) for name in {each.file for each in pictures.values()} | replaces):
-            return None
-        return cls(
+        companions = [Companion.from_json(each) for each in document.get("companions", ())]
+        record = cls(
             key=document["key"],
             prediction_id=document["prediction_id"],
             published_by=None if publisher is None else Publisher(**publisher),
             pictures=pictures,
-            replaces=replaces,
+            companions={each.file: each for each in companions},
+            replaces=frozenset(document["replaces"]),
+            busy_until=float(document.get("busy_until", 0.0)),
         )
+        return record if all(is_file_name(name) for name in record.files()) else None

@@ -1,31 +1,28 @@
-"""Publish an image set: pictures first, manifest last, nothing twice."""
+"""Publish an image set: pictures first, then what is made from them, manifest last, nothing twice."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from threading import Event
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from airflow_provider_seedream.publishing.contact_sheet import contact_sheet as draw_contact_sheet
-from airflow_provider_seedream.publishing.contact_sheet import require_pillow
+from airflow_provider_seedream.publishing.companions import PAGE_NAME, Companions, Wanted
 from airflow_provider_seedream.publishing.download import DownloadLimits
 from airflow_provider_seedream.publishing.errors import FolderTakenError
 from airflow_provider_seedream.publishing.links import Refresh
 from airflow_provider_seedream.publishing.manifest import (
     MANIFEST_NAME,
-    Companion,
     Manifest,
     PublishedPicture,
     Publisher,
-    Role,
 )
-from airflow_provider_seedream.publishing.media import MediaType
-from airflow_provider_seedream.publishing.names import stem
+from airflow_provider_seedream.publishing.names import DEFAULT_NAMES, FileNames
+from airflow_provider_seedream.publishing.ownership import OnExisting, refuse_taken
 from airflow_provider_seedream.publishing.progress import PROGRESS_NAME, Progress, read_manifest, set_key
+from airflow_provider_seedream.publishing.renditions import read_renditions
 from airflow_provider_seedream.publishing.storage import Folder
 from airflow_provider_seedream.publishing.supply import Supply
 from airflow_provider_seedream.wavespeed.image_set import ImageSet
@@ -37,8 +34,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CONCURRENCY = 4
-CONTACT_SHEET_NAME = "contact-sheet.jpg"
-OnExisting = Literal["replace_own", "replace", "fail"]
+_MARGIN = 60.0
+"""Seconds that a live publish may take between two notes beyond the time of one download."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +59,10 @@ def publish(
     sources: Sequence[str | bytes] | None = None,
     output_format: str | None = None,
     check_size: bool = True,
+    file_names: str = DEFAULT_NAMES,
+    renditions: Mapping[str, Sequence[int]] | None = None,
     contact_sheet: bool = False,
+    storyboard_page: bool = False,
     on_existing: OnExisting = "replace_own",
     published_by: Publisher | None = None,
     limits: DownloadLimits | None = None,
@@ -72,7 +72,7 @@ def publish(
     """Bring an image set into a folder, whole, with its manifest.
 
     Repeated, it changes nothing and fetches nothing; interrupted, the next call fetches what is missing.
-    A reader who finds a manifest finds all its pictures: the manifest is written last, and removed first
+    A reader who finds a manifest finds all its files: the manifest is written last, and removed first
     where something in the folder has to be replaced.
 
     :param target: the folder.
@@ -80,22 +80,29 @@ def publish(
         gives it (API reference, section 9), or the bytes. Default: fetched from the links of the set.
     :param output_format: ``"jpeg"`` or ``"png"``: what was requested; None accepts what comes.
     :param check_size: refuse pictures of another size than was requested.
+    :param file_names: see :class:`FileNames`; pictures that are there already keep their names.
+    :param renditions: smaller copies, see :func:`read_renditions` (needs Pillow).
     :param contact_sheet: also draw ``contact-sheet.jpg`` (needs Pillow).
+    :param storyboard_page: also write ``index.html``, which shows the pictures with their scenes.
     :param on_existing: where another set is in the folder: ``"replace"`` it, ``"fail"``, or ``"replace_own"``: replace
         what ``published_by`` published there before, and fail otherwise.
     :param published_by: recorded in the manifest.
     :param limits: of each download.
     :param concurrency: downloads at a time.
     :param refresh: asked once where a link has expired: gives the prediction's links as they are now, or None.
-    :raises InvalidInputError: no images, sources that do not match, Pillow missing.
+    :raises InvalidInputError: no images, sources that do not match, a wrong template of names or wrong
+        renditions, Pillow missing.
     :raises PictureError: a picture cannot be had, or is not what was requested.
     :raises FolderTakenError: the folder belongs to another set.
     """
-    if contact_sheet:
-        require_pillow()
+    wanted = Wanted(contact_sheet, storyboard_page, read_renditions(renditions))
+    wanted.check()
+    limits = limits or DownloadLimits()
+    folder = Folder(target)
     work = _Publication(
         image_set=image_set,
-        folder=Folder(target),
+        folder=folder,
+        names=FileNames(file_names),
         scenes=_scenes(image_set),
         supply=Supply.build(
             image_set,
@@ -105,9 +112,15 @@ def publish(
             limits=limits,
             refresh=refresh,
         ),
-        progress=Progress(set_key(image_set), image_set.prediction_id, published_by),
+        companions=Companions(image_set, folder, wanted),
+        progress=Progress(
+            set_key(image_set),
+            image_set.prediction_id,
+            published_by,
+            patience=limits.total_timeout + _MARGIN,
+        ),
     )
-    return work.run(contact_sheet, on_existing, concurrency)
+    return work.run(on_existing, concurrency)
 
 
 def _scenes(image_set: ImageSet) -> Sequence[str | None]:
@@ -126,28 +139,26 @@ def _scenes(image_set: ImageSet) -> Sequence[str | None]:
 class _Publication:
     image_set: ImageSet
     folder: Folder
+    names: FileNames
     scenes: Sequence[str | None]
     supply: Supply
+    companions: Companions
     progress: Progress
 
-    def run(self, contact_sheet: bool, on_existing: OnExisting, concurrency: int) -> Published:
+    def run(self, on_existing: OnExisting, concurrency: int) -> Published:
         found, unfinished = read_manifest(self.folder), Progress.load(self.folder)
-        self._refuse_taken(found, unfinished, on_existing)
-        intact = self._intact(found, unfinished, concurrency)
-        whole = found is not None and self._is_ours(found) and len(intact) == len(self.image_set.images)
-        if found and whole and (not contact_sheet or self._has_sheet(found)):
+        refuse_taken(self.folder, self.progress, found, unfinished, on_existing)
+        self._take_up(found, unfinished, concurrency)
+        if found is not None and self._is_whole(found):
             self._clean(found, unfinished.replaces if unfinished else frozenset())
             log.info(
                 "Prediction %s is published in %s: unchanged.", self.image_set.prediction_id, self.folder
             )
             return Published(str(self.folder), found, fetched=0)
-        self._begin(found, unfinished, intact)
+        self._begin(found, unfinished)
         fetched = self._place_missing(concurrency)
-        pictures = tuple(
-            replace(self.progress.pictures[index], scene=self.scenes[index], flagged=image.flagged)
-            for index, image in enumerate(self.image_set.images)
-        )
-        companions = (self._draw_sheet(pictures),) if contact_sheet else ()
+        pictures = self._pictures()
+        companions = self.companions.complete(pictures, self.progress)
         manifest = Manifest(self.image_set, pictures, companions, self.progress.published_by)
         self._finish(manifest)
         log.info(
@@ -163,56 +174,39 @@ class _Publication:
     def _is_ours(self, manifest: Manifest) -> bool:
         return set_key(manifest.image_set) == self.progress.key
 
-    def _refuse_taken(
-        self, found: Manifest | None, unfinished: Progress | None, on_existing: OnExisting
-    ) -> None:
-        others: list[tuple[str, Publisher | None]] = []
-        if found and not self._is_ours(found):
-            others.append((found.image_set.prediction_id, found.published_by))
-        if unfinished and unfinished.key != self.progress.key:
-            others.append((unfinished.prediction_id, unfinished.published_by))
-        for prediction_id, publisher in others:
-            if _are_siblings(publisher, self.progress.published_by):
-                raise FolderTakenError(
-                    str(self.folder),
-                    prediction_id,
-                    "by another mapped instance of this task in this run",
-                    'Give each its own folder: put "{{ ti.map_index }}" into path.',
-                )
-            own = publisher is not None and publisher == self.progress.published_by
-            if on_existing == "fail" or (on_existing == "replace_own" and not own):
-                by = (
-                    f"by {publisher.dag_id}.{publisher.task_id} ({publisher.run_id})"
-                    if publisher
-                    else "earlier"
-                )
-                way_out = (
-                    'Put "{{ run_id }}" into the path, or set on_existing="replace" to delete what is there.'
-                )
-                raise FolderTakenError(str(self.folder), prediction_id, by, way_out)
-            log.warning(
-                "Prediction %s in %s will be replaced by %s.",
-                prediction_id,
-                self.folder,
-                self.image_set.prediction_id,
-            )
+    def _is_whole(self, found: Manifest) -> bool:
+        """Whether all that is wanted is in the folder, with its manifest."""
+        if not self._is_ours(found) or len(self.progress.pictures) < len(self.image_set.images):
+            return False
+        return self.companions.are_whole(found.images, self.progress.companions)
 
-    def _intact(
-        self, found: Manifest | None, unfinished: Progress | None, concurrency: int
-    ) -> dict[int, PublishedPicture]:
-        known: dict[int, PublishedPicture] = {}
+    def _pictures(self) -> tuple[PublishedPicture, ...]:
+        return tuple(
+            replace(self.progress.pictures[index], scene=self.scenes[index], flagged=image.flagged)
+            for index, image in enumerate(self.image_set.images)
+        )
+
+    def _take_up(self, found: Manifest | None, unfinished: Progress | None, concurrency: int) -> None:
+        """What the folder holds of this set already, byte for byte, is not made again."""
+        pictures, companions = {}, {}
         if unfinished and unfinished.key == self.progress.key:
-            known |= unfinished.pictures
+            pictures, companions = dict(unfinished.pictures), dict(unfinished.companions)
         if found and self._is_ours(found):
-            known |= dict(enumerate(found.images))
-        fit = {index: picture for index, picture in known.items() if self._fits(index, picture)}
+            pictures |= dict(enumerate(found.images))
+            companions |= {each.file: each for each in found.companions}
+        fit = {index: picture for index, picture in pictures.items() if self._fits(index, picture)}
 
         def holds(picture: PublishedPicture) -> bool:
             return self.folder.holds(picture.file, sha256=picture.sha256, length=picture.bytes)
 
         with ThreadPoolExecutor(concurrency, thread_name_prefix="seedream-check") as pool:
             there = list(pool.map(holds, fit.values()))
-        return {index: picture for (index, picture), held in zip(fit.items(), there, strict=True) if held}
+            self.progress.pictures.update(
+                {index: picture for (index, picture), held in zip(fit.items(), there, strict=True) if held}
+            )
+            self.progress.companions.update(
+                self.companions.intact(companions.values(), self.progress.pictures, pool)
+            )
 
     def _fits(self, index: int, picture: PublishedPicture) -> bool:
         return index < len(self.image_set.images) and self.supply.expected.media_type in (
@@ -220,24 +214,16 @@ class _Publication:
             picture.media_type,
         )
 
-    def _has_sheet(self, manifest: Manifest) -> bool:
-        return any(
-            each.role is Role.CONTACT_SHEET
-            and self.folder.holds(each.file, sha256=each.sha256, length=each.bytes)
-            for each in manifest.companions
-        )
-
-    def _begin(
-        self, found: Manifest | None, unfinished: Progress | None, intact: dict[int, PublishedPicture]
-    ) -> None:
+    def _begin(self, found: Manifest | None, unfinished: Progress | None) -> None:
         """From here on the folder is in work: what is known is written down, then the old manifest goes."""
         before = set(unfinished.files()) if unfinished else set()
         if found:
             before |= found.files
-        self.progress.pictures.update(intact)
         self.progress.replaces = frozenset(before)
-        self.progress.save(self.folder)
+        self.progress.claim(self.folder, unfinished, found)
         self.folder.delete(MANIFEST_NAME)
+        if PAGE_NAME in before and PAGE_NAME not in self.progress.companions:
+            self.folder.delete(PAGE_NAME)  # before the pictures that it shows
 
     def _place_missing(self, concurrency: int) -> int:
         missing = [
@@ -267,7 +253,7 @@ class _Publication:
         return len(missing)
 
     def _place(self, index: int, stop: Event) -> None:
-        name = stem(index + 1, self.scenes[index])
+        name = self.names.stem(index + 1, self.scenes[index], self.image_set.prediction_id)
         with self.folder.staged(name) as temporary:
             verified = self.supply.fetch(index, temporary, stop)
             picture = PublishedPicture(
@@ -283,26 +269,16 @@ class _Publication:
             self.progress.note(self.folder, index, picture)
             self.folder.commit(temporary, picture.file)
 
-    def _draw_sheet(self, pictures: Sequence[PublishedPicture]) -> Companion:
-        data = draw_contact_sheet(
-            (self.folder.read(picture.file) or b"" for picture in pictures),
-            [picture.scene or "" for picture in pictures],
-            title=f"{len(pictures)} {'scene' if len(pictures) == 1 else 'scenes'}",
-            subtitle=" · ".join(
-                [
-                    self.image_set.model,
-                    *([self.image_set.size.replace("*", " x ")] if self.image_set.size else []),
-                    *([] if self.image_set.cost_usd is None else [f"${self.image_set.cost_usd:g}"]),
-                ]
-            ),
-        )
-        self.folder.write(CONTACT_SHEET_NAME, data)
-        digest = hashlib.sha256(data).hexdigest()
-        return Companion(Role.CONTACT_SHEET, CONTACT_SHEET_NAME, digest, len(data), MediaType.JPEG)
-
     def _finish(self, manifest: Manifest) -> None:
         self.progress.check_mine(self.folder)
         self.folder.write(MANIFEST_NAME, manifest.to_bytes())
+        try:
+            self.progress.check_mine(self.folder)
+        except FolderTakenError:
+            # Another set was begun between the look and the write: its pictures may stand under our names.
+            if read_manifest(self.folder) == manifest:
+                self.folder.delete(MANIFEST_NAME)
+            raise
         self._clean(manifest, self.progress.replaces)
 
     def _clean(self, manifest: Manifest, replaced: frozenset[str]) -> None:
@@ -310,9 +286,3 @@ class _Publication:
             self.folder.delete(name)
         self.folder.delete(PROGRESS_NAME)
         self.folder.sweep()
-
-
-def _are_siblings(one: Publisher | None, other: Publisher | None) -> bool:
-    if one is None or other is None or one.map_index == other.map_index:
-        return False
-    return (one.dag_id, one.run_id, one.task_id) == (other.dag_id, other.run_id, other.task_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 import secrets
 import tempfile
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 TEMPORARY_SUFFIX = ".seedream-part"
+_READ_AHEAD = 1024 * 1024
 _ABANDONED_AFTER = 3600.0
 """Seconds after which a temporary file can belong to no living publish."""
 
@@ -53,8 +55,7 @@ class Folder:
         """A temporary file on the worker's disk that will become ``name``; gone at the end in any case."""
         if self.local is not None:
             self.local.mkdir(parents=True, exist_ok=True)
-        folder = self.local or Path(tempfile.gettempdir())
-        temporary = folder / f".{name}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
+        temporary = self._staging / f".{name}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
         # Not tempfile.mkstemp: its 0600 would stay on the published file, which others have to read.
         temporary.open("xb").close()
         try:
@@ -63,11 +64,15 @@ class Folder:
             with suppress(FileNotFoundError):
                 temporary.unlink()
 
-    def commit(self, staged: Path, name: str) -> None:
-        """Make a staged file appear under its name, whole, over whatever was there."""
+    def commit(self, staged: Path, name: str, *, lasting: bool = True) -> None:
+        """Make a staged file appear under its name, whole, over whatever was there.
+
+        :param lasting: on a local disk, wait until it would survive a power failure.
+        """
         if self.local is not None:
-            with staged.open("rb") as file:
-                os.fsync(file.fileno())
+            if lasting:
+                with staged.open("rb") as file:
+                    os.fsync(file.fileno())
             staged.replace(self.local / name)
             return
         # Stores tell the content type from the name of the file that is put.
@@ -78,11 +83,35 @@ class Folder:
         finally:
             named.unlink()
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes, *, lasting: bool = True) -> None:
         """Make a small file appear, whole."""
         with self.staged(name) as temporary:
             temporary.write_bytes(data)
-            self.commit(temporary, name)
+            self.commit(temporary, name, lasting=lasting)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Make a small file appear, whole, unless there is one of this name already; tells whether it did.
+
+        Where a store has no such operation, it may overwrite one that appears in the same instant.
+        """
+        if self.local is not None:
+            with self.staged(name) as temporary:
+                temporary.write_bytes(data)
+                try:
+                    os.link(temporary, self.local / name)
+                except FileExistsError:
+                    return False
+                except OSError:  # a file system without links
+                    self.commit(temporary, name)
+            return True
+        pipe = getattr(self._fs, "_pipe_file", self._fs.pipe_file)
+        exclusive = {"mode": "create"} if "mode" in inspect.signature(pipe).parameters else {}
+        with self._serial or nullcontext():
+            try:
+                self._fs.pipe_file(self._remote(name), data, **exclusive)
+            except FileExistsError:
+                return False
+        return True
 
     def read(self, name: str) -> bytes | None:
         """A file's content, or None where there is no such file."""
@@ -93,12 +122,25 @@ class Folder:
                 return None
         return data
 
+    def readable(self, name: str) -> bytes | Path:
+        """A file that is there, as its path on this machine or its content.
+
+        :raises FileNotFoundError: it is not there.
+        """
+        if self.local is not None:
+            return self.local / name
+        data = self.read(name)
+        if data is None:
+            raise FileNotFoundError(self.location(name))
+        return data
+
     def holds(self, name: str, *, sha256: str, length: int) -> bool:
         """Whether a file is there with exactly this content."""
         digest, seen = hashlib.sha256(), 0
         with self._serial or nullcontext():
             try:
-                with self._fs.open(self._remote(name), "rb") as file:
+                # Object stores read ahead by 50 MiB and more unless told otherwise.
+                with self._fs.open(self._remote(name), "rb", block_size=_READ_AHEAD) as file:
                     while (piece := file.read(CHUNK)) and seen <= length:
                         digest.update(piece)
                         seen += len(piece)
@@ -112,13 +154,16 @@ class Folder:
             self._fs.rm_file(self._remote(name))
 
     def sweep(self) -> None:
-        """Remove temporary files that a killed publish left in a local folder an hour ago or longer."""
-        if self.local is None or not self.local.is_dir():
-            return
-        for leftover in self.local.glob(f".*{TEMPORARY_SUFFIX}"):
-            with suppress(FileNotFoundError):
+        """Remove temporary files that a killed publish left an hour ago or longer: in a local folder, or on this
+        worker's disk."""
+        for leftover in self._staging.glob(f".*{TEMPORARY_SUFFIX}*"):
+            with suppress(FileNotFoundError, PermissionError):
                 if time.time() - leftover.stat().st_mtime > _ABANDONED_AFTER:
                     leftover.unlink()
+
+    @property
+    def _staging(self) -> Path:
+        return self.local or Path(tempfile.gettempdir())
 
     def _remote(self, name: str) -> str:
         return str((self._path / name).path) if self.local is None else str(self.local / name)

@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -14,11 +14,12 @@ from threading import Event
 from airflow_provider_seedream.publishing.download import DownloadLimits, download
 from airflow_provider_seedream.publishing.errors import PictureError, PictureFault
 from airflow_provider_seedream.publishing.links import Links, Refresh
-from airflow_provider_seedream.publishing.media import MediaType
+from airflow_provider_seedream.publishing.media import CHUNK, MediaType
 from airflow_provider_seedream.publishing.verification import Expectation, VerifiedPicture, verify
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import ImageSet
 
+_DIGITS_OF_CHUNK = CHUNK // 3 * 4
 _SIZE = re.compile(r"([1-9][0-9]{0,5})\*([1-9][0-9]{0,5})")
 
 
@@ -96,20 +97,36 @@ class Supply:
         return f"prediction {self.image_set.prediction_id}"
 
     def _write(self, source: str | bytes, destination: Path, where: str) -> VerifiedPicture:
-        data = source if isinstance(source, bytes) else self._decoded(source, where)
-        destination.write_bytes(data)
-        with destination.open("rb") as file:
+        digest, length = hashlib.sha256(), 0
+        with destination.open("w+b") as file:
+            for piece in self._pieces(source, where):
+                file.write(piece)
+                digest.update(piece)
+                length += len(piece)
+            if length > self.limits.max_bytes:
+                way_out = "Raise the limit if the picture can be that large."
+                raise self._error(
+                    PictureFault.TOO_LARGE, where, f"more than {self.limits.max_bytes:,} bytes", way_out
+                )
             media = verify(file, self.expected, where)
-        return VerifiedPicture(media, hashlib.sha256(data).hexdigest(), len(data))
+        return VerifiedPicture(media, digest.hexdigest(), length)
+
+    def _pieces(self, source: str | bytes, where: str) -> Iterator[bytes]:
+        """The bytes of a source by the chunk: a whole decoded picture is never held beside its text."""
+        step = CHUNK if isinstance(source, bytes) else _DIGITS_OF_CHUNK
+        for start in range(0, len(source), step):
+            piece = source[start : start + step]
+            yield piece if isinstance(piece, bytes) else self._decoded(piece, where)
 
     def _decoded(self, text: str, where: str) -> bytes:
         try:
             return base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError) as error:
-            raise PictureError(
-                PictureFault.DAMAGED,
-                where=where,
-                expected=str(self.expected),
-                got=f"text that is not base64 ({error})",
-                way_out="Give the output as the API gave it, without a data: prefix.",
-            ) from None
+            got, way_out = (
+                f"text that is not base64 ({error})",
+                "Give the output as the API gave it, without a data: prefix.",
+            )
+            raise self._error(PictureFault.DAMAGED, where, got, way_out) from None
+
+    def _error(self, fault: PictureFault, where: str, got: str, way_out: str) -> PictureError:
+        return PictureError(fault, where=where, expected=str(self.expected), got=got, way_out=way_out)

@@ -11,6 +11,7 @@ from airflow_provider_seedream.publishing.media import (
     Media,
     MediaError,
     MediaType,
+    OversizedMediaError,
     TruncatedMediaError,
     UnknownMediaError,
     inspect,
@@ -20,6 +21,7 @@ _FAULTS: dict[type[MediaError], PictureFault] = {
     UnknownMediaError: PictureFault.NOT_A_PICTURE,
     TruncatedMediaError: PictureFault.TRUNCATED,
     DamagedMediaError: PictureFault.DAMAGED,
+    OversizedMediaError: PictureFault.TOO_LARGE,
 }
 
 
@@ -58,7 +60,8 @@ def verify(file: BinaryIO, expected: Expectation, where: str) -> Media:
 
     :param file: seekable.
     :param where: the picture, for the error.
-    :raises PictureError: ``NOT_A_PICTURE``, ``TRUNCATED``, ``DAMAGED``, ``WRONG_FORMAT`` or ``WRONG_SIZE``.
+    :raises PictureError: ``NOT_A_PICTURE``, ``TRUNCATED``, ``DAMAGED``, ``TOO_LARGE``, ``WRONG_FORMAT`` or
+        ``WRONG_SIZE``.
     """
     try:
         media = inspect(file)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import io
 import json
@@ -21,10 +20,10 @@ from PIL import Image
 
 from airflow_provider_seedream.operators.publish import SeedreamPublishOperator
 from airflow_provider_seedream.publishing import contact_sheet
-from airflow_provider_seedream.publishing.errors import FolderTakenError, PictureError, PictureFault
+from airflow_provider_seedream.publishing.errors import PictureError, PictureFault
 from airflow_provider_seedream.publishing.manifest import Manifest, Publisher
 from airflow_provider_seedream.publishing.publish import publish
-from airflow_provider_seedream.publishing.storage import TEMPORARY_SUFFIX, Folder
+from airflow_provider_seedream.publishing.storage import TEMPORARY_SUFFIX
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
 from tests.cdn import Cdn, body, in_turn, picture
@@ -150,64 +149,6 @@ def test_a_half_done_publish_is_finished_without_fetching_again(
     assert files(tmp_path) == [*NAMES, "manifest.json"]
 
 
-class Killed(BaseException):
-    """Stands for the end of the process."""
-
-
-def killed_at(step: int, monkeypatch: pytest.MonkeyPatch, look: Callable[[], None]) -> Callable[[], int]:
-    """Let the process die before the given change of the store; each change is followed by a reader's look."""
-    taken = 0
-    for name in ("commit", "delete"):
-        original = getattr(Folder, name)
-
-        def change(self: Folder, *args: Any, _original: Any = original) -> None:
-            nonlocal taken
-            taken += 1
-            if taken >= step:
-                raise Killed
-            _original(self, *args)
-            look()
-
-        monkeypatch.setattr(Folder, name, change)
-    return lambda: taken
-
-
-@pytest.mark.parametrize("before", ["nothing", "another set", "half a set"])
-def test_killed_at_any_step_the_next_publish_ends_the_same_and_fetches_nothing_twice(
-    cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str
-) -> None:
-    for step in range(1, 100):
-        folder = tmp_path / str(step)
-        folder.mkdir()
-        if before == "another set":
-            run(image_set(cdn, "p2").to_json(), folder)
-        if before == "half a set":
-            run(image_set(cdn).to_json(), folder)
-            (folder / NAMES[2]).unlink()
-        cdn.requests.clear()
-        harmed_by_us = before == "half a set"
-        with monkeypatch.context() as patch:
-            taken = killed_at(step, patch, lambda: None if harmed_by_us else assert_readable(folder))  # noqa: B023
-            with contextlib.suppress(Killed):
-                run(image_set(cdn).to_json(), folder, concurrency=1)
-            steps = taken()
-        held = {index for index in range(3) if _holds(folder / NAMES[index], picture(seed=index))}
-        cdn.requests.clear()
-        run(image_set(cdn).to_json(), folder)
-        assert {int(path[4]) for path, _ in cdn.requests}.isdisjoint(held)
-        assert files(folder) == [*NAMES, "manifest.json"]
-        assert_readable(folder)
-        assert manifest_of(folder).image_set.prediction_id == "p1"
-        if steps < step:
-            assert step > 5
-            return
-    raise AssertionError("never came to its end")
-
-
-def _holds(file: Path, data: bytes) -> bool:
-    return file.exists() and file.read_bytes() == data
-
-
 def test_another_set_in_the_folder_is_replaced_and_leaves_nothing_behind(cdn: Cdn, tmp_path: Path) -> None:
     run(image_set(cdn, "p2").to_json(), tmp_path)
     assert files(tmp_path)[0].endswith(".png")
@@ -247,22 +188,6 @@ def test_what_another_run_or_task_published_is_not_deleted_unless_told_to(
     assert manifest_of(tmp_path).image_set == other
     run(image_set(cdn).to_json(), tmp_path, on_existing="replace")
     assert manifest_of(tmp_path).image_set.prediction_id == "p1"
-
-
-def test_of_two_publishes_at_once_the_later_one_wins_and_the_other_is_told(cdn: Cdn, tmp_path: Path) -> None:
-    other = image_set(cdn, "p2")
-    for index in range(3):
-        cdn.paths[f"/p2/{index}.jpg"] = body(picture(seed=10 + index))
-
-    def meanwhile(handler: Any) -> None:
-        publish(other, ObjectStoragePath(f"file://{tmp_path}"), on_existing="replace")
-        body(picture(seed=1))(handler)
-
-    cdn.paths["/p1/1.jpg"] = meanwhile
-    with pytest.raises(FolderTakenError, match="while this one was at work"):
-        publish(image_set(cdn), ObjectStoragePath(f"file://{tmp_path}"), concurrency=1)
-    assert_readable(tmp_path)
-    assert manifest_of(tmp_path).image_set == other
 
 
 def _progress_of(other: ImageSet) -> bytes:
@@ -308,15 +233,20 @@ def test_a_record_cannot_name_files_outside_the_folder(cdn: Cdn, tmp_path: Path)
         ("/absolute\\path:with*stars?", "01-absolute-path-with-stars.jpg"),
         ("<script>alert('x')</script>", "01-script-alert-x-script.jpg"),
         ("\u202egnp.exe \U0001f98a", "01-gnp-exe.jpg"),
-        ("狐狸在雪地里", "01-picture.jpg"),
+        ("狐狸在雪地里", "01-hu-li-zai-xue-di-li.jpg"),
+        ("🦊🦊", "01-picture.jpg"),
         ("fox " * 5000, "01-" + "-".join(["fox"] * 12) + ".jpg"),
     ],
 )
-def test_prompts_cannot_choose_paths(cdn: Cdn, tmp_path: Path, prompt: str, name: str) -> None:
+def test_prompts_cannot_choose_paths_or_write_into_the_log(
+    cdn: Cdn, tmp_path: Path, caplog: pytest.LogCaptureFixture, prompt: str, name: str
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="airflow_provider_seedream")
     run(image_set(cdn, count=1, prompt=prompt, requested=1).to_json(), tmp_path / "a" / "b")
     assert files(tmp_path / "a" / "b") == [name, "manifest.json"]
     assert manifest_of(tmp_path / "a" / "b").image_set.prompt == prompt
     assert files(tmp_path) == ["a"]
+    assert prompt[:9] not in caplog.text
 
 
 def test_where_fewer_pictures_came_nobody_guesses_their_scenes(cdn: Cdn, tmp_path: Path) -> None:
@@ -444,6 +374,8 @@ def test_an_unknown_store_is_refused_with_what_to_install(cdn: Cdn) -> None:
         {"max_bytes": "lots"},
         {"download_timeout": 0},
         {"contact_sheet": "perhaps"},
+        {"storyboard_page": "perhaps"},
+        {"file_names": "{scene_slug}.{ext}"},
         {"contactsheet": True},
     ],
 )
@@ -498,6 +430,23 @@ def test_a_contact_sheet_holds_any_number_and_shape_of_pictures(count: int, size
         assert 100 < sheet.height < 6 * contact_sheet.SHEET_WIDTH
 
 
+def test_the_operator_names_pictures_and_makes_the_page_as_told(cdn: Cdn, tmp_path: Path) -> None:
+    told = {
+        "file_names": "{prediction_id}-{index}.{ext}",
+        "storyboard_page": True,
+        "renditions": {"webp": [32]},
+    }
+    result = run(image_set(cdn).to_json(), tmp_path, **told)
+    assert result["storyboard_page"] == f"{tmp_path}/index.html"
+    assert result["contact_sheet"] is None
+    assert [Path(each).name for each in result["files"]] == ["p1-1.jpg", "p1-2.jpg", "p1-3.jpg"]
+    assert files(tmp_path) == [
+        "index.html",
+        "manifest.json",
+        *(name for n in (1, 2, 3) for name in (f"p1-{n}-w32.webp", f"p1-{n}.jpg")),
+    ]
+
+
 def test_without_pillow_a_contact_sheet_is_refused_before_anything_is_fetched(
     cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -540,16 +489,30 @@ def test_other_stores_get_each_file_in_a_single_put(
         store.rm("/bucket", recursive=True)
 
 
-def test_a_temporary_file_of_a_killed_publish_is_swept_after_an_hour(cdn: Cdn, tmp_path: Path) -> None:
+@pytest.mark.parametrize("store", ["file", "memory"])
+def test_a_temporary_file_of_a_killed_publish_is_swept_after_an_hour(
+    cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str
+) -> None:
     import os
     import time
 
-    old, young = tmp_path / f".01.a{TEMPORARY_SUFFIX}", tmp_path / f".01.b{TEMPORARY_SUFFIX}"
-    old.touch()
-    young.touch()
-    os.utime(old, (time.time() - 7200,) * 2)
-    run(image_set(cdn).to_json(), tmp_path)
-    assert files(tmp_path) == [young.name, *NAMES, "manifest.json"]
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    try:
+        from airflow.sdk.io import attach
+    except ImportError:
+        from airflow.io.store import attach
+
+    attach("memory", fs=MemoryFileSystem())
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left = [tmp_path / f".01.{each}" for each in (f"a{TEMPORARY_SUFFIX}", f"a{TEMPORARY_SUFFIX}.jpg")]
+    young = tmp_path / f".01.b{TEMPORARY_SUFFIX}"
+    for each in (*left, young):
+        each.touch()
+    for each in left:
+        os.utime(each, (time.time() - 7200,) * 2)
+    run(image_set(cdn).to_json(), f"{store}://{tmp_path}")
+    assert [name for name in files(tmp_path) if TEMPORARY_SUFFIX in name] == [young.name]
 
 
 def test_reading_a_dag_file_loads_no_http_or_picture_library() -> None:

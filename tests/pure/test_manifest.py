@@ -21,7 +21,13 @@ from airflow_provider_seedream.publishing.manifest import (
     validate,
 )
 from airflow_provider_seedream.publishing.media import MediaType
-from airflow_provider_seedream.publishing.names import SLUG_LENGTH, slug, stem
+from airflow_provider_seedream.publishing.names import (
+    DEFAULT_NAMES,
+    SLUG_LENGTH,
+    FileNames,
+    is_file_name,
+    slug,
+)
 from airflow_provider_seedream.publishing.progress import set_key
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
@@ -49,14 +55,26 @@ def published(
     media_type: MediaType = MediaType.JPEG,
     flagged: bool | None = None,
 ) -> PublishedPicture:
-    name = f"{stem(index, scene)}.{media_type.extension}"
+    name = f"{FileNames().stem(index, scene, 'p')}.{media_type.extension}"
     return PublishedPicture(name, SHA, 1000, media_type, 2048, 2048, scene, flagged)
 
 
 MANIFEST = Manifest(
     SET,
     (published(1, flagged=False), published(2, "a hare")),
-    (Companion(Role.CONTACT_SHEET, "contact-sheet.jpg", SHA, 10, MediaType.JPEG),),
+    (
+        Companion(Role.CONTACT_SHEET, "contact-sheet.jpg", SHA, 10, MediaType.JPEG),
+        Companion(
+            Role.RENDITION,
+            "01-a-fox-w640.webp",
+            SHA,
+            10,
+            MediaType.WEBP,
+            "01-a-fox.jpg",
+            width=640,
+            height=640,
+        ),
+    ),
     Publisher("story", "manual__1", "publish", 3),
 )
 
@@ -142,6 +160,9 @@ def broken(*path: str | int, value: Any = ..., key: str | None = None) -> dict[s
         (broken("images", 0, "file", value="a.jpg\n"), "manifest.images[0].file"),
         (broken("images", 0, "file", value="02-a-hare.jpg"), "manifest.images"),
         (broken("companions", 0, "role", value="mystery"), "manifest.companions[0].role"),
+        (broken("companions", 0, "of", value="01-a-fox.jpg"), "manifest.companions[0]"),
+        (broken("companions", 0, "role", value="rendition"), "manifest.companions[0]"),
+        (broken("companions", 1, "of", value="09-none.jpg"), "manifest.companions"),
         (broken("size", value="big"), "manifest.size"),
         (broken("cost_usd", value=-1), "manifest.cost_usd"),
     ],
@@ -175,8 +196,10 @@ def test_a_set_is_the_same_whatever_the_signature_of_its_links() -> None:
         ("../../etc/passwd", "etc-passwd"),
         ("..\\..\\windows\\system32", "windows-system32"),
         ("Café déjà vu — it's", "cafe-deja-vu-its"),
-        ("狐狸在雪地里", ""),
+        ("狐狸在雪地里", "hu-li-zai-xue-di-li"),
+        ("Лиса в снегу", "lisa-v-snegu"),
         ("🦊🦊", ""),
+        ("\ud800", ""),
         ("\u202egpj.exe\x00\n", "gpj-exe"),
         ("<script>alert(1)</script>", "script-alert-1-script"),
         ("con", "con"),
@@ -190,8 +213,96 @@ def test_slugs_are_readable_and_harmless(text: str, expected: str) -> None:
 @settings(max_examples=300, deadline=None)
 @given(index=st.integers(1, 15), scene=st.none() | st.text(st.characters(codec=None), max_size=20_000))
 def test_every_name_is_one_the_schema_admits(index: int, scene: str | None) -> None:
-    name = f"{stem(index, scene)}.webp"
+    name = f"{FileNames().stem(index, scene, 'p')}.webp"
     assert name.isascii()
     assert len(name) <= 60
     assert name.startswith(f"{index:02d}-")
-    validate(broken("images", 0, "file", value=name))
+    document = broken("images", 0, "file", value=name)
+    document["companions"][1]["of"] = name
+    validate(document)
+
+
+@pytest.mark.parametrize(
+    ("template", "name"),
+    [
+        (DEFAULT_NAMES, "02-a-fox-in-snow"),
+        ("{index}.{ext}", "2"),
+        ("{index:03d}.{ext}", "002"),
+        ("{scene_slug}-{index:02d}.{ext}", "a-fox-in-snow-02"),
+        ("story-{prediction_id}-{index:02}-{scene_slug}.{ext}", "story-3f2c-ab-02-a-fox-in-snow"),
+    ],
+)
+def test_pictures_are_named_by_a_template(template: str, name: str) -> None:
+    assert FileNames(template).stem(2, "A fox in snow", "3F2C/ab") == name
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "",
+        None,
+        "{index}",
+        "{index}.jpg",
+        "{index}.{ext}\n",
+        "{index}.{ext}.{ext}",
+        "{scene_slug}.{ext}",
+        "{index}{scene_slug}.{ext}",
+        "{scene_slug}{index}.{ext}",
+        "com{index}.{ext}",
+        "../{index}.{ext}",
+        "a/{index}.{ext}",
+        "a\\{index}.{ext}",
+        "C:{index}.{ext}",
+        ".{index}.{ext}",
+        "-{index}.{ext}",
+        "A-{index}.{ext}",
+        "a {index}.{ext}",
+        "a\x00-{index}.{ext}",
+        "\u202e-{index}.{ext}",
+        "\U0001f98a-{index}.{ext}",
+        "{index!r}.{ext}",
+        "{index:>30}.{ext}",
+        "{index:02x}.{ext}",
+        "{index.real}.{ext}",
+        "{index[0]}.{ext}",
+        "{scene_slug:10}-{index}.{ext}",
+        "{}-{index}.{ext}",
+        "{surprise}-{index}.{ext}",
+        "{index}-{{x}}.{ext}",
+        "{index}-{.{ext}",
+        "{index:{index}}.{ext}",
+        "a" * 90 + "-{index}.{ext}",
+        "{scene_slug}-" * 10 + "{index}.{ext}",
+    ],
+)
+def test_templates_that_could_name_anything_else_are_refused(template: str) -> None:
+    with pytest.raises(InvalidInputError, match="file_names="):
+        FileNames(template)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    template=st.sampled_from(
+        [
+            DEFAULT_NAMES,
+            "{scene_slug}-{index}.{ext}",
+            "{prediction_id}-{index}-{scene_slug}.{ext}",
+            "{index}.{ext}",
+        ]
+    ),
+    scenes=st.lists(
+        st.none() | st.text(st.characters(codec=None), max_size=300) | st.just("a 1"), max_size=15
+    ),
+    prediction_id=st.text(st.characters(codec=None), max_size=60),
+)
+def test_names_of_a_set_differ_on_every_store_and_mean_files_in_their_folder(
+    template: str, scenes: list[str | None], prediction_id: str
+) -> None:
+    names = [
+        f"{FileNames(template).stem(index, scene, prediction_id)}.jpg"
+        for index, scene in enumerate(scenes, 1)
+    ]
+    assert len({name.casefold() for name in names}) == len(scenes)
+    assert all(is_file_name(name) and len(name) <= 84 for name in names)
+    reserved = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+    assert reserved.isdisjoint(name.partition(".")[0] for name in names)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
-import ipaddress
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +17,7 @@ from airflow_provider_seedream.publishing.download import DownloadLimits, downlo
 from airflow_provider_seedream.publishing.errors import PictureError, PictureFault
 from airflow_provider_seedream.publishing.media import Media, MediaType
 from airflow_provider_seedream.publishing.verification import Expectation, VerifiedPicture
-from tests.cdn import Cdn, body, in_turn, picture, redirect
+from tests.cdn import Cdn, body, far_cdn, in_turn, picture, redirect
 
 JPEG = picture()
 EXPECTED = Expectation((64, 48))
@@ -199,7 +196,7 @@ def test_an_unreachable_host_shows_no_signature_in_the_whole_traceback(tmp_path:
     assert caught.value.__suppress_context__
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503])
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
 def test_what_may_pass_is_tried_again(cdn: Cdn, tmp_path: Path, status: int) -> None:
     cdn.paths["/a"] = in_turn(body(b"", status, Retry_After="0"), body(JPEG[:-30]), body(JPEG))
     assert fetch(f"{cdn.url}/a", tmp_path, limits=DownloadLimits()).bytes == len(JPEG)
@@ -265,19 +262,7 @@ def test_a_redirect_must_keep_the_rules_of_links(cdn: Cdn, tmp_path: Path, locat
 
 @pytest.fixture
 def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cdn]:
-    """A CDN reached by the public names ``cdn.test`` and ``elsewhere.test``, over TLS."""
-    certificate = _certificate(tmp_path, "cdn.test", "elsewhere.test")
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate)
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-    resolve = socket.getaddrinfo
-
-    def names(host: str, *args: Any, **kwargs: Any) -> Any:
-        return resolve("127.0.0.1" if str(host).endswith(".test") else host, *args, **kwargs)
-
-    monkeypatch.setattr(socket, "getaddrinfo", names)
-    with Cdn(tls=tls) as server:
-        server.url = f"https://cdn.test:{server.port}"
+    with far_cdn(tmp_path, monkeypatch) as server:
         yield server
 
 
@@ -302,6 +287,8 @@ def test_https_is_verified_with_the_bundle_of_the_environment(
         "https://[::1]/a",
         "https://[fe80::1]/a",
         "https://[::ffff:10.0.0.1]/a",
+        "https://[64:ff9b::a00:1]/a",
+        "https://[2002:a00:1::]/a",
         "https://0.0.0.0/a",
         "https://100.64.0.1/a",
         "http://cdn.test/a",
@@ -339,39 +326,3 @@ def test_a_proxy_of_the_environment_is_used_but_not_for_this_machine(
         error = refused("https://cdn.example/a", tmp_path)
     assert "ProxyError" in str(error)  # the test's proxy does not know CONNECT, which it was asked for
     assert cdn.asked("/a") == 1
-
-
-def _certificate(folder: Path, *names: str) -> Path:
-    """A certificate that signs itself, with its key, in one file."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
-    now = dt.datetime.now(dt.UTC)
-    alternatives = [
-        *(x509.DNSName(each) for each in names),
-        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-    ]
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "certificate.pem"
-    path.write_bytes(
-        certificate.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    return path

@@ -1,0 +1,173 @@
+"""Two publishes into one folder: one of them is told, and no manifest stands beside another set's pictures."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+from airflow_provider_seedream.publishing.errors import FolderTakenError
+from airflow_provider_seedream.publishing.manifest import Manifest, Publisher
+from airflow_provider_seedream.publishing.progress import Progress, set_key
+from airflow_provider_seedream.publishing.publish import Published, publish
+from airflow_provider_seedream.publishing.storage import Folder
+from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
+from tests.cdn import Cdn, body, picture
+
+ME = Publisher("story", "r1", "publish", -1)
+
+
+@pytest.fixture
+def cdn() -> Iterator[Cdn]:
+    with Cdn() as server:
+        for index in range(2):
+            server.paths[f"/p1/{index}"] = body(picture(seed=index))
+            server.paths[f"/p2/{index}"] = body(picture(seed=9 + index))
+        yield server
+
+
+def image_set(cdn: Cdn, prediction_id: str) -> ImageSet:
+    pictures = tuple(Picture(f"{cdn.url}/{prediction_id}/{index}") for index in range(2))
+    return ImageSet(prediction_id, "m", "two foxes", "64*48", 2, pictures, 0.07)
+
+
+def put(cdn: Cdn, folder: Path, prediction_id: str, **options: Any) -> Published:
+    target = ObjectStoragePath(f"file://{folder}")
+    return publish(image_set(cdn, prediction_id), target, concurrency=1, **options)
+
+
+def published(folder: Path) -> str | None:
+    """The prediction of the folder's manifest, after seeing that its pictures are its own."""
+    if not (folder / "manifest.json").exists():
+        return None
+    manifest = Manifest.from_bytes((folder / "manifest.json").read_bytes())
+    for each in manifest.images:
+        assert hashlib.sha256((folder / each.file).read_bytes()).hexdigest() == each.sha256
+    return manifest.image_set.prediction_id
+
+
+def before_first(
+    monkeypatch: pytest.MonkeyPatch, owner: type, name: str, act: Callable[[], object], when: object = ...
+) -> None:
+    """Let something happen before the first call of a method (with a first argument of ``when``)."""
+    original, done = getattr(owner, name), False
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        nonlocal done
+        if not done and when in (..., args[0]):
+            done = True
+            act()
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(owner, name, call)
+
+
+def record_of(cdn: Cdn, prediction_id: str, patience: float, publisher: Publisher | None = None) -> Progress:
+    return Progress(set_key(image_set(cdn, prediction_id)), prediction_id, publisher, patience=patience)
+
+
+def test_the_first_one_wins_and_the_other_is_told_to_come_back(cdn: Cdn, tmp_path: Path) -> None:
+    refusals = []
+
+    def meanwhile(handler: Any) -> None:
+        with pytest.raises(FolderTakenError) as caught:
+            put(cdn, tmp_path, "p2", on_existing="replace")
+        refusals.append(caught.value)
+        body(picture(seed=1))(handler)
+
+    cdn.paths["/p1/1"] = meanwhile
+    assert put(cdn, tmp_path, "p1").fetched == 2
+    assert [error.transient for error in refusals] == [True]
+    assert "may still be at work" in str(refusals[0])
+    assert published(tmp_path) == "p1"
+    put(cdn, tmp_path, "p2", on_existing="replace")
+    assert published(tmp_path) == "p2"
+
+
+def test_of_two_that_begin_in_the_same_instant_the_later_is_told(
+    cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Folder(ObjectStoragePath(f"file://{tmp_path}"))
+    other = record_of(cdn, "p2", 300.0)
+    before_first(monkeypatch, Progress, "claim", lambda: other.claim(folder, None, None))
+    with pytest.raises(FolderTakenError, match="prediction p2, published while this one was at work"):
+        put(cdn, tmp_path, "p1", on_existing="replace")
+    record = Progress.load(folder)
+    assert record is not None
+    assert record.prediction_id == "p2"
+    assert cdn.requests == []
+
+
+def test_what_another_publishes_between_look_and_begin_is_left_alone(
+    cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before_first(monkeypatch, Progress, "claim", lambda: put(cdn, tmp_path, "p2"))
+    with pytest.raises(FolderTakenError, match="prediction p2"):
+        put(cdn, tmp_path, "p1", on_existing="replace")
+    assert published(tmp_path) == "p2"
+    assert sorted(each.name for each in tmp_path.iterdir()) == [
+        "01-picture.jpg",
+        "02-picture.jpg",
+        "manifest.json",
+    ]
+
+
+def test_a_manifest_is_withdrawn_where_another_set_was_begun_before_it_was_written(
+    cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken_over() -> None:
+        # A try of the same task instance, cleared for a new set while this one would not die.
+        cdn.paths["/p2/1"] = body(b"", 404)
+        with pytest.raises(Exception, match="404"):
+            put(cdn, tmp_path, "p2", published_by=ME)
+
+    before_first(monkeypatch, Folder, "write", taken_over, when="manifest.json")
+    with pytest.raises(FolderTakenError, match="while this one was at work"):
+        put(cdn, tmp_path, "p1", published_by=ME)
+    assert published(tmp_path) is None
+    cdn.paths["/p2/1"] = body(picture(seed=10))
+    assert put(cdn, tmp_path, "p2", published_by=ME).fetched == 1
+    assert published(tmp_path) == "p2"
+
+
+@pytest.mark.parametrize(("patience", "publisher"), [(-1.0, None), (300.0, ME)])
+def test_a_folder_is_free_once_its_publish_must_be_over(
+    cdn: Cdn, tmp_path: Path, patience: float, publisher: Publisher | None
+) -> None:
+    folder = Folder(ObjectStoragePath(f"file://{tmp_path}"))
+    record_of(cdn, "p2", patience, publisher).claim(folder, None, None)
+    put(cdn, tmp_path, "p1", on_existing="replace", published_by=ME)
+    assert published(tmp_path) == "p1"
+
+
+@pytest.mark.parametrize("store", ["file", "memory"])
+def test_a_file_is_created_only_where_there_is_none(tmp_path: Path, store: str) -> None:
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    try:
+        from airflow.sdk.io import attach
+    except ImportError:
+        from airflow.io.store import attach
+
+    attach("memory", fs=MemoryFileSystem())
+    folder = Folder(ObjectStoragePath(f"{store}://{tmp_path}/{time.time_ns()}"))
+    assert folder.create("record", b"first")
+    assert not folder.create("record", b"second")
+    assert folder.read("record") == b"first"
+
+
+def test_where_a_file_system_has_no_links_a_file_is_created_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*args: object) -> None:
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr("os.link", link)
+    folder = Folder(ObjectStoragePath(f"file://{tmp_path}"))
+    assert folder.create("record", b"first")
+    assert [each.name for each in tmp_path.iterdir()] == ["record"]

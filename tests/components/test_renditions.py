@@ -1,0 +1,138 @@
+"""Renditions: smaller copies beside untouched originals, made once."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+from PIL import Image
+
+from airflow_provider_seedream.operators.publish import SeedreamPublishOperator
+from airflow_provider_seedream.publishing.manifest import Manifest, Role
+from airflow_provider_seedream.publishing.media import MediaType
+from airflow_provider_seedream.publishing.publish import Published, publish
+from airflow_provider_seedream.publishing.renditions import Rendition, render
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
+from tests.cdn import Cdn, body, picture
+
+ORIGINALS = [picture("PNG", 200, 150, seed=index) for index in range(2)]
+WANTED = {"webp": [50, 100], "jpeg": [100, 4096]}
+
+
+@pytest.fixture
+def cdn() -> Iterator[Cdn]:
+    with Cdn() as server:
+        for index, data in enumerate(ORIGINALS):
+            server.paths[f"/{index}"] = body(data)
+        yield server
+
+
+def put(cdn: Cdn, folder: Path, **options: Any) -> Published:
+    links = tuple(Picture(f"{cdn.url}/{index}") for index in range(2))
+    image_set = ImageSet("p1", "m", "2 images. First, a fox. Second, a hare.", "200*150", 2, links, 0.07)
+    return publish(image_set, ObjectStoragePath(f"file://{folder}"), **options)
+
+
+def test_renditions_stand_in_the_manifest_and_originals_stay_as_they_came(cdn: Cdn, tmp_path: Path) -> None:
+    put(cdn, tmp_path, renditions=WANTED)
+    manifest = Manifest.from_bytes((tmp_path / "manifest.json").read_bytes())
+    assert [(tmp_path / each.file).read_bytes() for each in manifest.images] == ORIGINALS
+    assert [(each.file, each.of, each.width, each.height) for each in manifest.companions] == [
+        ("01-a-fox-w100.jpg", "01-a-fox.png", 100, 75),
+        ("01-a-fox-w50.webp", "01-a-fox.png", 50, 38),
+        ("01-a-fox-w100.webp", "01-a-fox.png", 100, 75),
+        ("02-a-hare-w100.jpg", "02-a-hare.png", 100, 75),
+        ("02-a-hare-w50.webp", "02-a-hare.png", 50, 38),
+        ("02-a-hare-w100.webp", "02-a-hare.png", 100, 75),
+    ]
+    for each in manifest.companions:
+        assert each.role is Role.RENDITION
+        with Image.open(tmp_path / each.file) as opened:
+            assert Image.MIME[opened.format or ""] == each.media_type
+            assert opened.size == (each.width, each.height)
+
+
+def test_what_is_there_is_neither_fetched_nor_made_again(cdn: Cdn, tmp_path: Path) -> None:
+    put(cdn, tmp_path)
+    put(cdn, tmp_path, renditions=WANTED, storyboard_page=True)
+    before = {each: (each.stat().st_mtime_ns, each.read_bytes()) for each in tmp_path.iterdir()}
+    put(cdn, tmp_path, renditions=WANTED, storyboard_page=True)
+    assert {each: (each.stat().st_mtime_ns, each.read_bytes()) for each in tmp_path.iterdir()} == before
+    lost = tmp_path / "02-a-hare-w50.webp"
+    lost.write_bytes(b"damaged")
+    put(cdn, tmp_path, renditions=WANTED, storyboard_page=True)
+    assert lost.read_bytes() == before[lost][1]
+    kept = tmp_path / "01-a-fox-w50.webp"
+    assert kept.stat().st_mtime_ns == before[kept][0]
+    assert len(cdn.requests) == 2
+
+
+def test_renditions_that_are_wanted_no_more_are_removed_with_the_next_change(
+    cdn: Cdn, tmp_path: Path
+) -> None:
+    put(cdn, tmp_path, renditions=WANTED)
+    put(cdn, tmp_path, renditions={"webp": [60]})
+    assert sorted(each.name for each in tmp_path.iterdir()) == [
+        "01-a-fox-w60.webp",
+        "01-a-fox.png",
+        "02-a-hare-w60.webp",
+        "02-a-hare.png",
+        "manifest.json",
+    ]
+
+
+def test_transparency_is_kept_in_webp_and_laid_on_white_in_jpeg() -> None:
+    out = io.BytesIO()
+    Image.new("RGBA", (64, 64), (255, 0, 0, 0)).save(out, "PNG")
+    for media_type, pixel in ((MediaType.WEBP, (0,)), (MediaType.JPEG, (255, 255, 255))):
+        (made,) = render(out.getvalue(), [Rendition(media_type, 32)])
+        with Image.open(io.BytesIO(made.data)) as opened:
+            assert opened.size == (32, 32)
+            assert opened.getpixel((9, 9))[-len(pixel) :] == pixel  # type: ignore[index]
+
+
+def test_nothing_but_colours_is_taken_over() -> None:
+    exif = Image.Exif()
+    exif[0x9286] = "canary"
+    out = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(out, "JPEG", exif=exif, comment=b"canary")
+    assert b"canary" in out.getvalue()
+    for made in render(out.getvalue(), [Rendition(MediaType.WEBP, 32), Rendition(MediaType.JPEG, 32)]):
+        assert b"canary" not in made.data
+
+
+@pytest.mark.parametrize(
+    "renditions",
+    [
+        {"gif": [640]},
+        {"webp": 640},
+        {"webp": "640"},
+        {"webp": [15]},
+        {"webp": [4097]},
+        {"webp": [True]},
+        {"webp": [640.0]},
+        [640],
+        "webp",
+    ],
+)
+def test_wrong_renditions_are_refused_when_the_dag_is_read(renditions: Any) -> None:
+    with pytest.raises(InvalidInputError, match="renditions"):
+        SeedreamPublishOperator(task_id="publish", image_set={}, path="x", renditions=renditions)
+
+
+def test_without_pillow_they_are_refused_before_anything_is_fetched(
+    cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(
+        InvalidInputError, match=r"airflow-provider-seedream\[pictures\].*leave renditions out"
+    ):
+        put(cdn, tmp_path, renditions=WANTED)
+    assert cdn.requests == []
+    assert put(cdn, tmp_path, storyboard_page=True).fetched == 2  # the page alone needs none
