@@ -120,7 +120,7 @@ def show_pictures() -> None:
     print(f"\n{OUTPUT}")
     for image in manifest["images"]:
         print(f"  {image['file']:<58} {image['width']} x {image['height']}  {image['bytes'] / 1024:,.0f} KiB")
-    for name in ("contact-sheet.jpg", "manifest.json"):
+    for name in ("contact-sheet.jpg", "index.html", "manifest.json"):
         print(f"  {name:<58} {(OUTPUT / name).stat().st_size / 1024:,.0f} KiB")
 
 

@@ -176,4 +176,6 @@ def _style() -> str:
 @cache
 def _policy() -> str:
     digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
-    return f"default-src 'none'; img-src 'self'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    # "file:" for a page opened from a disk: whether 'self' holds there is left to the browser (w3c/webappsec-csp#459).
+    sources = f"img-src 'self' file:; style-src 'sha256-{digest}'"
+    return f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'"

@@ -157,7 +157,7 @@ def test_the_style_is_the_one_that_the_policy_names_and_nothing_is_loaded_from_e
     text = normal.read_text()
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)
     assert policy is not None
-    assert policy[1].startswith("default-src 'none'; img-src 'self'; style-src 'sha256-")
+    assert policy[1].startswith("default-src 'none'; img-src 'self' file:; style-src 'sha256-")
     assert "unsafe" not in policy[1]
     assert re.findall(r"https?://|url\(|@import", text) == []
 
