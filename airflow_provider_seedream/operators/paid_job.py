@@ -211,4 +211,4 @@ class PaidJob:
 
 def answer_timeout(endpoint: Endpoint, request: PaidRequest) -> float:
     """Seconds that the paying request may take, from its first attempt to connect to its answer."""
-    return endpoint.connect_timeout + (calls.submit(request).read_timeout or endpoint.read_timeout)
+    return endpoint.connect_timeout + (calls.submission_timeout(request) or endpoint.read_timeout)

@@ -146,9 +146,14 @@ def submit(request: PaidRequest, *, send_by: float | None = None) -> Call[Predic
         Prediction.from_json,
         json=request.inputs(),
         pays=True,
-        read_timeout=SYNC_MODE_WAIT if request.enable_sync_mode else None,
+        read_timeout=submission_timeout(request),
         send_by=send_by,
     )
+
+
+def submission_timeout(request: PaidRequest) -> float | None:
+    """Seconds to wait for the answer to a submission; ``None`` for as long as for any other."""
+    return SYNC_MODE_WAIT if request.enable_sync_mode else None
 
 
 def result(prediction_id: str) -> Call[Prediction]:
