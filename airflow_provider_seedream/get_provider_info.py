@@ -33,6 +33,7 @@ def get_provider_info() -> dict[str, Any]:
             _modules(
                 "airflow_provider_seedream.operators.seedream",
                 "airflow_provider_seedream.operators.publish",
+                "airflow_provider_seedream.operators.cost",
             )
         ],
         "triggers": [_modules("airflow_provider_seedream.triggers.seedream")],

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
+from airflow_provider_seedream.lineage.assets import announce
+from airflow_provider_seedream.metrics import Metrics, Resumption
 from airflow_provider_seedream.operators.arguments import (
     given,
     lasting_errors_fail_at_once,
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
 
 ORDERED = "ordered_image_set"
 """XCom of the image set that was paid for, with no images yet."""
+
+SPENT = "spent_usd"
+"""XCom of what the task has paid, or may have, since it was last cleared: earlier tries included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +73,19 @@ class ImageSetJob:
             self.task.if_killed = (
                 f"A submission of ${request.cost_usd:g} may be under way; {self._next_try()}."
             )
-            obtained = submitter.obtain(order, came_back=came_back)
-            while isinstance(obtained, Postponed):
-                if self.task.deferrable:
-                    return self._come_back_in(obtained.seconds)
-                time.sleep(obtained.seconds)
-                obtained = submitter.obtain(order, came_back=True)
-            return self._wait(request, obtained)
+            before = self.store.read()
+            resumption = Resumption(type(self.task).__name__, before, remembers=self.store.outlives_a_try)
+            with resumption.traced():
+                obtained = submitter.obtain(order, came_back=came_back)
+                while isinstance(obtained, Postponed):
+                    if self.task.deferrable:
+                        return self._come_back_in(obtained.seconds)
+                    time.sleep(obtained.seconds)
+                    obtained = submitter.obtain(order, came_back=True)
+                resumption.decided(obtained)
+            return self._wait(
+                request, obtained, paid_now=before is None or before.prediction_id != obtained.id
+            )
 
     def complete(self, event: Any) -> dict[str, Any]:
         """Go on after the trigger's event."""
@@ -83,7 +94,7 @@ class ImageSetJob:
             self.task.if_killed = f"Prediction {verdict.prediction_id} stays billed; {self._next_try()}."
             return self._finish(verdict)
 
-    def _wait(self, request: ImageSetRequest, prediction: Prediction) -> dict[str, Any]:
+    def _wait(self, request: ImageSetRequest, prediction: Prediction, *, paid_now: bool) -> dict[str, Any]:
         record = self.store.read()
         cost_usd = record.cost_usd if record else request.cost_usd
         self.task.if_killed = f"Prediction {prediction.id} is not cancelled and stays billed (${cost_usd:g}); {self._next_try()}."
@@ -101,6 +112,10 @@ class ImageSetJob:
         self._push("prediction_id", prediction.id)
         # What was paid for: rendered anew after the deferral, a template may say something else.
         self._push(ORDERED, ordered.to_json())
+        self._push(SPENT, record.may_be_spent_usd if record else cost_usd)
+        self.task.made = ordered
+        if paid_now:
+            self._metrics.submitted(ordered)
         if prediction.status.ended:
             return self._finish(Verdict.of(prediction))
         if not self.task.wait_for_completion:
@@ -146,15 +161,29 @@ class ImageSetJob:
     def _errors_told(self) -> Iterator[None]:
         """See to it that no error hides what is paid, and that no retry burns time where it cannot help."""
         try:
-            with lasting_errors_fail_at_once():
+            with lasting_errors_fail_at_once(), self._errors_counted():
                 yield
         except Exception as error:
             self._tell_what_is_paid(error)
             raise
 
+    @contextmanager
+    def _errors_counted(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self._metrics.failed(error)
+            raise
+
+    @property
+    def _metrics(self) -> Metrics:
+        return Metrics(self.task.seedream_conn_id)
+
     def _tell_what_is_paid(self, error: Exception) -> None:
         try:
             record = self.store.read()
+            if record is not None:
+                self._push(SPENT, record.may_be_spent_usd)
         except Exception:
             self.task.log.exception("The submission record could not be read.")
             return
@@ -273,6 +302,9 @@ class ImageSetJob:
             image_set = self._publish(image_set, prediction, folder)
         if naked:
             self._push("image_urls", [picture.url for picture in image_set.images])
+        self.task.made = image_set
+        announce(self.context, image_set, self.task.published)
+        self._metrics.completed(image_set)
         self.task.log.info(
             "Prediction %s is complete: %d of %d image(s), $%g.",
             image_set.prediction_id,
@@ -295,6 +327,7 @@ class ImageSetJob:
             check_size=False,
             published_by=publisher(self.context),
         )
+        self.task.published = published
         if not naked:
             return image_set
         placed = published.manifest.images

@@ -15,6 +15,7 @@ HEAVY = {"requests", "aiohttp", "PIL", "fastapi", "jsonschema", "airflow_provide
 AUTHORING = [
     "airflow_provider_seedream.operators.seedream",
     "airflow_provider_seedream.operators.publish",
+    "airflow_provider_seedream.operators.cost",
     "airflow_provider_seedream.hooks.seedream",
     "airflow_provider_seedream.triggers.seedream",
     "airflow_provider_seedream.wavespeed",
