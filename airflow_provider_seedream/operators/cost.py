@@ -62,7 +62,7 @@ class SeedreamCostSummaryOperator(BaseOperator):
         if task_ids is None:
             task_ids = sorted(self.get_flat_relative_ids(upstream=True))
         tasks = {
-            task_id: cost for task_id in task_ids if (cost := _cost_of(context["ti"], task_id)).image_sets
+            task_id: cost for task_id in task_ids if (cost := cost_of(context["ti"], task_id)).image_sets
         }
         total = sum(tasks.values(), Cost())
         for task_id, cost in tasks.items():
@@ -79,7 +79,7 @@ class SeedreamCostSummaryOperator(BaseOperator):
         return {**asdict(total), "tasks": {task_id: asdict(cost) for task_id, cost in tasks.items()}}
 
 
-def _cost_of(ti: Any, task_id: str) -> Cost:
+def cost_of(ti: Any, task_id: str) -> Cost:
     """What the instances of one task paid."""
     from airflow_provider_seedream.operators.job import SPENT
 

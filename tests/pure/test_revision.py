@@ -15,26 +15,13 @@ STORY = ImageSetPrompt(
     scenes=("a fox wakes", "an owl sleeps", "a bear dances"), characters="a fox", style="ink", palette="blue"
 ).render()
 
+PIECES = (
+    'First,|Second,|third :|7 images|15 images.|one image|Characters:|Style:|{{|}}|. |! |" |\n|a fox|make it|<script>|'
+    "\u202e|../|2 pictures of"
+)
 HOSTILE = st.one_of(
     st.text(max_size=MAX_NOTE),
-    st.lists(
-        st.sampled_from(
-            [
-                "First,",
-                "Second,",
-                "third :",
-                "7 images",
-                "15 images.",
-                "one image",
-                "Characters:",
-                "Style:",
-                "{{",
-                "}}",
-            ]
-            + [". ", "! ", '" ', "\n", "a fox", "make it", "<script>", "\u202e", "../", "2 pictures of"]
-        ),
-        max_size=30,
-    ).map(lambda words: " ".join(words)[:MAX_NOTE]),
+    st.lists(st.sampled_from(PIECES.split("|")), max_size=30).map(lambda words: " ".join(words)[:MAX_NOTE]),
 )
 
 
