@@ -1,8 +1,7 @@
 """A campaign, every week: pictures of each product, published with a contact sheet, announced as an asset.
 
-When to use it: for a list of things that each need a set of pictures, on a schedule and within a budget. One mapped task
-instance draws and one publishes for each product; a failed product fails alone and can be cleared alone. Three things
-bound what happens:
+When to use it: for a list of things that each need a set of pictures, on a schedule and within a budget. Each product is
+drawn and published by itself; one that fails fails alone and can be cleared alone. Three things bound what happens:
 
 * a **pool**, so that only so many sets are under way at once. Waiting tasks are deferred and hold no worker, so the pool has
   to count them: ``airflow pools set seedream 4 "image sets at a time" --include-deferred``, and then
@@ -23,7 +22,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG, Asset, Param, task
+from airflow.providers.common.compat.sdk import DAG, Asset, Param, task, task_group
 
 from airflow_provider_seedream.operators.cost import SeedreamCostSummaryOperator
 from airflow_provider_seedream.operators.publish import SeedreamPublishOperator
@@ -67,15 +66,16 @@ with DAG(
             for product in context["params"]["products"]
         ]
 
-    draw = SeedreamSequentialOperator.partial(task_id="draw", size="4:3", max_cost=0.10, pool=POOL).expand(
-        prompt=write_prompts()
-    )
+    # A mapped group and not two mapped tasks: a product whose pictures fail keeps no other from being published.
+    @task_group
+    def product(prompt: Any) -> None:
+        draw = SeedreamSequentialOperator(task_id="draw", prompt=prompt, size="4:3", max_cost=0.10, pool=POOL)
+        SeedreamPublishOperator(
+            task_id="publish",
+            image_set=draw.output,
+            path="{{ params.folder }}/{{ run_id }}/{{ ti.map_index }}",
+            contact_sheet=True,
+            outlets=[CAMPAIGN],
+        )
 
-    publish = SeedreamPublishOperator.partial(
-        task_id="publish",
-        path="{{ params.folder }}/{{ run_id }}/{{ ti.map_index }}",
-        contact_sheet=True,
-        outlets=[CAMPAIGN],
-    ).expand(image_set=draw.output)
-
-    publish >> SeedreamCostSummaryOperator(task_id="cost")
+    product.expand(prompt=write_prompts()) >> SeedreamCostSummaryOperator(task_id="cost")
