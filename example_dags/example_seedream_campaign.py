@@ -7,7 +7,8 @@ drawn and published by itself; one that fails fails alone and can be cleared alo
   to count them: ``airflow pools set seedream 4 "image sets at a time" --include-deferred``, and then
   ``SEEDREAM_POOL=seedream`` for this file. Without that it uses the default pool.
 * a **ceiling** for each set, ``max_cost``: over it nothing is sent.
-* the **start**: this DAG is paused when it is first seen, since a schedule spends money by itself.
+* the **start**: this DAG is paused when it is first seen, since a schedule spends money by itself. Unpaused, it runs for the
+  week that has passed at once.
 
 Each publication is an event of the asset ``seedream-campaign``; ``example_seedream_on_published.py`` starts by it. The last
 task says what the run cost, failed products included.
