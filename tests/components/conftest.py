@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import requests  # noqa: F401 - imported with the first request, which takes longer than a hurried one has
 from tenacity import wait_none
 
 from airflow_provider_seedream.submission import submitter

@@ -10,6 +10,9 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics import stats_utils
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from airflow_provider_seedream.emulator import faults
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
@@ -126,3 +129,28 @@ def test_before_airflow_3_3_there_is_no_resumption_to_count(seedream_emulator, s
     run(operator(), Tries(store=False))
     assert len(statsd.lines("airflow.seedream.submitted")) == 1
     assert statsd.lines("airflow.resumable_job.") == []
+
+
+def test_the_decision_to_take_up_is_a_span_with_the_names_of_airflows_resumable_jobs(
+    seedream_emulator, monkeypatch, tmp_path
+):
+    exported, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exported))
+    monkeypatch.setattr("opentelemetry.trace.get_tracer", provider.get_tracer)
+    tries, target = Tries(), tmp_path / "file"
+    target.write_text("in the way of the folder")
+    failing = operator(output_path=str(target))
+    with pytest.raises(Exception, match="file"):
+        run(failing, tries)
+    target.unlink()
+    result = run(failing, tries)
+    spans = exported.get_finished_spans()
+    assert [span.name for span in spans] == ["resumable_job.resume_decision"] * 2
+    assert [dict(span.attributes or {}) for span in spans] == [
+        {
+            "operator": "SeedreamSequentialOperator",
+            "resumable.decision": decision,
+            "resumable.external_id": result["prediction_id"],
+        }
+        for decision in ("fresh_submit", "already_succeeded")
+    ]
