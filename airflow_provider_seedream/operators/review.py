@@ -66,8 +66,12 @@ class SeedreamReviewOperator(HITLOperator, BranchMixIn):
     ) -> None:
         refuse_unknown_arguments(type(self), kwargs)
         note = Param(
-            "",
-            type="string",
+            None,
+            type=[
+                "null",
+                "string",
+            ],  # Airflow's form lets nobody answer before what is not nullable is filled in.
+            format="multiline",
             maxLength=MAX_NOTE,
             title="What should be different?",
             description="Goes into the prompt of the next round. Not needed to approve.",

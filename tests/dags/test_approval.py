@@ -81,6 +81,9 @@ def test_a_rejected_set_is_drawn_anew_with_the_note_and_the_new_one_is_published
     assert second["input"]["max_images"] == first["input"]["max_images"] == 2
     assert published(tmp_path).image_set.prediction_id == second["id"]
     assert xcom(run, "cost")["cost_usd"] == 0.14
+    assert person.forms[0]["params"]["note"]["schema"]["type"] == ["null", "string"], (
+        "or nobody could just approve"
+    )
     one, two = (form["body"] for form in person.forms)
     assert (
         "**Round 1 of 3** cost $0.07, all rounds so far $0.07. Reject it to have 2 new pictures drawn for $0.07"
