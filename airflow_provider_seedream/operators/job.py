@@ -73,7 +73,7 @@ class ImageSetJob:
             self.task.if_killed = (
                 f"A submission of ${request.cost_usd:g} may be under way; {self._next_try()}."
             )
-            before = self.store.read()
+            before = self.store.read() if came_back or self.store.outlives_a_try else None
             resumption = Resumption(type(self.task).__name__, before, remembers=self.store.outlives_a_try)
             with resumption.traced():
                 obtained = submitter.obtain(order, came_back=came_back)
