@@ -74,6 +74,17 @@ def test_an_image_set_is_drawn_and_published(home: Path, seedream_emulator: Emul
     assert (extra["prediction_id"], extra["images"]) == (manifest["prediction_id"], 2)
     assert extra["manifest"] == f"file://{manifest_file}"
     assert "In all: $0.07 for 1 image set(s), 2 image(s)." in done.stdout + done.stderr
+    told = [json.loads(line) for line in (home / "lineage.json").read_text().splitlines()]
+    ended = {event["job"]["name"]: event for event in told if event["eventType"] == "COMPLETE"}
+    facets = [
+        ended[f"any.{task_id}"]["run"]["facets"]["seedream_imageSet"] for task_id in ("draw", "publish")
+    ]
+    assert [(facet["predictionId"], facet["costUsd"]) for facet in facets] == [
+        (extra["prediction_id"], 0.07)
+    ] * 2
+    (folder,) = [each for each in ended["any.publish"]["outputs"] if each["namespace"] == "file"]
+    assert folder["name"] == str(manifest_file.parent)
+    assert folder["outputFacets"]["outputStatistics"]["rowCount"] == 2
 
 
 def test_the_examples_are_read_without_an_error(home: Path) -> None:
@@ -125,8 +136,12 @@ def _event_extras(home: Path) -> list[dict[str, Any]]:
 
 
 def _run(home: Path, emulator: Emulator, dag_id: str) -> subprocess.CompletedProcess[str]:
-    connection = {"AIRFLOW_CONN_SEEDREAM_DEFAULT": emulator.airflow_connection()}
-    return _airflow(home, connection, "dags", "test", dag_id)
+    lineage = {"type": "file", "log_file_path": str(home / "lineage.json"), "append": True}
+    env = {
+        "AIRFLOW_CONN_SEEDREAM_DEFAULT": emulator.airflow_connection(),
+        "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(lineage),
+    }
+    return _airflow(home, env, "dags", "test", dag_id)
 
 
 def _airflow(home: Path, env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
