@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ class Cost:
     """What was paid for, and what came of it.
 
     :param cost_usd: paid, or possibly paid, in US dollars.
-    :param image_sets: task instances that submitted one.
+    :param image_sets: task instances whose submission was accepted.
     :param images: images that were delivered.
     """
 
@@ -61,9 +61,7 @@ class SeedreamCostSummaryOperator(BaseOperator):
         task_ids = self.task_ids
         if task_ids is None:
             task_ids = sorted(self.get_flat_relative_ids(upstream=True))
-        tasks = {
-            task_id: cost for task_id in task_ids if (cost := cost_of(context["ti"], task_id)).image_sets
-        }
+        tasks = {task_id: cost for task_id in task_ids if (cost := cost_of(context["ti"], task_id)).cost_usd}
         total = sum(tasks.values(), Cost())
         for task_id, cost in tasks.items():
             self.log.info(
@@ -80,16 +78,19 @@ class SeedreamCostSummaryOperator(BaseOperator):
 
 
 def cost_of(ti: Any, task_id: str) -> Cost:
-    """What the instances of one task paid."""
-    from airflow_provider_seedream.operators.job import SPENT
+    """What the instances of one task paid, and what came of it.
+
+    Any task counts that says under the XCom key ``spent_usd`` what it paid.
+    """
+    from airflow_provider_seedream.operators.job import ORDERED, SPENT
 
     spent = [float(usd) for usd in _pulled(ti, task_id, SPENT)]
-    images = [
-        len(result["images"])
-        for result in _pulled(ti, task_id, "return_value")
-        if isinstance(result, Mapping) and isinstance(result.get("images"), list)
-    ]
-    return Cost(round(sum(spent), 6), len(spent), sum(images)) if spent else Cost()
+    if not spent:
+        return Cost()
+    image_sets = len(list(_pulled(ti, task_id, ORDERED)))
+    results = _pulled(ti, task_id, "return_value") if image_sets else ()
+    images = sum(len(result["images"]) for result in results)
+    return Cost(round(sum(spent), 6), image_sets, images)
 
 
 def _pulled(ti: Any, task_id: str, key: str) -> Iterator[Any]:

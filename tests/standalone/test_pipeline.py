@@ -140,7 +140,7 @@ def test_a_set_is_rejected_with_a_note_and_the_next_one_approved(
             "**Round 2 of 3** cost $0.07, all rounds so far $0.14." in run.form("approval.review_2")["body"]
         )
 
-        run.answer("approval.review_2", "Approve", note="")
+        run.answer("approval.review_2", "Approve", note=None)
         assert run.wait(timeout=90) == "success", run.states()
         assert (watch.paid_tasks, watch.submissions) == (2, 2)
     states = run.states()
