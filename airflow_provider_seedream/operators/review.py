@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BranchMixIn, Param
+from airflow.providers.common.compat.sdk import AirflowFailException, BranchMixIn, Param
 from airflow.providers.standard.operators.hitl import HITLOperator
 
 from airflow_provider_seedream.operators.arguments import refuse_unknown_arguments
@@ -133,3 +133,11 @@ class SeedreamReviewOperator(HITLOperator, BranchMixIn):
                 "chosen_options", chosen, "one answer is needed", f"{APPROVE} or {REJECT}."
             )
         self.do_branch(context, follow)
+
+    def process_trigger_event_error(self, event: dict[str, Any]) -> None:
+        """Fail for good where nobody answered: a retry would ask, and wait, as long again."""
+        if event["error_type"] == "timeout":
+            raise AirflowFailException(
+                f"Nobody answered within {self.response_timeout}. Nothing is drawn or published; clear the task to ask again."
+            )
+        super().process_trigger_event_error(event)
