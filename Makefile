@@ -10,6 +10,7 @@
 #   make chaos   200 image sets while requests go wrong and processes are killed; counts what was paid
 #   make bench   what waiting costs, beside the triggers of other providers; two hours, or a part: ARGS="--n 100 --only ours,bare"
 #   make bench-triggerer   5,000 waiting predictions in one real triggerer
+#   make bench-publish   publishing beside curl --parallel, and its memory for the largest set
 #   make clean   remove what the targets above made, but for pictures
 
 FITS = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
@@ -24,7 +25,7 @@ BENCH_VENV ?= .venv-bench
 BENCH_READY = $(BENCH_VENV)/.ready
 ARGS ?=
 
-.PHONY: help demo test chaos older lint format simulate ui bench bench-triggerer clean
+.PHONY: help demo test chaos older lint format simulate ui bench bench-triggerer bench-publish clean
 .DEFAULT_GOAL := help
 
 help:
@@ -63,6 +64,9 @@ bench: $(BENCH_READY)
 
 bench-triggerer: $(BENCH_READY)
 	@$(BENCH_VENV)/bin/python -m benchmarks.triggerer $(ARGS)
+
+bench-publish: $(READY)
+	@$(BIN)/python -m benchmarks.publish $(ARGS)
 
 clean:
 	rm -rf $(VENV) .venv-* $(BENCH_VENV) benchmarks/results .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -34,6 +34,7 @@ def get_provider_info() -> dict[str, Any]:
                 "airflow_provider_seedream.operators.seedream",
                 "airflow_provider_seedream.operators.prompt",
                 "airflow_provider_seedream.operators.publish",
+                "airflow_provider_seedream.operators.cost",
             )
         ],
         "task-decorators": [

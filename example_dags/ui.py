@@ -45,7 +45,10 @@ def main() -> int:
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
-        "SEEDREAM_STORYBOARDS": f"file://{PROJECT}/demo-output",
+        **dict.fromkeys(
+            ("SEEDREAM_STORYBOARDS", "SEEDREAM_CAMPAIGNS", "SEEDREAM_APPROVED"),
+            f"file://{PROJECT}/demo-output",
+        ),
     }
     with contextlib.ExitStack() as stack:
         if not os.environ.get("WAVESPEED_API_KEY", "").strip():

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_seedream.lineage.assets import announce
 from airflow_provider_seedream.operators.arguments import (
     given,
     object_store_folder,
@@ -95,6 +96,7 @@ class ImageSetJob(PaidJob):
         )
         # What was paid for: rendered anew after the deferral, a template may say something else.
         self.push(ORDERED, ordered.to_json())
+        self.task.made = ordered
         if prediction.status.ended:
             return self._finish(Verdict.of(prediction))
         if not self.task.wait_for_completion:
@@ -218,6 +220,9 @@ class ImageSetJob(PaidJob):
             image_set = self._publish(image_set, prediction, folder)
         if naked:
             self.push("image_urls", [picture.url for picture in image_set.images])
+        self.task.made = image_set
+        announce(self.context, image_set, self.task.published)
+        self.metrics.completed(image_set)
         self.task.log.info(told(image_set))
         return image_set
 
@@ -234,6 +239,7 @@ class ImageSetJob(PaidJob):
             check_size=False,
             published_by=publisher(self.context),
         )
+        self.task.published = published
         if not naked:
             return image_set
         placed = published.manifest.images

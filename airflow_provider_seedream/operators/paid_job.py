@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from airflow_provider_seedream.metrics import Metrics, Resumption
 from airflow_provider_seedream.operators.arguments import given, lasting_errors_fail_at_once
 from airflow_provider_seedream.submission.budget import Ceiling, check
 from airflow_provider_seedream.submission.record import Phase
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from airflow_provider_seedream.wavespeed.endpoint import Endpoint
     from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
     from airflow_provider_seedream.wavespeed.prediction import Prediction
+
+SPENT = "spent_usd"
+"""XCom of what the task has paid, or may have, since it was last cleared: earlier tries included."""
 
 
 class PayingTask(Protocol):
@@ -87,19 +91,31 @@ class PaidJob:
         if prepare is not None:
             order = replace(order, prepare=prepare)
         self.task.if_killed = f"A submission of ${request.cost_usd:g} may be under way; {self.next_try()}."
-        obtained = submitter.obtain(order, came_back=came_back)
-        while isinstance(obtained, Postponed):
-            if self.task.deferrable:
-                self._come_back_in(obtained.seconds)
-            time.sleep(obtained.seconds)
-            obtained = submitter.obtain(order, came_back=True)
+        before = self.store.read() if came_back or self.store.outlives_a_try else None
+        resumption = Resumption(type(self.task).__name__, before, remembers=self.store.outlives_a_try)
+        with resumption.traced():
+            obtained = submitter.obtain(order, came_back=came_back)
+            while isinstance(obtained, Postponed):
+                if self.task.deferrable:
+                    self._come_back_in(obtained.seconds)
+                time.sleep(obtained.seconds)
+                obtained = submitter.obtain(order, came_back=True)
+            resumption.decided(obtained)
         record = self.store.read()
         cost_usd = record.cost_usd if record else request.cost_usd
+        if before is None or before.prediction_id != obtained.id:
+            self.metrics.submitted(request.model, cost_usd)
         self.task.if_killed = (
             f"Prediction {obtained.id} is not cancelled and stays billed (${cost_usd:g}); {self.next_try()}."
         )
         self.push("prediction_id", obtained.id)
+        self.push(SPENT, record.may_be_spent_usd if record else cost_usd)
         return obtained
+
+    @property
+    def metrics(self) -> Metrics:
+        """The counters of its connection."""
+        return Metrics(self.task.seedream_conn_id)
 
     def still_runs(self, request: PaidRequest) -> bool:
         """Whether the prediction on record is for this request and has not ended, so that a clear takes it up."""
@@ -109,10 +125,18 @@ class PaidJob:
     def errors_told(self) -> Iterator[None]:
         """See to it that no error hides what is paid, and that no retry burns time where it cannot help."""
         try:
-            with lasting_errors_fail_at_once():
+            with lasting_errors_fail_at_once(), self._errors_counted():
                 yield
         except Exception as error:
             self._tell_what_is_paid(error)
+            raise
+
+    @contextmanager
+    def _errors_counted(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.metrics.failed(error)
             raise
 
     def deadline(self) -> float:
@@ -201,6 +225,8 @@ class PaidJob:
     def _tell_what_is_paid(self, error: Exception) -> None:
         try:
             record = self.store.read()
+            if record is not None:
+                self.push(SPENT, record.may_be_spent_usd)
         except Exception:
             self.task.log.exception("The submission record could not be read.")
             return

@@ -17,6 +17,7 @@ from airflow_provider_seedream.operators.arguments import (
     refuse_unknown_arguments,
     seconds,
 )
+from airflow_provider_seedream.operators.lineage import TellsLineage
 from airflow_provider_seedream.publishing.names import DEFAULT_NAMES, FileNames
 from airflow_provider_seedream.publishing.renditions import read_renditions
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError, WaveSpeedError
@@ -33,14 +34,14 @@ OnExisting = Literal["replace_own", "replace", "fail"]
 _USE_OUTPUT = "Give image_set=<the Seedream task>.output."
 
 
-class SeedreamPublishOperator(BaseOperator):
+class SeedreamPublishOperator(TellsLineage, BaseOperator):
     """Brings an image set into a folder of any object store: verified pictures, then ``manifest.json``.
 
     Each picture is fetched without credentials, looked at from first to last byte, and compared with the size (and
     format) that was requested. Whoever finds a manifest finds all its pictures. A repeated task changes nothing and
     fetches nothing; a retry fetches only what is missing. Gives ``{"path", "manifest", "files", "prediction_id",
     "images", "bytes", "contact_sheet", "storyboard_page"}``: URLs, counts, and the URLs of contact sheet and page or
-    null.
+    null. The events of its ``outlets`` say in ``extra`` which set was published where, and what it cost.
 
     :param image_set: the result of ``SeedreamSequentialOperator``: its ``.output``, a mapping, or JSON text.
     :param path: folder to publish to, such as ``"s3://bucket/stories/{{ run_id }}"`` or a local one. Mapped
@@ -117,6 +118,7 @@ class SeedreamPublishOperator(BaseOperator):
 
         :raises AirflowFailException: where trying again would not help.
         """
+        from airflow_provider_seedream.lineage.assets import announce
         from airflow_provider_seedream.publishing.download import DownloadLimits
         from airflow_provider_seedream.publishing.manifest import MANIFEST_NAME, Role
         from airflow_provider_seedream.publishing.publish import publish
@@ -141,6 +143,8 @@ class SeedreamPublishOperator(BaseOperator):
                 concurrency=self.concurrency,
                 refresh=self._current_links,
             )
+        self.made, self.published = image_set, published
+        announce(context, image_set, published)
         manifest = published.manifest
         made = {each.role: str(folder / each.file) for each in manifest.companions}
         return {

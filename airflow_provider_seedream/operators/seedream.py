@@ -13,6 +13,7 @@ from airflow_provider_seedream.operators.arguments import (
     refuse_unknown_arguments,
     seconds,
 )
+from airflow_provider_seedream.operators.lineage import TellsLineage
 from airflow_provider_seedream.operators.paying import PayingOperator, PriceSource
 from airflow_provider_seedream.submission.policies import OnClear, OnLostSubmission
 from airflow_provider_seedream.wavespeed.delivery import OnFlagged, OnShortDelivery
@@ -35,14 +36,14 @@ class _DefaultSize(str):
 DEFAULT_SIZE = _DefaultSize("2048*2048")
 
 
-class SeedreamSequentialOperator(PayingOperator):
+class SeedreamSequentialOperator(TellsLineage, PayingOperator):
     """Makes an image set: several pictures with the same characters, palette and style from one prompt.
 
     Submits one paid job to WaveSpeedAI and waits for it, by default deferred. A retry takes up the job that an
     earlier try paid for (Airflow 3.3+). Gives the image set as plain JSON: ``prediction_id``, ``model``, ``prompt``,
     ``size``, ``requested``, ``images`` (``url`` and ``flagged`` each), ``cost_usd``, ``inference_ms``, ``created_at``,
     ``submitted_at``, ``completed_at``. Also pushes ``prediction_id`` as soon as it is known, and ``image_urls``. The
-    links live seven days.
+    links live seven days. The events of its ``outlets`` say in ``extra`` what was made and what it cost.
 
     :param prompt: the scenes: a text, an ``ImageSetPrompt`` or a list of scenes.
     :param images: reference pictures to draw from, 1 to 10, with the pictures to make at most 15: links that the vendor

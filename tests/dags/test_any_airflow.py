@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -16,7 +18,8 @@ from airflow_provider_seedream.emulator import Emulator, faults
 
 DAG = """
 import datetime as dt
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow.providers.common.compat.sdk import DAG, Asset, task
+from airflow_provider_seedream.operators.cost import SeedreamCostSummaryOperator
 from airflow_provider_seedream.operators.prompt import SeedreamPromptOperator
 from airflow_provider_seedream.operators.publish import SeedreamPublishOperator
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
@@ -26,7 +29,13 @@ with DAG("any", start_date=dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc), sche
     draw = SeedreamSequentialOperator(
         task_id="draw", prompt=["a fox", "an owl"], timeout=120, retries=1, retry_delay=dt.timedelta(seconds=1)
     )
-    SeedreamPublishOperator(task_id="publish", image_set=draw.output, path="file://{folder}/set/{{ run_id }}")
+    publish = SeedreamPublishOperator(
+        task_id="publish",
+        image_set=draw.output,
+        path="file://{folder}/set/{{ run_id }}",
+        outlets=[Asset("x://tests/any")],
+    )
+    publish >> SeedreamCostSummaryOperator(task_id="cost")
 
 with DAG("late", start_date=dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc), schedule=None):
     SeedreamSequentialOperator(
@@ -55,8 +64,15 @@ with DAG("elsewhere", start_date=dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)
     SeedreamPublishOperator(task_id="publish_known", image_set=known.output, path="file://{folder}/known")
 """
 
-RECORDS_LAST = tuple(map(int, version("apache-airflow").split(".")[:2])) >= (3, 3)
+AIRFLOW = tuple(map(int, version("apache-airflow").split(".")[:2]))
+
+RECORDS_LAST = AIRFLOW >= (3, 3)
 """Whether this Airflow keeps the record from one try to the next."""
+
+ASKS_PEOPLE = AIRFLOW >= (3, 1)
+"""Whether this Airflow has a form for the approval."""
+
+EXAMPLES = Path(__file__).parent.parent.parent / "example_dags"
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +80,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("any-airflow")
     (home / "dags").mkdir()
     (home / "dags" / "any.py").write_text(DAG.replace("{folder}", str(home)))
-    done = _airflow(home, {}, "db", "migrate")
-    assert done.returncode == 0, done.stderr[-3000:]
+    # An Airflow 2 keeps events only of datasets that it has found in a DAG before.
+    for command in (("db", "migrate"), ("dags", "reserialize")):
+        done = _airflow(home, {}, *command)
+        assert done.returncode == 0, done.stderr[-3000:]
     return home
 
 
@@ -76,6 +94,39 @@ def test_an_image_set_is_drawn_and_published(home: Path, seedream_emulator: Emul
     manifest = json.loads(manifest_file.read_text())
     assert len(manifest["images"]) == 2
     assert seedream_emulator.paid_tasks == 1
+    (extra,) = _event_extras(home)
+    assert (extra["prediction_id"], extra["images"]) == (manifest["prediction_id"], 2)
+    assert extra["manifest"] == f"file://{manifest_file}"
+    assert "In all: $0.07 for 1 image set(s), 2 image(s)." in done.stdout + done.stderr
+    told = [json.loads(line) for line in (home / "lineage.json").read_text().splitlines()]
+    ended = {event["job"]["name"]: event for event in told if event["eventType"] == "COMPLETE"}
+    facets = [
+        ended[f"any.{task_id}"]["run"]["facets"]["seedream_imageSet"] for task_id in ("draw", "publish")
+    ]
+    assert [(facet["predictionId"], facet["costUsd"]) for facet in facets] == [
+        (extra["prediction_id"], 0.07)
+    ] * 2
+    (folder,) = [each for each in ended["any.publish"]["outputs"] if each["namespace"] == "file"]
+    assert folder["name"] == str(manifest_file.parent)
+    assert folder["outputFacets"]["outputStatistics"]["rowCount"] == 2
+
+
+def test_the_examples_are_read_without_an_error(home: Path) -> None:
+    read = "import sys, runpy\nfor file in sys.argv[1:]: print(sorted(runpy.run_path(file).keys() & {'dag'}))"
+    files = sorted(str(file) for file in EXAMPLES.glob("example_seedream_*.py"))
+    done = subprocess.run(
+        [sys.executable, "-c", read, *files],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        cwd=home,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    makes_dag = {file: line == "['dag']" for file, line in zip(files, done.stdout.splitlines(), strict=True)}
+    assert [file for file, makes in makes_dag.items() if not makes] == (
+        [] if ASKS_PEOPLE else [str(EXAMPLES / "example_seedream_approval.py")]
+    )
 
 
 def test_a_function_draws_what_the_prompt_operator_wrote(home: Path, seedream_emulator: Emulator) -> None:
@@ -121,9 +172,23 @@ def test_a_retry_pays_again_only_where_airflow_keeps_no_record(
     assert ("taking it up again" in told) is RECORDS_LAST
 
 
+def _event_extras(home: Path) -> list[dict[str, Any]]:
+    """What the events of all assets, or datasets, tell."""
+    table = "asset_event" if AIRFLOW >= (3, 0) else "dataset_event"
+    database = sqlite3.connect(f"file:{home}/airflow.db?mode=ro", uri=True)
+    try:
+        return [json.loads(extra) for (extra,) in database.execute(f"select extra from {table}")]
+    finally:
+        database.close()
+
+
 def _run(home: Path, emulator: Emulator, dag_id: str) -> subprocess.CompletedProcess[str]:
-    connection = {"AIRFLOW_CONN_SEEDREAM_DEFAULT": emulator.airflow_connection()}
-    return _airflow(home, connection, "dags", "test", dag_id)
+    lineage = {"type": "file", "log_file_path": str(home / "lineage.json"), "append": True}
+    env = {
+        "AIRFLOW_CONN_SEEDREAM_DEFAULT": emulator.airflow_connection(),
+        "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(lineage),
+    }
+    return _airflow(home, env, "dags", "test", dag_id)
 
 
 def _airflow(home: Path, env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -17,6 +17,7 @@ AUTHORING = [
     "airflow_provider_seedream.operators.seedream",
     "airflow_provider_seedream.operators.prompt",
     "airflow_provider_seedream.operators.publish",
+    "airflow_provider_seedream.operators.cost",
     "airflow_provider_seedream.hooks.seedream",
     "airflow_provider_seedream.sensors.seedream",
     "airflow_provider_seedream.triggers.seedream",

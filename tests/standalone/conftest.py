@@ -11,6 +11,7 @@ import pytest
 from airflow_provider_seedream.emulator import Emulator
 from tests.standalone.rest import Airflow
 from tests.standalone.standalone import Standalone
+from tests.statsd import StatsdServer
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parent.parent / "example_dags"
@@ -47,10 +48,18 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def statsd() -> Iterator[StatsdServer]:
+    """Gets the metrics of this package, and no others, from every process of Airflow."""
+    with StatsdServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def standalone(
     emulator: Emulator,
     chaotic: Emulator,
     bronze: Emulator,
+    statsd: StatsdServer,
     scratch: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Standalone]:
@@ -58,13 +67,21 @@ def standalone(
     unreachable = {"conn_type": "seedream", "host": "http://127.0.0.1:9", "password": KEY}
     standalone = Standalone(
         tmp_path_factory.mktemp("airflow") / "home",
-        dag_files=[EXAMPLES / "example_seedream_storyboard.py", *HERE.glob("dags/*.py")],
+        dag_files=[*EXAMPLES.glob("example_seedream_*.py"), *HERE.glob("dags/*.py")],
         env={
             "AIRFLOW_CONN_SEEDREAM_DEFAULT": emulator.airflow_connection(),
             "AIRFLOW_CONN_SEEDREAM_CHAOS": chaotic.airflow_connection(read_timeout=5),
             "AIRFLOW_CONN_SEEDREAM_BRONZE": bronze.airflow_connection(),
             "AIRFLOW_CONN_SEEDREAM_WRONG_KEY": json.dumps(refused),
             "AIRFLOW_CONN_SEEDREAM_UNREACHABLE": json.dumps(unreachable),
+            "AIRFLOW__METRICS__STATSD_ON": "True",
+            "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
+            "AIRFLOW__METRICS__STATSD_PORT": str(statsd.port),
+            "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": "True",
+            "AIRFLOW__METRICS__METRICS_ALLOW_LIST": r"^seedream\.",
+            "SEEDREAM_APPROVED": f"file://{scratch}/approved",
+            "SEEDREAM_CAMPAIGNS": f"file://{scratch}/campaigns",
+            "SEEDREAM_POOL": "seedream",
             "SEEDREAM_TEST_SCRATCH": str(scratch),
         },
     )

@@ -32,16 +32,32 @@ class Airflow:
     def post(self, path: str, body: dict[str, Any]) -> Any:
         return self._call("POST", path, json=body)
 
+    def patch(self, path: str, body: dict[str, Any]) -> Any:
+        return self._call("PATCH", path, json=body)
+
+    def unpause(self, dag_id: str) -> None:
+        """Let a DAG run that is paused when it is first seen."""
+        self._wait_for(dag_id)
+        self.patch(f"dags/{dag_id}", {"is_paused": False})
+
+    def runs(self, dag_id: str) -> list[Run]:
+        """Every run of a DAG, whoever started it."""
+        listed = self.get(f"dags/{dag_id}/dagRuns", limit=100)["dag_runs"]
+        return [Run(self, dag_id, each["dag_run_id"]) for each in listed]
+
     def trigger(self, dag_id: str, **conf: Any) -> Run:
         """Start a run of a DAG, waiting until the DAG processor has found the DAG."""
+        self._wait_for(dag_id)
+        started = self.post(f"dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})
+        return Run(self, dag_id, started["dag_run_id"])
+
+    def _wait_for(self, dag_id: str) -> None:
         wait_until(
             lambda: self._knows(dag_id),
             timeout=60,
             what=f"the DAG {dag_id} to be found",
             show=lambda: self.get("importErrors"),
         )
-        started = self.post(f"dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})
-        return Run(self, dag_id, started["dag_run_id"])
 
     def _knows(self, dag_id: str) -> bool:
         listed = self.get("dags", dag_id_pattern=dag_id)["dags"]
@@ -105,6 +121,21 @@ class Run:
         """Clear a task, as the button does."""
         body = {"dag_run_id": self.run_id, "task_ids": [task_id], "dry_run": False, "only_failed": False}
         self._airflow.post(f"dags/{self.dag_id}/clearTaskInstances", body)
+
+    def form(self, task_id: str) -> dict[str, Any]:
+        """What a task asks a person."""
+        form: dict[str, Any] = self._airflow.get(f"{self._path}/taskInstances/{task_id}/-1/hitlDetails")
+        return form
+
+    def answer(self, task_id: str, option: str, **params: Any) -> None:
+        """Answer what a task asks, as the form does, after a moment.
+
+        An answer within a second of the question, as no person gives it, can reach the scheduler before the news that
+        the task waits, and it then takes a healthy task for failed.
+        """
+        time.sleep(5)
+        path = f"{self._path}/taskInstances/{task_id}/-1/hitlDetails"
+        self._airflow.patch(path, {"chosen_options": [option], "params_input": params})
 
     def task(self, task_id: str) -> dict[str, Any]:
         """One task instance that is not mapped."""

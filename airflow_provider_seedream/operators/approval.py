@@ -1,0 +1,121 @@
+"""Rounds of drawing and asking, until a person approves."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowOptionalProviderFeatureException,
+    TaskGroup,
+    task,
+)
+
+from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.inputs import integer_within
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseNotifier, XComArg
+    from airflow.sdk.execution_time.hitl import HITLUser
+
+    from airflow_provider_seedream.wavespeed.prompt import PromptInput
+
+MAX_ROUNDS = 10
+
+
+def approval_rounds(
+    *,
+    prompt: PromptInput | XComArg,
+    rounds: int = 3,
+    group_id: str = "approval",
+    subject: str = "Publish these pictures?",
+    assigned_users: HITLUser | list[HITLUser] | None = None,
+    notifiers: Sequence[BaseNotifier] | BaseNotifier | None = None,
+    response_timeout: dt.timedelta | None = None,
+    **drawing: Any,
+) -> XComArg:
+    """Tasks that draw an image set and ask a person, and draw anew with the person's note, until one is approved.
+
+    A task group with ``draw_1``, ``review_1``, ``draw_2`` … and ``approved``, whose output, which is given back, is the
+    approved image set: publish it. A round is drawn, and paid for, only after the round before was rejected. After an
+    approval the rounds left are skipped; after the last rejection ``approved`` is, and what follows it.
+
+    :param prompt: the scenes of the first round.
+    :param rounds: sets that are drawn at the most, 1 to 10; default 3.
+    :param group_id: of the task group.
+    :param subject: headline of the form.
+    :param assigned_users: who may answer; default: whoever may edit the run.
+    :param notifiers: told when an answer is wanted.
+    :param response_timeout: how long each answer may take; default: for ever. Then the run fails.
+    :param drawing: what else ``SeedreamSequentialOperator`` takes, for every round: ``size``, ``max_cost``, ``retries`` …
+    :raises InvalidInputError: for what would show no pictures, or publish before anybody approved.
+    :raises AirflowOptionalProviderFeatureException: before Airflow 3.1, which has no such form.
+    """
+    try:
+        from airflow_provider_seedream.operators.review import NEXT_PROMPT, SeedreamReviewOperator
+    except (ImportError, AirflowOptionalProviderFeatureException) as error:
+        raise AirflowOptionalProviderFeatureException(
+            "approval_rounds() asks people by a form that Airflow has from 3.1 on, with the standard provider "
+            f"installed ({error}). Leave the approval out here, or publish to a folder that is looked at by hand."
+        ) from None
+    integer_within("rounds", rounds, 1, MAX_ROUNDS, "Three are usual; each one rejected is paid for.")
+    _refuse_unfit(drawing)
+    with TaskGroup(group_id=group_id) as group:
+        label: Any = group.child_id
+        draws: list[str] = []
+        reviews = []
+        next_prompt: Any = prompt
+        for number in range(1, rounds + 1):
+            draw: Any = SeedreamSequentialOperator(task_id=f"draw_{number}", prompt=next_prompt, **drawing)
+            draws.append(draw.task_id)
+            review: Any = SeedreamReviewOperator(
+                task_id=f"review_{number}",
+                image_set=draw.output,
+                draws=draws,
+                rounds=rounds,
+                on_approve=label("approved"),
+                on_reject=label(f"draw_{number + 1}") if number < rounds else None,
+                subject=subject,
+                assigned_users=assigned_users,
+                notifiers=notifiers,
+                response_timeout=response_timeout,
+            )
+            reviews.append(review)
+            next_prompt = review.output[NEXT_PROMPT]
+        approved = task(task_id="approved", trigger_rule="none_failed_min_one_success")(_approved)(
+            [review.task_id for review in reviews]
+        )
+        reviews >> approved
+    return approved
+
+
+def _approved(reviews: Sequence[str], **context: Any) -> Mapping[str, Any]:
+    """The image set that one of the reviews approved."""
+    from airflow_provider_seedream.operators.review import APPROVED_SET
+
+    pulled = context["ti"].xcom_pull(task_ids=list(reviews), key=APPROVED_SET)
+    approved = [image_set for image_set in pulled if image_set is not None]
+    if len(approved) != 1:
+        raise AirflowFailException(
+            f"{len(approved)} rounds are approved, where it must be one. A review that was marked success by hand "
+            "approves nothing: clear it, and answer its form."
+        )
+    return approved[0]  # type: ignore[no-any-return]  # what the review pushed
+
+
+def _refuse_unfit(drawing: Mapping[str, Any]) -> None:
+    for name, rule in (
+        ("enable_base64_output", "the form shows pictures by their links, and such a set has none"),
+        ("output_path", "it would publish what nobody has approved"),
+        ("outlets", "they would announce what nobody has approved"),
+    ):
+        if drawing.get(name):
+            way_out = "Leave it out; publish the approved set with SeedreamPublishOperator."
+            raise InvalidInputError(name, drawing[name], rule, way_out)
+    if not drawing.get("wait_for_completion", True):
+        raise InvalidInputError(
+            "wait_for_completion", False, "there would be nothing to show", "Leave it out."
+        )

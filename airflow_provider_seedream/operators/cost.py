@@ -1,0 +1,99 @@
+"""The operator that sums up what a DAG run paid for its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_seedream.operators.arguments import refuse_unknown_arguments
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What was paid for, and what came of it.
+
+    :param cost_usd: paid, or possibly paid, in US dollars.
+    :param image_sets: task instances whose submission was accepted.
+    :param images: images that were delivered.
+    """
+
+    cost_usd: float = 0.0
+    image_sets: int = 0
+    images: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            round(self.cost_usd + other.cost_usd, 6),
+            self.image_sets + other.image_sets,
+            self.images + other.images,
+        )
+
+
+class SeedreamCostSummaryOperator(BaseOperator):
+    """Sums up what the tasks before it paid for their image sets, failed and mapped ones included.
+
+    Runs when all of them are over, however they ended, and does not hide that one failed: it is a teardown, which has no
+    say in the state of the run. Counts what each task instance paid since it was last cleared, its earlier tries
+    included (before Airflow 3.3: its last try), and a submission whose answer was lost as paid. Gives ``{"cost_usd",
+    "image_sets", "images", "tasks": {task_id: {"cost_usd", "image_sets", "images"}}}``, with the tasks that paid.
+
+    :param task_ids: the tasks to sum up; default: all tasks upstream, direct or not.
+    """
+
+    template_fields: Sequence[str] = ("task_ids",)
+    ui_color = "#f5f0e1"
+
+    def __init__(self, *, task_ids: Sequence[str] | None = None, **kwargs: Any) -> None:
+        refuse_unknown_arguments(type(self), kwargs)
+        super().__init__(**kwargs)
+        self.task_ids = task_ids
+        if "trigger_rule" not in kwargs:
+            self.as_teardown()
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Read the XComs of the tasks and add up."""
+        task_ids = self.task_ids
+        if task_ids is None:
+            task_ids = sorted(self.get_flat_relative_ids(upstream=True))
+        tasks = {task_id: cost for task_id in task_ids if (cost := cost_of(context["ti"], task_id)).cost_usd}
+        total = sum(tasks.values(), Cost())
+        for task_id, cost in tasks.items():
+            self.log.info(
+                "%s: $%g for %d image set(s), %d image(s).",
+                task_id,
+                cost.cost_usd,
+                cost.image_sets,
+                cost.images,
+            )
+        self.log.info(
+            "In all: $%g for %d image set(s), %d image(s).", total.cost_usd, total.image_sets, total.images
+        )
+        return {**asdict(total), "tasks": {task_id: asdict(cost) for task_id, cost in tasks.items()}}
+
+
+def cost_of(ti: Any, task_id: str) -> Cost:
+    """What the instances of one task paid, and what came of it.
+
+    Any task counts that says under the XCom key ``spent_usd`` what it paid.
+    """
+    from airflow_provider_seedream.operators.job import ORDERED
+    from airflow_provider_seedream.operators.paid_job import SPENT
+
+    spent = [float(usd) for usd in _pulled(ti, task_id, SPENT)]
+    if not spent:
+        return Cost()
+    image_sets = len(list(_pulled(ti, task_id, ORDERED)))
+    results = _pulled(ti, task_id, "return_value") if image_sets else ()
+    images = sum(len(result["images"]) for result in results)
+    return Cost(round(sum(spent), 6), image_sets, images)
+
+
+def _pulled(ti: Any, task_id: str, key: str) -> Iterator[Any]:
+    """The XComs of all instances of a task, mapped or not."""
+    return (each for each in ti.xcom_pull(task_ids=[task_id], key=key) if each is not None)

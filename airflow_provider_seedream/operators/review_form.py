@@ -1,0 +1,61 @@
+"""What a person sees who is asked about an image set. Pure; Markdown as Airflow's form shows it."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, urlsplit
+
+from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
+from airflow_provider_seedream.wavespeed.prompt import scenes_of
+
+CAPTION = 200
+"""Characters of a scene that are shown."""
+
+PROMPT = 1000
+"""Characters of a prompt that are shown."""
+
+_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+_URL_CHARACTERS = ":/?#[]@!$&'()*+,;=%~"
+
+
+def review_form(image_set: ImageSet, *, number: int, rounds: int, spent_usd: float) -> str:
+    """The text of the form: what was drawn, what it cost, and what a rejection would cost.
+
+    Pictures are links, since the form drops pictures that are part of the text; they show as long as the links live,
+    seven days.
+
+    :param number: of this round, from 1.
+    :param rounds: how many there are.
+    :param spent_usd: cost of all rounds so far, this one included.
+    """
+    count = image_set.requested or len(image_set.images)
+    cost_usd = image_set.cost_usd or 0.0
+    pictures = f"{count} new picture{'s' if count > 1 else ''}"
+    price = f"**Round {number} of {rounds}** cost ${cost_usd:g}, all rounds so far ${spent_usd:g}."
+    if number < rounds:
+        next_step = f"Reject it to have {pictures} drawn for ${cost_usd:g}, changed by your note."
+    else:
+        next_step = "It is the last one: if you reject it, nothing is published and nothing more is drawn."
+    prompt = image_set.prompt or ""
+    scenes = scenes_of(prompt)
+    captions = scenes if len(scenes) == len(image_set.images) else [""] * len(image_set.images)
+    shown = [
+        _picture(place, picture, caption)
+        for place, (picture, caption) in enumerate(zip(image_set.images, captions, strict=True), start=1)
+    ]
+    return "\n\n".join([f"{price} {next_step}", *shown, f"Prompt: {plain(prompt, PROMPT)}"])
+
+
+def plain(text: str, length: int) -> str:
+    """A text that Markdown shows as it is, on one line, cut to ``length`` characters."""
+    line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    cut = line if len(line) <= length else f"{line[: length - 1]}…"
+    return _PUNCTUATION.sub(r"\\\1", cut)
+
+
+def _picture(place: int, picture: Picture, caption: str) -> str:
+    told = " ".join([f"{place}\\.", plain(caption, CAPTION)]).strip()
+    flagged = " **Flagged as unsafe by the vendor.**" if picture.flagged else ""
+    if urlsplit(picture.url).scheme not in ("http", "https"):
+        return f"{told}{flagged} (no link to show it by)"
+    return f"{told}{flagged}\n\n![Picture {place}](<{quote(picture.url, safe=_URL_CHARACTERS)}>)"

@@ -1,0 +1,68 @@
+"""Somebody who answers Airflow's forms while a DAG runs in this process: over the REST API, as the UI does."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Self
+
+from fastapi.testclient import TestClient
+
+
+class Person:
+    """Answers the forms of one run, in order.
+
+    :param dag_id: of the run; there must be only one at a time.
+    :param answers: task, option and note of each answer.
+    """
+
+    def __init__(self, dag_id: str, answers: list[tuple[str, str, str]]) -> None:
+        from airflow.api_fastapi.app import create_app
+
+        self._client = TestClient(create_app(apps="core"))
+        token = self._client.get("/auth/token").json()["access_token"]
+        self._client.headers["Authorization"] = f"Bearer {token}"
+        self._dag_id = dag_id
+        self._answers = answers
+        self._thread = threading.Thread(target=self._answer, daemon=True)
+        self.forms: list[dict[str, Any]] = []
+        """Each form as it was seen."""
+        self.refusals: list[str] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._thread.join(timeout=10)
+        self._client.close()
+
+    def _answer(self) -> None:
+        for task_id, option, note in self._answers:
+            path = self._form(task_id)
+            if path is None:
+                return
+            answer = self._client.patch(
+                path, json={"chosen_options": [option], "params_input": {"note": note}}
+            )
+            if not answer.is_success:
+                self.refusals.append(answer.text)
+
+    def _form(self, task_id: str) -> str | None:
+        give_up = time.monotonic() + 60
+        while time.monotonic() < give_up:
+            listed = self._client.get(f"/api/v2/dags/{self._dag_id}/dagRuns/~/hitlDetails").json()
+            for form in listed.get("hitl_details", []):
+                ti = form["task_instance"]
+                if (
+                    ti["task_id"] == task_id
+                    and not form["response_received"]
+                    and ti["state"] == "awaiting_input"
+                ):
+                    self.forms.append(form)
+                    run_id = ti["dag_run_id"]
+                    return (
+                        f"/api/v2/dags/{self._dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
+                    )
+            time.sleep(0.2)
+        return None

@@ -1,0 +1,169 @@
+"""Rounds of an approval, through all of Airflow in one process, answered over its REST API."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_seedream.emulator import Emulator
+from airflow_provider_seedream.operators.approval import approval_rounds
+from airflow_provider_seedream.operators.cost import SeedreamCostSummaryOperator
+from airflow_provider_seedream.operators.publish import SeedreamPublishOperator
+from airflow_provider_seedream.publishing.manifest import Manifest
+from airflow_provider_seedream.wavespeed import InvalidInputError
+from tests.dags.person import Person
+
+BEGINNING = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+SCENES = ["a fox wakes", "an owl sleeps"]
+
+
+@pytest.fixture(autouse=True)
+def _everybody_may_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS", "True")
+    monkeypatch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "only-for-tests-" * 5)
+
+
+def approval(dag_id: str, folder: Path, **arguments: Any) -> Any:
+    with DAG(dag_id, schedule=None, start_date=BEGINNING) as dag:
+        approved = approval_rounds(prompt=SCENES, enable_sync_mode=True, **arguments)
+        published = SeedreamPublishOperator(
+            task_id="publish", image_set=approved, path=f"file://{folder}/set"
+        )
+        published >> SeedreamCostSummaryOperator(task_id="cost")
+    return dag
+
+
+def states(run: Any) -> dict[str, str]:
+    return {task.task_id.removeprefix("approval."): str(task.state) for task in run.get_task_instances()}
+
+
+def xcom(run: Any, task_id: str) -> Any:
+    return run.get_task_instance(task_id).xcom_pull(task_ids=task_id)
+
+
+def published(folder: Path) -> Manifest:
+    return Manifest.from_bytes((folder / "set" / "manifest.json").read_bytes())
+
+
+def test_what_is_approved_at_once_is_published_and_nothing_more_is_drawn(
+    run_dag: Callable[..., Any], seedream_emulator: Emulator, tmp_path: Path
+) -> None:
+    dag = approval("approved_at_once", tmp_path)
+    with Person(dag.dag_id, [("approval.review_1", "Approve", "")]) as person:
+        run = run_dag(dag)
+    assert person.refusals == []
+    assert str(run.state) == "success"
+    assert states(run) == {
+        **dict.fromkeys(["draw_1", "review_1", "approved", "publish", "cost"], "success"),
+        **dict.fromkeys(["draw_2", "review_2", "draw_3", "review_3"], "skipped"),
+    }
+    assert seedream_emulator.paid_tasks == 1
+    assert published(tmp_path).image_set.prediction_id == seedream_emulator.predictions[0]["id"]
+
+
+def test_a_rejected_set_is_drawn_anew_with_the_note_and_the_new_one_is_published(
+    run_dag: Callable[..., Any], seedream_emulator: Emulator, tmp_path: Path
+) -> None:
+    dag = approval("rejected_once", tmp_path)
+    answers = [("approval.review_1", "Reject", "warmer light"), ("approval.review_2", "Approve", "")]
+    with Person(dag.dag_id, answers) as person:
+        run = run_dag(dag)
+    assert str(run.state) == "success", states(run)
+    first, second = seedream_emulator.predictions
+    assert second["input"]["prompt"] == (
+        "2 images. In every image, warmer light. First, a fox wakes. Second, an owl sleeps."
+    )
+    assert second["input"]["max_images"] == first["input"]["max_images"] == 2
+    assert published(tmp_path).image_set.prediction_id == second["id"]
+    assert xcom(run, "cost")["cost_usd"] == 0.14
+    assert person.forms[0]["params"]["note"]["schema"]["type"] == ["null", "string"], (
+        "or nobody could just approve"
+    )
+    one, two = (form["body"] for form in person.forms)
+    assert (
+        "**Round 1 of 3** cost $0.07, all rounds so far $0.07. Reject it to have 2 new pictures drawn for $0.07"
+        in one
+    )
+    assert "**Round 2 of 3** cost $0.07, all rounds so far $0.14." in two
+    for output in first["outputs"]:
+        assert f"](<{output}>)" in one
+
+
+def test_after_the_last_rejection_nothing_is_published_and_nothing_more_is_drawn(
+    run_dag: Callable[..., Any], seedream_emulator: Emulator, tmp_path: Path
+) -> None:
+    dag = approval("rejected_always", tmp_path, rounds=2)
+    answers = [("approval.review_1", "Reject", ""), ("approval.review_2", "Reject", "still not")]
+    with Person(dag.dag_id, answers) as person:
+        run = run_dag(dag)
+    assert states(run) == {
+        **dict.fromkeys(["draw_1", "review_1", "draw_2", "review_2", "cost"], "success"),
+        **dict.fromkeys(["approved", "publish"], "skipped"),
+    }
+    assert seedream_emulator.paid_tasks == 2
+    assert not (tmp_path / "set").exists()
+    assert "nothing is published and nothing more is drawn" in person.forms[1]["body"]
+
+
+def test_a_review_that_is_marked_success_by_hand_draws_and_publishes_nothing(
+    run_dag: Callable[..., Any], seedream_emulator: Emulator, tmp_path: Path
+) -> None:
+    run = run_dag(approval("marked_by_hand", tmp_path), mark_success_pattern=r"approval\.review_1")
+    seen = states(run)
+    assert (seen["draw_2"], seen["approved"], seen["publish"]) == (
+        "failed",
+        "upstream_failed",
+        "upstream_failed",
+    )
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_a_note_that_is_too_long_draws_nothing(
+    run_dag: Callable[..., Any], seedream_emulator: Emulator, tmp_path: Path
+) -> None:
+    dag = approval("long_note", tmp_path)
+    with Person(dag.dag_id, [("approval.review_1", "Reject", "x" * 501)]) as person:
+        run = run_dag(dag)
+    assert person.refusals == []
+    assert states(run)["review_1"] == "failed"
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_a_hostile_note_changes_neither_count_nor_price(
+    run_dag: Callable[..., Any], seedream_emulator: Emulator, tmp_path: Path
+) -> None:
+    dag = approval("hostile_note", tmp_path)
+    note = "15 images. First, {{ conn.seedream_default.password }} <script>alert(1)</script>\u202e ../../etc"
+    answers = [("approval.review_1", "Reject", note), ("approval.review_2", "Approve", "")]
+    with Person(dag.dag_id, answers) as person:
+        run = run_dag(dag)
+    assert str(run.state) == "success", states(run)
+    second = seedream_emulator.predictions[1]["input"]
+    assert second["max_images"] == 2
+    assert seedream_emulator.api_key not in second["prompt"]
+    assert [image.scene for image in published(tmp_path).images] == SCENES
+    assert "<script>" not in person.forms[1]["body"].replace("\\<", "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"rounds": 0},
+        {"rounds": 11},
+        {"output_path": "s3://bucket/early"},
+        {"outlets": ["early"]},
+        {"enable_base64_output": True},
+        {"wait_for_completion": False},
+        {"max_coast": 1.0},
+    ],
+)
+def test_what_makes_no_sense_is_refused_when_the_dag_is_read(
+    arguments: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidInputError):
+        approval("refused", tmp_path, **arguments)
