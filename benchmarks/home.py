@@ -74,6 +74,7 @@ class Home:
             **{f"AIRFLOW__{name}": value for name, value in settings.items()},
             f"AIRFLOW_CONN_{CONN_ID.upper()}": json.dumps(connection),
             "SSL_CERT_FILE": str(certificate),
+            "REQUESTS_CA_BUNDLE": str(certificate),
         }
 
     def fill(self, n: int) -> None:

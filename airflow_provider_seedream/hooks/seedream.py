@@ -148,6 +148,9 @@ class SeedreamHook(BaseHook):
             except ApiError as error:
                 look = error
             now = time.monotonic()
+            news = wait.news(look)
+            if news is not None:
+                self.log.warning("Prediction %s %s; waiting on.", prediction_id, news)
             pace.looked(look, began, now)
             verdict = wait.looked(look, began, now)
         return verdict

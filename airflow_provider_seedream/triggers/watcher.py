@@ -216,7 +216,7 @@ class PredictionWatcher:
     def _tell(self, seat: _Seat, look: Look) -> None:
         news = seat.wait.news(look)
         if news is not None:
-            log.warning("Prediction %s has the unknown status %r; waiting on.", seat.wait.prediction_id, news)
+            log.warning("Prediction %s %s; waiting on.", seat.wait.prediction_id, news)
         log.debug(
             "Prediction %s: %s",
             seat.wait.prediction_id,

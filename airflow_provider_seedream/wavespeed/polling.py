@@ -99,6 +99,7 @@ class Wait:
     __slots__ = (
         "_born",
         "_dated",
+        "_failures",
         "_gap",
         "_jitter",
         "_schedule",
@@ -125,6 +126,7 @@ class Wait:
         self._jitter = jitter
         self._seen: Prediction | None = None
         self._trouble: ApiError | None = None
+        self._failures = 0
         self._undone = 0.0
         self._gap = 0.0
         self._dated = age is not None
@@ -136,12 +138,13 @@ class Wait:
     def looked(self, look: Look, began: float, now: float) -> Verdict | None:
         """Take in a look that lasted from ``began`` to ``now``: gives the end, or ``None`` and another :attr:`due`."""
         if isinstance(look, Prediction):
-            self._seen, self._trouble = look, None
+            self._seen, self._trouble, self._failures = look, None, 0
             if look.status.ended:
                 return Verdict.of(look)
             self._undone = now - self._born
         else:
             self._trouble = look
+            self._failures += 1
             if refused(look):
                 return Verdict(
                     Outcome.REFUSED, self.prediction_id, self._seen, refusal(self.prediction_id, look)
@@ -169,11 +172,13 @@ class Wait:
         return (self._undone + by) / 2 if self._undone else max(by - FLOOR, by / 2)
 
     def news(self, look: Look) -> str | None:
-        """The status word of a look, if it is not documented and the look before showed another."""
-        if not isinstance(look, Prediction) or look.status is not Status.UNKNOWN:
+        """What people should be told of a look, once: a second failure in a row, or a status that is not documented."""
+        if isinstance(look, ApiError):
+            return f"cannot be seen ({look})" if self._failures == 1 and not refused(look) else None
+        if look.status is not Status.UNKNOWN:
             return None
         before = self._seen.status_word if self._seen is not None else None
-        return look.status_word if look.status_word != before else None
+        return f"has the unknown status {look.status_word!r}" if look.status_word != before else None
 
     def _next(self, began: float, now: float) -> float:
         self._gap = self._schedule.gap(now - self._born, self._gap)

@@ -455,9 +455,12 @@ def test_an_unknown_status_is_waited_for_and_logged_once(seedream_emulator, capl
     ],
     ids=repr,
 )
-def test_trouble_while_polling_never_fails_the_task(seedream_emulator, fault, deferrable):
+def test_trouble_while_polling_never_fails_the_task_and_is_told_once(
+    seedream_emulator, fault, deferrable, caplog
+):
     seedream_emulator.faults.add("result", fault, times=7)
     assert len(run(operator(deferrable=deferrable), Tries())["images"]) == 2
+    assert caplog.text.count("waiting on.") == 1
     assert seedream_emulator.paid_tasks == 1
 
 
