@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
     from airflow_provider_seedream.wavespeed.polling import PollSchedule, Verdict
     from airflow_provider_seedream.wavespeed.prediction import Prediction
+
+log = logging.getLogger(__name__)
 
 PAGES = 20
 """Pages of 100 predictions that a search reads at the most."""
@@ -150,7 +153,7 @@ class SeedreamHook(BaseHook):
             now = time.monotonic()
             news = wait.news(look)
             if news is not None:
-                self.log.warning("Prediction %s %s; waiting on.", prediction_id, news)
+                log.warning("Prediction %s %s; waiting on.", prediction_id, news)
             pace.looked(look, began, now)
             verdict = wait.looked(look, began, now)
         return verdict
