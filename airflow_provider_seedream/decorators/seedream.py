@@ -105,7 +105,9 @@ class SeedreamSequentialDecoratedOperator(DecoratedOperator, SeedreamSequentialO
         arguments = determine_kwargs(self.python_callable, self.op_args, context)
         given = self.python_callable(*self.op_args, **arguments)
         try:
-            return ImageSetRequest.build(prompt=given, max_images=self.max_images).prompt
+            text = ImageSetRequest.build(prompt=given, max_images=self.max_images).prompt
+            # As text it must pass, too, or it would fail the task and not the try.
+            return ImageSetRequest.build(prompt=text, max_images=self.max_images).prompt
         except InvalidInputError as error:
             # Also for a retry policy: the function may do better next time.
             error.transient = True

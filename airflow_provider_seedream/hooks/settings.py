@@ -50,6 +50,14 @@ class ConnectionSettings:
 
         :raises InvalidInputError: naming the field that is wrong.
         """
+        if connection.conn_type not in (None, "", "seedream"):
+            # Its password is the key of something else.
+            raise InvalidInputError(
+                "conn_type",
+                connection.conn_type,
+                f"connection {connection.conn_id} is of another type",
+                "Name a connection of type seedream.",
+            )
         refuse_unknown(extra, EXTRA_FIELDS, what="extra of the connection")
         endpoint = Endpoint.build(
             host=connection.host,

@@ -110,6 +110,13 @@ def object_store_folder(field: str, path: object, conn_id: str | None = None) ->
             "it must name a folder",
             f'Write for example {field}="s3://bucket/stories/{{{{ run_id }}}}", or a local folder.',
         )
+    if "://" not in path and not path.strip().startswith("/"):
+        raise InvalidInputError(
+            field,
+            path,
+            "a path without a scheme must be absolute: on a worker, nobody knows what it is relative to",
+            f'Write {field}="s3://{path.strip()}", for example, or an absolute path.',
+        )
     return object_store_path(field, path.strip(), conn_id)
 
 

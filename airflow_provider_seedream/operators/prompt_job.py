@@ -46,11 +46,6 @@ class PromptJob(PaidJob):
         prompt = task.prompt
         if isinstance(prompt, str) and task.prompt_is_yaml:
             prompt = _yaml(prompt)
-        elif (
-            isinstance(prompt, str) and len(prompt.split()) == 1 and prompt.endswith(tuple(task.template_ext))
-        ):
-            rule = "it is the name of a file, and came from a template or another task"
-            raise InvalidInputError("prompt", prompt, rule, "Name the file in the DAG, or pass its content.")
         return read_answer(prompt, characters=task.characters, style=task.style, palette=task.palette)
 
     def _enhanced(self, original: ImageSetRequest, *, came_back: bool) -> str:

@@ -180,6 +180,10 @@ def read_image_set(value: object) -> ImageSet:
     if value is None:
         raise InvalidInputError("image_set", None, "the task before gave nothing", _USE_OUTPUT)
     if isinstance(value, Sequence) and not isinstance(value, str):
+        if value and all(isinstance(each, str) for each in value):
+            raise InvalidInputError(
+                "image_set", value, "it is a list of links, not an image set", _USE_OUTPUT
+            )
         raise InvalidInputError(
             "image_set",
             value,

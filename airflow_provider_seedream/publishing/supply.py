@@ -52,6 +52,13 @@ class Supply:
 
         :raises InvalidInputError: no images, another number of sources than images, an unreadable size.
         """
+        if not image_set.images and image_set.completed_at is None:
+            raise InvalidInputError(
+                "image_set",
+                image_set.prediction_id,
+                "the task that submitted it did not wait for its pictures (wait_for_completion=False)",
+                "Put SeedreamPredictionSensor(image_set=<that task>.output) in between, and publish its output.",
+            )
         if not image_set.images:
             raise InvalidInputError(
                 "image_set.images",

@@ -27,9 +27,11 @@ _REPEATED = re.compile(r"(?:\A|(?<=[.!?…)\]\"'”’])) ?(?:Characters|Style):
 # What Jinja makes of a list, a mapping or an ImageSetPrompt: Python's repr, and of nothing: "None".
 _RENDERED_REPR = re.compile(
     r"\[\s*(?:\{\s*)?[\"'].*\]\Z|\(\s*[\"'].*\)\Z|\[Scene\(|\{\s*'.*\}\Z|ImageSetPrompt\(|<[\w.]+ .* at 0x\w+>\Z|\w+\(\[.*\]\)\Z"
-    r"|(?:None|null|nan|\[\]|\{\}|\(\))\Z|.*\{\{.*\}\}",
+    r"|(?:None|null|nan|\[\]|\{\}|\(\))\Z",
     re.DOTALL,
 )
+_UNRENDERED = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_FILE_NAME = re.compile(r"\S+\.(?:txt|md|ya?ml|json)\Z")
 _SENTENCE_END = re.compile(r"[.!?…][)\]\"'”’]*\Z")
 
 
@@ -187,10 +189,18 @@ def prompt_text(value: PromptInput | None) -> str:
     if structured is not None:
         return ImageSetPrompt.of(structured).render()  # type: ignore[arg-type]  # checked by the constructor
     if _RENDERED_REPR.match(text):
-        rule = "it looks like what a template leaves of an object, or like a template that was not rendered"
+        rule = "it looks like what a template leaves of an object"
         way_out = (
             "Pass the object itself (.output, render_template_as_native_obj) or add | tojson to the template."
         )
+        raise InvalidInputError("prompt", value, rule, way_out)
+    unrendered = _UNRENDERED.search(text)
+    if unrendered is not None:
+        rule = f"it holds {unrendered[0][:60]}, which looks like a template that was not rendered"
+        raise InvalidInputError("prompt", value, rule, "Write it in the DAG, or without double braces.")
+    if _FILE_NAME.match(text):
+        rule = "it is the name of a file"
+        way_out = "Name it in the DAG as the prompt of a SeedreamPromptOperator, which reads it, or pass its content."
         raise InvalidInputError("prompt", value, rule, way_out)
     return text
 

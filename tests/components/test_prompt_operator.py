@@ -96,7 +96,7 @@ def test_what_cannot_be_meant_fails_for_good_before_anything_is_paid(seedream_em
 def test_the_name_of_a_file_that_came_from_a_task_is_not_read():
     task = operator(prompt="{{ params.x }}")
     task.prompt = "../secrets.txt"
-    with pytest.raises(AirflowFailException, match="Name the file in the DAG"):
+    with pytest.raises(AirflowFailException, match="Name it in the DAG"):
         run(task, Tries())
 
 

@@ -338,6 +338,7 @@ def test_what_no_retry_cures_is_told_first_and_the_other_pictures_are_saved(cdn:
         ("a fox", "neither a mapping nor JSON"),
         (str({"prediction_id": "p1", "flagged": None}), "render_template_as_native_obj"),
         ([{"prediction_id": "p1"}], r"\.expand\(image_set="),
+        (["https://cdn.example/1.png"], "list of links"),
         ("[]", r"\.expand\(image_set="),
         (7, "must be a mapping"),
         ({}, "prediction_id"),
@@ -350,9 +351,21 @@ def test_what_is_no_image_set_is_refused_with_a_way_out(tmp_path: Path, given: o
 
 
 def test_a_set_without_images_is_refused(cdn: Cdn, tmp_path: Path) -> None:
+    none = {**image_set(cdn, count=0).to_json(), "completed_at": "2026-11-24T12:00:00+00:00"}
     with pytest.raises(AirflowFailException, match="delivered no images"):
-        run(image_set(cdn, count=0).to_json(), tmp_path)
+        run(none, tmp_path)
     assert files(tmp_path) == []
+
+
+def test_a_set_that_was_not_waited_for_leads_to_the_sensor(cdn: Cdn, tmp_path: Path) -> None:
+    submitted = {**image_set(cdn, count=0).to_json(), "completed_at": None}
+    with pytest.raises(AirflowFailException, match=r"did not wait.*SeedreamPredictionSensor"):
+        run(submitted, tmp_path)
+
+
+def test_a_path_that_nobody_knows_what_it_is_relative_to_is_refused(cdn: Cdn) -> None:
+    with pytest.raises(AirflowFailException, match=r's3://my-bucket/story'):
+        run(image_set(cdn).to_json(), "my-bucket/story")
 
 
 @pytest.mark.parametrize("path", ["", "  "])

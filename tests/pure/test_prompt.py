@@ -367,7 +367,6 @@ def test_scenes_are_read_in_every_form_a_template_can_leave_them_in(value):
         "LazySelectSequence(['a fox'])",
         "<airflow.models.xcom_arg.PlainXComArg object at 0x7f0000>",
         "<generator object scenes at 0x7f0000>",
-        "{{ params.prompt }}",
         "None",
         "null",
         "[]",
@@ -376,6 +375,18 @@ def test_scenes_are_read_in_every_form_a_template_can_leave_them_in(value):
 )
 def test_the_repr_of_an_object_is_not_paid_for(text):
     with pytest.raises(InvalidInputError, match=r"a template leaves of an object.* \| tojson"):
+        prompt_text(text)
+
+
+@pytest.mark.parametrize("text", ["{{ params.prompt }}", "a mug that says {{ ds }}"])
+def test_a_template_that_was_not_rendered_is_not_paid_for(text):
+    with pytest.raises(InvalidInputError, match=r"holds \{\{ .* \}\}, which looks like a template that was not rendered"):
+        prompt_text(text)
+
+
+@pytest.mark.parametrize("text", ["story.yaml", "stories/fox.md", "scenes.json"])
+def test_the_name_of_a_file_is_not_paid_for(text):
+    with pytest.raises(InvalidInputError, match="name of a file.*SeedreamPromptOperator"):
         prompt_text(text)
 
 
