@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_seedream.publishing.publish import Published
     from airflow_provider_seedream.wavespeed.image_set import ImageSet
+
+log = logging.getLogger(__name__)
 
 _URI_CHARACTERS = ":/?#[]@!$&'()*+,;=%~"
 
@@ -61,7 +64,11 @@ def announce(context: Context, image_set: ImageSet, published: Published | None 
         if not isinstance(outlet, AssetAlias):
             event.extra.update(extra)
         elif published is not None:
-            event.add(Asset(uri=folder_uri(published.folder)), extra=extra)
+            try:
+                event.add(Asset(uri=folder_uri(published.folder)), extra=extra)
+            except ValueError:
+                # Such as a URI that is longer than Airflow keeps: no reason to fail what is paid and published.
+                log.exception("No asset could be made of %s.", published.folder)
 
 
 def folder_uri(folder: str) -> str:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
     from airflow_provider_seedream.wavespeed.prediction import Prediction
+    from airflow_provider_seedream.wavespeed.references import Reference
 
 UPLOADED = "uploaded_images"
 """XCom of the links that files were uploaded to, by their digest: a try that waits for its turn uploads them once."""
@@ -55,7 +56,7 @@ class ImageSetJob(PaidJob):
                 self.task.log.info(
                     'The prompt named no count; "%d images." was put in front of it.', request.max_images
                 )
-            obtained = self.obtain(request, came_back=came_back, prepare=lambda: self._uploaded(request))
+            obtained = self.obtain(request, came_back=came_back, prepare=lambda: self._prepared(request))
             return self._wait(request, obtained)
 
     def goes_on(self) -> bool:
@@ -131,7 +132,7 @@ class ImageSetJob(PaidJob):
     def _request(self) -> ImageSetRequest:
         task = self.task
         refuse_what_rendered_to_nothing(task, task.names_given)
-        images = None if task.images is None else read_references(task.images)
+        images = self._references()
         default = task.hook.settings.model or DEFAULT_MODEL
         return ImageSetRequest.build(
             prompt=task.prompt,  # type: ignore[arg-type]  # templates leave it open; build() checks it
@@ -152,11 +153,34 @@ class ImageSetJob(PaidJob):
         path = self.task.output_path
         return None if path is None else object_store_folder("output_path", path)
 
-    def _uploaded(self, request: ImageSetRequest) -> ImageSetRequest:
+    def _references(self) -> list[Reference] | None:
+        """The reference pictures; those that this try has uploaded already, with their links."""
+        if self.task.images is None:
+            return None
+        try:
+            references = read_references(self.task.images)
+        except InvalidInputError as error:
+            record = self.store.read() if self.store.outlives_a_try else None
+            # What is paid is not given up for a file that another worker may have.
+            error.transient = record is not None and record.prediction_id is not None
+            raise
+        known = self._links()
+        return [replace(each, url=each.url or known.get(each.sha256 or "")) for each in references]
+
+    def _links(self) -> dict[str, str]:
+        ti = self.context["ti"]
+        return dict(ti.xcom_pull(task_ids=self.task.task_id, key=UPLOADED, map_indexes=ti.map_index) or {})
+
+    def _prepared(self, request: ImageSetRequest) -> ImageSetRequest:
+        """The request as it is sent: asked for only where it is about to be paid."""
+        folder = self._folder()
+        if folder is not None:
+            from airflow_provider_seedream.publishing.ownership import refuse_others
+
+            refuse_others(folder, publisher(self.context))
         if all(each.url for each in request.images):
             return request
-        ti = self.context["ti"]
-        known = ti.xcom_pull(task_ids=self.task.task_id, key=UPLOADED, map_indexes=ti.map_index) or {}
+        known = self._links()
         before = len(known)
         images = tuple(upload(each, self.task.hook, known) for each in request.images)
         if len(known) > before:

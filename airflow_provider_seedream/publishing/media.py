@@ -226,7 +226,9 @@ def _inspect_jpeg(file: BinaryIO) -> tuple[int, int]:
         if length < 2:
             raise DamagedMediaError("a segment has an impossible length")
         body = _exactly(file, length - 2)
-        if marker in _JPEG_SOF and size is None:
+        if marker in _JPEG_SOF:
+            if size is not None:
+                raise DamagedMediaError("it has two frame headers")
             if len(body) < 6:
                 raise DamagedMediaError("its frame header is too short")
             height, width = struct.unpack(">HH", body[1:5])

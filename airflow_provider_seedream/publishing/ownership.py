@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import time
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from airflow_provider_seedream.publishing.errors import FolderTakenError
 from airflow_provider_seedream.publishing.manifest import Manifest, Publisher
-from airflow_provider_seedream.publishing.progress import Progress, set_key
+from airflow_provider_seedream.publishing.progress import Progress, read_manifest, set_key
 from airflow_provider_seedream.publishing.storage import Folder
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +44,23 @@ def refuse_taken(
         log.warning("Prediction %s in %s will be replaced by %s.", prediction_id, folder, mine.prediction_id)
 
 
+def refuse_others(target: ObjectStoragePath, me: Publisher | None) -> None:
+    """Refuse a folder that holds what another task instance published, before anything is paid for it.
+
+    :param target: the folder.
+    :raises FolderTakenError: naming what is there.
+    """
+    folder = Folder(target)
+    manifest, unfinished = read_manifest(folder), Progress.load(folder)
+    there = [(manifest.image_set.prediction_id, manifest.published_by)] if manifest else []
+    there += [(unfinished.prediction_id, unfinished.published_by)] if unfinished else []
+    for prediction_id, owner in there:
+        if owner is None or owner != me:
+            how = _how(owner, me)
+            way_out = 'Nothing is paid. Put "{{ run_id }}", and "{{ ti.map_index }}" where it is mapped, into the path.'
+            raise FolderTakenError(str(folder), prediction_id, how, way_out)
+
+
 def _refuse(
     folder: str,
     prediction_id: str,
@@ -51,10 +71,9 @@ def _refuse(
 ) -> None:
     if _are_siblings(publisher, me):
         way_out = 'Give each its own folder: put "{{ ti.map_index }}" into path.'
-        how = "by another mapped instance of this task in this run"
-        raise FolderTakenError(folder, prediction_id, how, way_out)
+        raise FolderTakenError(folder, prediction_id, _how(publisher, me), way_out)
     own = publisher is not None and publisher == me
-    how = f"by {publisher.dag_id}.{publisher.task_id} ({publisher.run_id})" if publisher else "earlier"
+    how = _how(publisher, me)
     if on_existing == "fail" or (on_existing == "replace_own" and not own):
         way_out = 'Put "{{ run_id }}" into the path, or set on_existing="replace" to delete what is there.'
         raise FolderTakenError(folder, prediction_id, how, way_out)
@@ -65,6 +84,12 @@ def _refuse(
             f"It may still be at work; unless it says more, its folder is free after {until}: try again then."
         )
         raise FolderTakenError(folder, prediction_id, f"{how} and not finished", way_out, transient=True)
+
+
+def _how(publisher: Publisher | None, me: Publisher | None) -> str:
+    if _are_siblings(publisher, me):
+        return "by another mapped instance of this task in this run"
+    return f"by {publisher.dag_id}.{publisher.task_id} ({publisher.run_id})" if publisher else "earlier"
 
 
 def _are_siblings(one: Publisher | None, other: Publisher | None) -> bool:

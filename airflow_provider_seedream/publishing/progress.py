@@ -46,7 +46,7 @@ def read_manifest(folder: Folder) -> Manifest | None:
         return None
     try:
         return Manifest.from_bytes(data)
-    except InvalidInputError as error:
+    except (InvalidInputError, RecursionError) as error:
         log.warning("%s is not a manifest and counts for nothing: %s", folder.location(MANIFEST_NAME), error)
         return None
 
@@ -158,7 +158,7 @@ class Progress:
             return None
         try:
             return cls._of(json.loads(data))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None  # it only saves work: without it the pictures are fetched again
 
     @classmethod

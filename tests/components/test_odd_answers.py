@@ -336,3 +336,24 @@ def test_an_answer_that_drips_is_given_up_in_time(dripping_api, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_SEEDREAM_DEFAULT", json.dumps(connection))
     with pytest.raises(NoAnswerError, match=r"got no answer \(0.5 s allowed\)"):
         SeedreamHook().prediction("a" * 32, attempts=1)
+
+
+def test_a_folder_that_is_anothers_is_refused_before_anything_is_paid(seedream_emulator, tmp_path):
+    folder = str(tmp_path / "stories")
+    monday, tuesday = Tries(), Tries()
+    run(operator(output_path=folder), monday)
+    tuesday.ti.run_id = "tuesday"
+    with pytest.raises(AirflowFailException, match=r"Nothing is paid.*run_id"):
+        run(operator(output_path=folder), tuesday)
+    assert seedream_emulator.paid_tasks == 1
+    monday.clear()
+    assert len(run(operator(output_path=folder), monday)["images"]) == 2
+    assert seedream_emulator.paid_tasks == 2
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "manifest.json.partial"])
+def test_a_hostile_file_in_the_folder_counts_for_nothing(seedream_emulator, tmp_path, name):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / name).write_bytes(b"[" * 100_000)
+    assert len(run(operator(output_path=str(folder)), Tries())["images"]) == 2

@@ -14,7 +14,7 @@ from PIL import Image
 from airflow_provider_seedream.emulator import faults
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 from airflow_provider_seedream.submission.store import KEY
-from airflow_provider_seedream.wavespeed import ServerError
+from airflow_provider_seedream.wavespeed import InvalidInputError, LostSubmissionError, ServerError
 from tests.components.airflow_context import Tries, run
 
 pytestmark = pytest.mark.usefixtures("hurried")
@@ -33,7 +33,7 @@ def operator(**arguments):
     return SeedreamSequentialOperator(**{"task_id": "gen", "prompt": SCENES, **arguments})
 
 
-def killed(*_):
+def killed(*_, **__):
     raise WorkerKilledError
 
 
@@ -240,3 +240,29 @@ def test_a_folder_and_a_file_that_is_too_big_are_refused(seedream_emulator, tmp_
     with pytest.raises(AirflowFailException, match="200,000,001 bytes, and at most 200,000,000"):
         run(operator(images=[str(tmp_path / "big.png")]), Tries())
     assert seedream_emulator.journal == []
+
+
+def test_references_that_differ_are_told_apart_after_a_pause_as_well(seedream_emulator, picture, tmp_path):
+    seedream_emulator.configure(result_input=True)
+    run(operator(images=[str(picture)]), Tries())
+    other = tmp_path / "owl.png"
+    Image.new("RGB", (64, 64), "blue").save(other)
+    seedream_emulator.faults.add("submit", faults.Status(503))
+    with pytest.raises(LostSubmissionError, match="none seen"):
+        run(operator(images=[str(other)], on_lost_submission="adopt"), Tries())
+
+
+def test_what_is_paid_is_not_given_up_for_a_reference_that_is_gone(seedream_emulator, picture, monkeypatch):
+    tries = Tries()
+    with monkeypatch.context() as patch:
+        patch.setattr(SeedreamSequentialOperator, "defer", killed)
+        with pytest.raises(WorkerKilledError):
+            run(operator(images=[str(picture)]), tries)
+    content = picture.read_bytes()
+    picture.unlink()
+    with pytest.raises(InvalidInputError, match="cannot be read here") as gone:
+        run(operator(images=[str(picture)]), tries)
+    assert gone.value.transient
+    picture.write_bytes(content)
+    assert len(run(operator(images=[str(picture)]), tries)["images"]) == 2
+    assert seedream_emulator.paid_tasks == 1
