@@ -380,13 +380,15 @@ def test_the_repr_of_an_object_is_not_paid_for(text):
 
 @pytest.mark.parametrize("text", ["{{ params.prompt }}", "a mug that says {{ ds }}"])
 def test_a_template_that_was_not_rendered_is_not_paid_for(text):
-    with pytest.raises(InvalidInputError, match=r"holds \{\{ .* \}\}, which looks like a template that was not rendered"):
+    with pytest.raises(
+        InvalidInputError, match=r"holds \{\{ .* \}\}, which looks like a template that was not rendered"
+    ):
         prompt_text(text)
 
 
 @pytest.mark.parametrize("text", ["story.yaml", "stories/fox.md", "scenes.json"])
 def test_the_name_of_a_file_is_not_paid_for(text):
-    with pytest.raises(InvalidInputError, match="name of a file.*SeedreamPromptOperator"):
+    with pytest.raises(InvalidInputError, match=r"name of a file.*SeedreamPromptOperator"):
         prompt_text(text)
 
 
