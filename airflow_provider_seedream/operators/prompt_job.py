@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_seedream.operators.arguments import refuse_what_rendered_to_nothing
 from airflow_provider_seedream.operators.paid_job import PaidJob
 from airflow_provider_seedream.wavespeed.enhancement import reconciled
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError, UnusableEnhancementError
@@ -30,6 +31,7 @@ class PromptJob(PaidJob):
         :param came_back: whether this goes on after a pause within the same try.
         """
         with self.errors_told():
+            refuse_what_rendered_to_nothing(self.task, self.task.names_given)
             written = self._written()
             # As text, which is what the next task gets, and would refuse.
             request = ImageSetRequest.build(prompt=prompt_text(written), max_images=self.task.max_images)
