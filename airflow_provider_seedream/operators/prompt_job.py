@@ -100,9 +100,17 @@ def _yaml(text: str) -> Any:
     import yaml  # type: ignore[import-untyped]
 
     try:
-        return yaml.safe_load(text)
+        content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         rule = f"the file is no YAML ({error})"
         raise InvalidInputError(
             "prompt", text, rule, "Put values that Jinja fills in through | tojson."
         ) from None
+    if not isinstance(content, dict | list):
+        # Also where a task gave the name: Airflow reads no file then, and the name would be the prompt.
+        rule = "it is no YAML of scenes, but perhaps the name of a file that came from a task"
+        way_out = (
+            "Write scenes: and a list in the file, and name it in the DAG; or have the task give the content."
+        )
+        raise InvalidInputError("prompt", text, rule, way_out)
+    return content
