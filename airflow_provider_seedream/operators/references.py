@@ -58,8 +58,14 @@ def upload(reference: Reference, hook: SeedreamHook, known: MutableMapping[str, 
 
 def _content(source: str) -> bytes:
     path = object_store_path("images", source)
+    way_out = "Give a file that the worker can read, or a link."
     try:
         size = path.stat().st_size
+        if not path.is_file():
+            # A pipe would be waited for, and a device read, without an end.
+            raise InvalidInputError(
+                "images", without_secrets(source), "it cannot be read here (it is no regular file)", way_out
+            )
         if size > MAX_BYTES:
             raise InvalidInputError(
                 "images",
@@ -69,7 +75,6 @@ def _content(source: str) -> bytes:
             )
         return path.read_bytes()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
-        way_out = "Give a file that the worker can read, or a link."
         raise InvalidInputError(
             "images", without_secrets(source), f"it cannot be read here ({type(error).__name__})", way_out
         ) from None

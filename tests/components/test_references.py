@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import fsspec
 import pytest
@@ -256,6 +257,15 @@ def test_a_file_that_is_no_picture_never_leaves(seedream_emulator, tmp_path, con
     (tmp_path / "fox.png").write_bytes(content)
     with pytest.raises(AirflowFailException, match="it is no picture"):
         run(operator(images=[str(tmp_path / "fox.png")]), Tries())
+    assert seedream_emulator.journal == []
+
+
+def test_a_pipe_and_a_device_are_refused_and_not_waited_for(seedream_emulator, tmp_path):
+    os.mkfifo(tmp_path / "fox.png")
+    # The device first: reading it all the same ends at once, and fails this test.
+    for place in ("/dev/null", tmp_path / "fox.png"):
+        with pytest.raises(AirflowFailException, match="it is no regular file"):
+            run(operator(images=[str(place)]), Tries())
     assert seedream_emulator.journal == []
 
 
