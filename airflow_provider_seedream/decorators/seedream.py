@@ -30,7 +30,8 @@ class SeedreamSequentialDecoratedOperator(DecoratedOperator, SeedreamSequentialO
     and who retries wants the pictures that are paid, not others beside them. So the prompt is kept beside the submission
     record, and as long as there is a record, retries go on with it. The function is called again where nothing was
     submitted: after a prompt that was refused, or a price over a ceiling; and where a person cleared the task to get new
-    pictures, unless the old prediction still runs, which is then waited for. What is kept lasts as long as the record:
+    pictures, unless the old prediction still runs, which is then waited for. After a clear with ``on_clear="reuse"`` it is
+    called again if the old prediction failed, as its prompt may be why. What is kept lasts as long as the record:
     across retries on Airflow 3.3 and newer, within one try before.
 
     A prompt that makes no image set fails the try but not the task: the function may do better next time.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError, WaveSpeedError
-from airflow_provider_seedream.wavespeed.inputs import closest, refuse_unknown
+from airflow_provider_seedream.wavespeed.inputs import closest, refuse_unknown, without_secrets
 from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt, PromptInput, Scene
 
 if TYPE_CHECKING:
@@ -132,10 +132,12 @@ def object_store_path(field: str, path: str, conn_id: str | None = None) -> Obje
         place = ObjectStoragePath(path, conn_id=conn_id)
         place.fs  # noqa: B018 - looks the scheme up
     except (ValueError, ImportError) as error:
+        # What a ValueError says may quote a part of the path, hence of its password.
+        why = str(error) if isinstance(error, ImportError) else type(error).__name__
         raise InvalidInputError(
             field,
-            path,
-            f"no object store answers to it ({error})",
+            without_secrets(path),
+            f"no object store answers to it ({why})",
             "Install the Airflow provider of the store, for example apache-airflow-providers-amazon[s3fs].",
         ) from None
     return place

@@ -65,13 +65,13 @@ class ImageSetJob(PaidJob):
             record = self.store.read() if self.store.outlives_a_try else None
             if record is None:
                 return False
-            if self.task.on_clear == "reuse" or record.max_tries == self.context["ti"].max_tries:
+            if record.max_tries == self.context["ti"].max_tries:
                 return True
             try:
                 request = self._request()
             except InvalidInputError:
-                return False
-            return self.still_runs(request)
+                return self.task.on_clear == "reuse"
+            return not self.would_submit(request)
 
     def complete(self, event: Any) -> dict[str, Any]:
         """Go on after the trigger's event."""

@@ -117,9 +117,9 @@ class PaidJob:
         """The counters of its connection."""
         return Metrics(self.task.seedream_conn_id)
 
-    def still_runs(self, request: PaidRequest) -> bool:
-        """Whether the prediction on record is for this request and has not ended, so that a clear takes it up."""
-        return self._submitter().would_resume(self._order(request))
+    def would_submit(self, request: PaidRequest) -> bool:
+        """Whether this try would pay for the request, rather than go on with, or look for, what is on record."""
+        return self._submitter().would_submit(self._order(request))
 
     @contextmanager
     def errors_told(self) -> Iterator[None]:

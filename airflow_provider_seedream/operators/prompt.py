@@ -127,6 +127,7 @@ class SeedreamPromptOperator(PayingOperator):
         self.max_cost = max_cost
         self.on_lost_submission: OnLostSubmission = on_lost_submission
         self.on_clear: OnClear = on_clear
+        self.names_given = [name for name in self.template_fields if getattr(self, name) is not None]
 
     def execute(self, context: Context) -> str:
         """Make the prompt.

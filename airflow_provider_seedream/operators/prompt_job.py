@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_seedream.operators.arguments import refuse_what_rendered_to_nothing
 from airflow_provider_seedream.operators.paid_job import PaidJob
 from airflow_provider_seedream.wavespeed.enhancement import reconciled
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError, UnusableEnhancementError
@@ -30,6 +31,7 @@ class PromptJob(PaidJob):
         :param came_back: whether this goes on after a pause within the same try.
         """
         with self.errors_told():
+            refuse_what_rendered_to_nothing(self.task, self.task.names_given)
             written = self._written()
             # As text, which is what the next task gets, and would refuse.
             request = ImageSetRequest.build(prompt=prompt_text(written), max_images=self.task.max_images)
@@ -98,9 +100,17 @@ def _yaml(text: str) -> Any:
     import yaml  # type: ignore[import-untyped]
 
     try:
-        return yaml.safe_load(text)
+        content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         rule = f"the file is no YAML ({error})"
         raise InvalidInputError(
             "prompt", text, rule, "Put values that Jinja fills in through | tojson."
         ) from None
+    if not isinstance(content, dict | list):
+        # Also where a task gave the name: Airflow reads no file then, and the name would be the prompt.
+        rule = "it is no YAML of scenes, but perhaps the name of a file that came from a task"
+        way_out = (
+            "Write scenes: and a list in the file, and name it in the DAG; or have the task give the content."
+        )
+        raise InvalidInputError("prompt", text, rule, way_out)
+    return content

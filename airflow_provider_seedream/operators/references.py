@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_seedream.operators.arguments import object_store_path
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.inputs import without_secrets
 from airflow_provider_seedream.wavespeed.references import (
     MAX_BYTES,
     Reference,
@@ -44,7 +45,7 @@ def upload(reference: Reference, hook: SeedreamHook, known: MutableMapping[str, 
         if Reference.file(reference.source, content).sha256 != reference.sha256:
             raise InvalidInputError(
                 "images",
-                reference.source,
+                reference.shown,
                 "the file changed while this task ran",
                 "Run the task again once it is complete.",
             )
@@ -57,18 +58,23 @@ def upload(reference: Reference, hook: SeedreamHook, known: MutableMapping[str, 
 
 def _content(source: str) -> bytes:
     path = object_store_path("images", source)
+    way_out = "Give a file that the worker can read, or a link."
     try:
         size = path.stat().st_size
+        if not path.is_file():
+            # A pipe would be waited for, and a device read, without an end.
+            raise InvalidInputError(
+                "images", without_secrets(source), "it cannot be read here (it is no regular file)", way_out
+            )
         if size > MAX_BYTES:
             raise InvalidInputError(
                 "images",
-                source,
+                without_secrets(source),
                 f"it has {size:,} bytes, and at most {MAX_BYTES:,} can be uploaded",
                 "Give a smaller picture, or a link to it.",
             )
         return path.read_bytes()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
-        way_out = "Give a file that the worker can read, or a link."
         raise InvalidInputError(
-            "images", source, f"it cannot be read here ({type(error).__name__})", way_out
+            "images", without_secrets(source), f"it cannot be read here ({type(error).__name__})", way_out
         ) from None

@@ -157,9 +157,9 @@ class Submitter:
             case Look():
                 raise AssertionError("decide() asked to look twice")
 
-    def would_resume(self, order: Order) -> bool:
-        """Whether :meth:`obtain` would go on waiting for the prediction on record."""
-        return isinstance(self._decide(self.store.read(), order), Resume)
+    def would_submit(self, order: Order) -> bool:
+        """Whether :meth:`obtain` would pay, rather than go on with, or look for, what is on record."""
+        return isinstance(self._decide(self.store.read(), order), Submit)
 
     def _decide(self, record: SubmissionRecord | None, order: Order) -> Decision:
         decision = decide(

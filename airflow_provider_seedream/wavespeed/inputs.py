@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 
 _DIGITS = re.compile(r"\s*[0-9]{1,9}\s*")
+_USER_AND_PASSWORD = re.compile(r"(?<=[:/]/)[^/\s]*@")
+_LOCAL_PATH = re.compile(r"/(?!/)")
 _SWITCHES = {"true": True, "false": False}
 
 
@@ -25,6 +27,19 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], *, what: str = "p
     for name in given:
         if name not in names:
             raise InvalidInputError(what, name, f"there is no such {what}", closest(str(name), names))
+
+
+def without_secrets(value: object) -> object:
+    """What a message may repeat of a value that is, or holds, a link.
+
+    A query or fragment may be a signature, and what stands before the host a password; a slip may hide what it is.
+    """
+    if value is None or isinstance(value, int | float):
+        return value
+    text = value if isinstance(value, str) else repr(value)
+    if _LOCAL_PATH.match(text):
+        return text
+    return re.split(r"[?#]", _USER_AND_PASSWORD.sub("***@", text), maxsplit=1)[0]
 
 
 def closest(name: str, known: Iterable[str]) -> str:

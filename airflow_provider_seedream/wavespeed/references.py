@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.inputs import without_secrets
 
 MAX_BYTES = 200_000_000
 """The most a file may have: sources say 20, 200 and 300 MB (API reference, section 10)."""
@@ -56,7 +57,7 @@ class Reference:
             way_out = "Use a link that needs none, or give the file itself, which is then uploaded."
             raise InvalidInputError("images", shown, "it carries a user or password", way_out)
         if not host or not is_link(source) or any(character.isspace() for character in source):
-            raise InvalidInputError("images", _without_query(source), _ALLOWED, _LISTED)
+            raise InvalidInputError("images", without_secrets(source), _ALLOWED, _LISTED)
         return cls(source, url=source)
 
     @classmethod
@@ -74,13 +75,9 @@ class Reference:
         return self.source if self.sha256 is None else f"sha256:{self.sha256}"
 
     @property
-    def shown(self) -> str:
-        """What a message may repeat: a link without its query, which may be a signature."""
-        return _without_query(self.source)
-
-
-def _without_query(source: str) -> str:
-    return source.partition("?")[0] if is_link(source) else source
+    def shown(self) -> object:
+        """What a message may repeat of its source."""
+        return without_secrets(self.source)
 
 
 def is_link(source: str) -> bool:
@@ -101,7 +98,7 @@ def media_type(source: str, content: bytes) -> str:
             return name
     raise InvalidInputError(
         "images",
-        source,
+        without_secrets(source),
         "it is no picture: the vendor takes JPEG, PNG, WebP, GIF, BMP and TIFF",
         "Look at the file.",
     )
@@ -118,17 +115,19 @@ def sources_of(images: object) -> list[str]:
         except ValueError:
             rule = "it is a list that a template turned into Python's text, which is not JSON"
             way_out = "Give <the task>.output, or set render_template_as_native_obj=True on the DAG."
-            raise InvalidInputError("images", images, rule, way_out) from None
+            raise InvalidInputError("images", without_secrets(images), rule, way_out) from None
     listed = [images] if isinstance(images, str) else images
     if not isinstance(listed, list | tuple):
-        raise InvalidInputError("images", images, "it must be a list of links or files", _LISTED)
+        raise InvalidInputError(
+            "images", without_secrets(images), "it must be a list of links or files", _LISTED
+        )
     if not listed:
         raise InvalidInputError(
             "images", images, "it is empty", "Leave it out, or see what its template renders to."
         )
     for each in listed:
         if not isinstance(each, str) or each.strip() in ("", "None"):
-            raise InvalidInputError("images", each, _ALLOWED, _LISTED)
+            raise InvalidInputError("images", without_secrets(each), _ALLOWED, _LISTED)
         if each.strip().lower().startswith("data:"):
             raise InvalidInputError(
                 "images",

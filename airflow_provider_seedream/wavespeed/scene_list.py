@@ -13,7 +13,7 @@ from airflow_provider_seedream.wavespeed.counting import NUMBER_WORDS, ORDINALS,
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 
 _FENCE = re.compile(r"^[ \t]*```[ \t]*([\w+-]*)[ \t]*\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
-_MEANT_AS_JSON = re.compile(r"\[\s*(?:\{\s*)?\"|\{\s*\"scenes\"")
+_MEANT_AS_JSON = re.compile(r"[\[{]\s*(?:\{\s*)?[\"']|\{(?:.*?[\"']|\s*)scenes[\"']?\s*:", re.DOTALL)
 _NOUNS = "scenes?|images?|pictures?|illustrations?|photos?|panels?|shots?|frames?|prompts?"
 _ASK_FOR_JSON = 'Ask the model for nothing but JSON: {"scenes": ["a fox", "an owl"]}.'
 _NUMBERED = re.compile(
@@ -24,6 +24,11 @@ _QUOTED = re.compile(r"[\"“]([^\"“”]+)[\"”]")
 _BULLET = re.compile(r"\s*[-*•–]\s+(?=\S)")
 _OPENING = re.compile(
     rf"[\W_]*(?:sure|certainly|of course|ok(?:ay)?|absolutely|(?:here|below|i've|i have)\b.*\b(?:{_NOUNS}))\b",
+    re.IGNORECASE,
+)
+_CLOSING = re.compile(
+    r"[\W_]*(?:(?:please |just )?(?:let me know|feel free to)|(?:i )?hope (?:this|these|you)|would you like|do you want"
+    r"|if you(?:'d|’d| would)? (?:like|want|need|prefer))\b",
     re.IGNORECASE,
 )
 _LABEL_WORDS = (
@@ -137,12 +142,11 @@ def _parsed(text: str) -> Mapping[str, object] | list[object] | None:
     try:
         value = json.loads(rest)
     except (ValueError, RecursionError):
-        if _MEANT_AS_JSON.match(rest) and rest[-1] not in "]}":
-            raise _refused(
-                text,
-                "it begins like JSON of scenes and does not end like it, so it may be cut off",
-                "Ask again.",
-            ) from None
+        # Python's repr of an object is refused by who knows how it got there.
+        whole_repr = not before and re.fullmatch(r"\[.*\]|\{\s*'.*\}", rest, re.DOTALL)
+        if _MEANT_AS_JSON.match(rest) and not whole_repr:
+            rule = "it begins like JSON of scenes and is not, so it is broken, or may be cut off"
+            raise _refused(text, rule, f"Ask again. {_ASK_FOR_JSON}") from None
         return None
     if isinstance(value, dict):
         return value if "scenes" in value else None
@@ -166,7 +170,8 @@ def _item(text: str, mark: re.Pattern[str], lines: Sequence[str]) -> str:
     gap = False
     for at, line in enumerate(lines):
         found = (mark if at == 0 else _BULLET).match(line)
-        if gap and any(map(str.strip, words)) and line.strip() and not line[0].isspace():
+        apart = gap or _CLOSING.match(line)
+        if apart and any(map(str.strip, words)) and line.strip() and not line[0].isspace():
             rule = f"after its list it goes on with {line.strip()[:60]!r}"
             raise _refused(text, rule, f"Give the scenes alone. {_ASK_FOR_JSON}")
         gap = not line.strip()

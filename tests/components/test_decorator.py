@@ -162,6 +162,31 @@ def test_a_clear_asks_again_for_new_pictures_unless_told_to_reuse(seedream_emula
     assert (model.calls, seedream_emulator.paid_tasks) == (2, 2)
 
 
+def test_a_clear_after_a_prompt_that_was_refused_for_its_content_asks_again_even_to_reuse(seedream_emulator):
+    seedream_emulator.faults.add("submit", faults.FailPrediction(code=1200))
+    model, tries = Model(), Tries()
+    for _ in range(2):
+        with pytest.raises(AirflowFailException):
+            run(operator(model, on_clear="reuse"), tries)
+    assert (model.calls, seedream_emulator.paid_tasks) == (1, 1)
+    tries.clear()
+    result = run(operator(model, on_clear="reuse"), tries)
+    assert result["prompt"] == "a fox, idea 2"
+    assert run(operator(model, on_clear="reuse"), tries)["prediction_id"] == result["prediction_id"]
+    assert (model.calls, seedream_emulator.paid_tasks) == (2, 2)
+
+
+def test_a_clear_to_reuse_what_is_lost_does_not_ask_again(seedream_emulator):
+    seedream_emulator.configure(result_input=True)
+    seedream_emulator.faults.add("submit", faults.DropAfter())
+    model, tries = Model(), Tries()
+    with pytest.raises((AirflowFailException, LostSubmissionError)):
+        run(operator(model), tries)
+    tries.clear()
+    run(operator(model, on_clear="reuse", on_lost_submission="adopt"), tries)
+    assert (model.calls, seedream_emulator.paid_tasks) == (1, 1)
+
+
 def test_a_clear_of_a_task_whose_prediction_runs_waits_for_that(seedream_emulator):
     model, tries = Model(), Tries()
     overdue(model, tries, seedream_emulator)

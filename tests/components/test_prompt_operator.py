@@ -100,6 +100,22 @@ def test_the_name_of_a_file_that_came_from_a_task_is_not_read():
         run(task, Tries())
 
 
+@pytest.mark.parametrize("name", ["story.yaml", "my story.yml"])
+def test_the_name_of_a_yaml_file_that_a_mapped_task_got_is_not_its_content(seedream_emulator, name):
+    with pytest.raises(AirflowFailException, match="no YAML of scenes"):
+        run(enhancing(prompt=name), Tries())
+    assert seedream_emulator.journal == []
+
+
+@pytest.mark.parametrize(("name", "value"), [("max_images", 2), ("max_cost", 0.5), ("style", "noir")])
+def test_an_argument_that_a_native_template_left_without_a_value_is_refused(seedream_emulator, name, value):
+    task = enhancing(**{name: value})
+    setattr(task, name, None)
+    with pytest.raises(AirflowFailException, match=f"{name}=None.*gave nothing"):
+        run(task, Tries())
+    assert seedream_emulator.journal == []
+
+
 @pytest.mark.parametrize(
     ("argument", "why"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import fsspec
 import pytest
@@ -224,11 +225,47 @@ def test_bad_references_are_refused_for_good_and_nothing_is_sent(seedream_emulat
     assert seedream_emulator.journal == []
 
 
+@pytest.mark.parametrize(
+    "images",
+    [
+        "['https://example.org/a.png?X-Sig=SECRET']",
+        '["https://example.org/a.png?X-Sig=SECRET"',
+        {"u": "https://example.org/a.png?X-Sig=SECRET"},
+        [["https://example.org/a.png?X-Sig=SECRET"]],
+        [{"url": "https://me:SECRET@example.org/a.png"}],
+        [b"https://example.org/a.png?X-Sig=SECRET"],
+        ["//example.org/a.png?sig=SECRET"],
+        ["https:/example.org/a.png?sig=SECRET"],
+        ["https:/me:SECRET@example.org/a.png"],
+        ["https://example.org/a b.png#token=SECRET "],
+        "https://example.org/a.png?sig=SECRET, https://example.org/b.png",
+        ["az://farm/a.png?sig=SECRET"],
+        ["ftp://user:SECRET@example.org/a.png"],
+        ["ftp://user:SEC?RET#SECRET@example.org/a.png"],
+    ],
+    ids=str,
+)
+def test_no_refusal_of_references_repeats_a_signature_or_a_password(seedream_emulator, images):
+    with pytest.raises(AirflowFailException, match=r"^InvalidInputError: images=") as refused:
+        run(operator(images=images), Tries())
+    assert "SEC" not in str(refused.value)
+    assert seedream_emulator.journal == []
+
+
 @pytest.mark.parametrize("content", [b"", b"root:x:0:0:root", b"<html>sorry</html>"])
 def test_a_file_that_is_no_picture_never_leaves(seedream_emulator, tmp_path, content):
     (tmp_path / "fox.png").write_bytes(content)
     with pytest.raises(AirflowFailException, match="it is no picture"):
         run(operator(images=[str(tmp_path / "fox.png")]), Tries())
+    assert seedream_emulator.journal == []
+
+
+def test_a_pipe_and_a_device_are_refused_and_not_waited_for(seedream_emulator, tmp_path):
+    os.mkfifo(tmp_path / "fox.png")
+    # The device first: reading it all the same ends at once, and fails this test.
+    for place in ("/dev/null", tmp_path / "fox.png"):
+        with pytest.raises(AirflowFailException, match="it is no regular file"):
+            run(operator(images=[str(place)]), Tries())
     assert seedream_emulator.journal == []
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_seedream.wavespeed import ImageSetPrompt, InvalidInputError, read_answer
+from airflow_provider_seedream.wavespeed.prompt import prompt_text
 
 SCENES = ["A fox wakes", "It hunts", "It sleeps"]
 ORDINALS = ("First", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth", "Ninth", "Tenth")
@@ -100,6 +101,23 @@ def test_a_text_without_a_list_is_a_prompt_as_it_stands(text, prompt):
         ("```json\n{\"prompts\": [\"a fox\"]}\n```", "no JSON of scenes"),
         ('["a fox", "an ow', "may be cut off"),
         ('{"scenes": ["a fox", "an owl"', "may be cut off"),
+        ('{"scenes": ["a fox", "an owl", "a bear",]}', "it is broken"),
+        ('{"scenes": ["a fox", "an owl"]', "may be cut off"),
+        ('{"scenes": ["a fox" "an owl"]}', "it is broken"),
+        ('{"scenes": ["a fox", "say "hi" owl"]}', "it is broken"),
+        ('{"scenes": [\n"a fox", // first\n"an owl"\n]}', "it is broken"),
+        ('{"characters": "A fox", "scenes": ["a", "b",]}', "it is broken"),
+        ('{"characters": "A fox", "sce', "may be cut off"),
+        ('{ // of foxes\n"scenes": ["a fox"]}', "it is broken"),
+        ("{scenes: ['a fox', 'an owl']}", "it is broken"),
+        ("{'scenes': ['a fox', 'an owl']", "may be cut off"),
+        ("{'scenes': ['a fox', 'an owl']}", "what a template leaves of an object"),
+        ('[{"text": "a fox"}, {"text": "an owl"}', "may be cut off"),
+        ('[{"text": "a fox"}, {"text": "an owl"},]', "what a template leaves of an object"),
+        ('Here are the scenes:\n{"scenes": ["a fox", "an owl",]}', "it is broken"),
+        ('Here are the scenes:\n["a fox", "an owl",]', "it is broken"),
+        ("1. a fox\n2. an owl\nLet me know if you want changes!", "goes on with 'Let me know"),
+        ("- a fox\n- an owl\nI hope these help", "goes on with 'I hope these help'"),
         ('{"prompts": ["a fox", "an owl"]}', "it is JSON, but not of scenes"),
         ('{"scenes": [{"description": "a fox"}]}', "no such key of a scene"),
         ({"prompts": ["a fox"]}, "no such key of a prompt"),
@@ -112,6 +130,12 @@ def test_a_text_without_a_list_is_a_prompt_as_it_stands(text, prompt):
 def test_what_can_be_read_in_two_ways_or_in_none_is_refused(answer, why):
     with pytest.raises(InvalidInputError, match=why):
         read_answer(answer)
+
+
+@pytest.mark.parametrize("answer", ['{"scenes": ["a fox",]}', 'Here are the scenes:\n["a fox", "an owl",]'])
+def test_a_prompt_that_is_broken_json_is_refused_wherever_it_is_given(answer):
+    with pytest.raises(InvalidInputError, match="it is broken"):
+        prompt_text(answer)
 
 
 @given(st.text() | st.text(alphabet='`json\n[]{}"1. -:ab#*'))
