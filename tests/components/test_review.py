@@ -42,16 +42,30 @@ def answered(*options, note=None):
     }
 
 
+def shown(prediction_id):
+    ti = TaskInstance()
+    ti.xcom_push("shown_prediction_id", prediction_id)
+    return ti
+
+
 @pytest.mark.parametrize(
     "answer",
     [answered(), answered("Approve", "Reject"), answered("Perhaps"), answered("Reject", note="x" * 501)],
     ids=["none", "both", "another", "too long"],
 )
 def test_an_answer_that_is_none_draws_and_approves_nothing(answer):
-    ti = TaskInstance()
+    ti = shown("p")
     with pytest.raises(ValueError, match=r"chosen_options|Responses|Invalid input"):
         review().execute_complete({"ti": ti}, answer)
-    assert ti.xcom == {}
+    assert ti.xcom == {"shown_prediction_id": "p"}
+
+
+@pytest.mark.parametrize("option", ["Approve", "Reject"])
+def test_an_answer_about_pictures_that_were_drawn_anew_since_draws_and_approves_nothing(option):
+    ti = shown("of the form")
+    with pytest.raises(AirflowFailException, match="drawn anew since they were shown; clear the review"):
+        review().execute_complete({"ti": ti}, answered(option))
+    assert ti.xcom == {"shown_prediction_id": "of the form"}
 
 
 def test_nobody_is_waited_for_twice():
