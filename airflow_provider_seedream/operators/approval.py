@@ -55,7 +55,7 @@ def approval_rounds(
     :raises AirflowOptionalProviderFeatureException: before Airflow 3.1, which has no such form.
     """
     try:
-        from airflow_provider_seedream.operators.review import NEXT_PROMPT, SeedreamReviewOperator
+        from airflow_provider_seedream.operators.review import SeedreamReviewOperator
     except (ImportError, AirflowOptionalProviderFeatureException) as error:
         raise AirflowOptionalProviderFeatureException(
             "approval_rounds() asks people by a form that Airflow has from 3.1 on, with the standard provider "
@@ -65,16 +65,19 @@ def approval_rounds(
     _refuse_unfit(drawing)
     with TaskGroup(group_id=group_id) as group:
         label: Any = group.child_id
-        draws: list[str] = []
-        reviews = []
+        draws: list[Any] = []
+        reviews: list[Any] = []
         next_prompt: Any = prompt
         for number in range(1, rounds + 1):
             draw: Any = SeedreamSequentialOperator(task_id=f"draw_{number}", prompt=next_prompt, **drawing)
-            draws.append(draw.task_id)
+            if reviews:
+                # After the draw before as well: where that was cleared, it must be over before its set is looked at.
+                [draws[-1], reviews[-1]] >> draw
+            draws.append(draw)
             review: Any = SeedreamReviewOperator(
                 task_id=f"review_{number}",
                 image_set=draw.output,
-                draws=draws,
+                draws=[each.task_id for each in draws],
                 rounds=rounds,
                 on_approve=label("approved"),
                 on_reject=label(f"draw_{number + 1}") if number < rounds else None,
@@ -84,12 +87,24 @@ def approval_rounds(
                 response_timeout=response_timeout,
             )
             reviews.append(review)
-            next_prompt = review.output[NEXT_PROMPT]
+            next_prompt = _prompt_after(draw.task_id, review.task_id)
         approved = task(task_id="approved", trigger_rule="none_failed_min_one_success")(_approved)(
             [review.task_id for review in reviews]
         )
         reviews >> approved
     return approved
+
+
+def _prompt_after(draw: str, review: str) -> str:
+    """The template of the prompt that a rejection left behind; empty, hence refused, unless it is of the present set.
+
+    A clear leaves the XCom of a review behind until it starts again, and one that is marked success never does.
+    """
+    from airflow_provider_seedream.operators.review import NEXT_PROMPT, REJECTED
+
+    present = f"ti.xcom_pull(task_ids='{draw}')['prediction_id']"
+    rejected, prompt = (f"ti.xcom_pull(task_ids='{review}', key='{key}')" for key in (REJECTED, NEXT_PROMPT))
+    return f"{{{{ {prompt} if {rejected} == {present} else '' }}}}"
 
 
 def _approved(reviews: Sequence[str], **context: Any) -> Mapping[str, Any]:

@@ -28,6 +28,9 @@ NEXT_PROMPT = "next_prompt"
 """XCom of the prompt with the note in it, once the set is rejected. Nothing is drawn without it."""
 
 
+REJECTED = "rejected_prediction_id"
+"""XCom of the prediction that was rejected: the next prompt is for what follows it, and for nothing else."""
+
 SHOWN = "shown_prediction_id"
 """XCom of the prediction whose pictures the form shows."""
 
@@ -42,8 +45,8 @@ class SeedreamReviewOperator(HITLOperator, BranchMixIn):
     :param draws: the drawing tasks of all rounds so far, for their cost.
     :param rounds: how many rounds there are.
     :param on_approve: the task that follows an approval; it finds the set under the XCom key ``approved_image_set``.
-    :param on_reject: the task that draws the next round, from the prompt under the XCom key ``next_prompt``; ``None`` in
-        the last round.
+    :param on_reject: the task that draws the next round, from the prompt under the XCom key ``next_prompt``, which is
+        about the set under ``rejected_prediction_id``; ``None`` in the last round.
     :param subject: headline of the form.
     :param assigned_users: who may answer; default: whoever may edit the run.
     :param notifiers: told when an answer is wanted.
@@ -137,6 +140,7 @@ class SeedreamReviewOperator(HITLOperator, BranchMixIn):
             prompt = revised(image_set.prompt or "", image_set.requested or 0, note)
             self.log.info("Prediction %s is rejected; drawing anew: %s", image_set.prediction_id, prompt)
             context["ti"].xcom_push(key=NEXT_PROMPT, value=prompt)
+            context["ti"].xcom_push(key=REJECTED, value=image_set.prediction_id)
             follow = self.on_reject
         elif chosen == [REJECT]:
             self.log.info("Prediction %s is rejected, and no round is left.", image_set.prediction_id)

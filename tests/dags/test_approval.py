@@ -123,6 +123,29 @@ def test_a_review_that_is_marked_success_by_hand_draws_and_publishes_nothing(
     assert seedream_emulator.paid_tasks == 1
 
 
+def test_a_rejection_draws_nothing_once_the_rejected_pictures_were_drawn_anew(
+    run_dag: Callable[..., Any], seedream_emulator: Emulator, tmp_path: Path
+) -> None:
+    def start_over_without_asking(person: Person) -> None:
+        person.form("approval.review_2")
+        person.clear("approval.draw_1")
+        person.mark_success("approval.review_1")
+
+    dag = approval("stale_rejection", tmp_path, rounds=2)
+    answers = [
+        ("approval.review_1", "Reject", "warmer light"),
+        start_over_without_asking,
+        # Not reached, unless a second set is drawn again.
+        ("approval.review_2", "Reject", ""),
+    ]
+    with Person(dag.dag_id, answers) as person:
+        run = run_dag(dag)
+    assert person.refusals == []
+    assert seedream_emulator.paid_tasks == 3
+    assert (states(run)["draw_1"], states(run)["draw_2"]) == ("success", "failed")
+    assert not (tmp_path / "set").exists()
+
+
 def test_a_note_that_is_too_long_draws_nothing(
     run_dag: Callable[..., Any], seedream_emulator: Emulator, tmp_path: Path
 ) -> None:
