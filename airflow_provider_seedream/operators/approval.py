@@ -108,17 +108,16 @@ def _prompt_after(draw: str, review: str) -> str:
 
 
 def _approved(reviews: Sequence[str], **context: Any) -> Mapping[str, Any]:
-    """The image set that one of the reviews approved."""
+    """The image set that was approved. After the first approval, what later rounds left behind is of the past."""
     from airflow_provider_seedream.operators.review import APPROVED_SET
 
-    pulled = context["ti"].xcom_pull(task_ids=list(reviews), key=APPROVED_SET)
-    approved = [image_set for image_set in pulled if image_set is not None]
-    if len(approved) != 1:
-        raise AirflowFailException(
-            f"{len(approved)} rounds are approved, where it must be one. A review that was marked success by hand "
-            "approves nothing: clear it, and answer its form."
-        )
-    return approved[0]  # type: ignore[no-any-return]  # what the review pushed
+    for review in reviews:
+        approved: Mapping[str, Any] | None = context["ti"].xcom_pull(task_ids=review, key=APPROVED_SET)
+        if approved is not None:
+            return approved
+    raise AirflowFailException(
+        "No round is approved. A review that was marked success by hand approves nothing: clear it, and answer its form."
+    )
 
 
 def _refuse_unfit(drawing: Mapping[str, Any]) -> None:
