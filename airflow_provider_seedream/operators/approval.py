@@ -51,7 +51,7 @@ def approval_rounds(
     :param notifiers: told when an answer is wanted.
     :param response_timeout: how long each answer may take; default: for ever. Then the run fails.
     :param drawing: what else ``SeedreamSequentialOperator`` takes, for every round: ``size``, ``max_cost``, ``retries`` …
-    :raises InvalidInputError: for what would show no pictures, or publish before anybody approved.
+    :raises InvalidInputError: inside a mapped task group; for what would show no pictures, or publish before anybody approved.
     :raises AirflowOptionalProviderFeatureException: before Airflow 3.1, which has no such form.
     """
     try:
@@ -64,6 +64,7 @@ def approval_rounds(
     integer_within("rounds", rounds, 1, MAX_ROUNDS, "Three are usual; each one rejected is paid for.")
     _refuse_unfit(drawing)
     with TaskGroup(group_id=group_id) as group:
+        _refuse_mapped(group)
         label: Any = group.child_id
         draws: list[Any] = []
         reviews: list[Any] = []
@@ -118,6 +119,17 @@ def _approved(reviews: Sequence[str], **context: Any) -> Mapping[str, Any]:
     raise AirflowFailException(
         "No round is approved. A review that was marked success by hand approves nothing: clear it, and answer its form."
     )
+
+
+def _refuse_mapped(group: TaskGroup) -> None:
+    mapped = next(group.iter_mapped_task_groups(), None)
+    if mapped is not None:
+        raise InvalidInputError(
+            "group_id",
+            group.group_id,
+            f"{mapped.group_id} is mapped, and the rounds of its instances would be mixed up",
+            "Call approval_rounds() in a loop, with a group_id for each, or start a run for each.",
+        )
 
 
 def _refuse_unfit(drawing: Mapping[str, Any]) -> None:

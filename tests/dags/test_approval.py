@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, task_group
 
 from airflow_provider_seedream.emulator import Emulator
 from airflow_provider_seedream.operators.approval import approval_rounds
@@ -171,6 +171,18 @@ def test_a_hostile_note_changes_neither_count_nor_price(
     assert seedream_emulator.api_key not in second["prompt"]
     assert [image.scene for image in published(tmp_path).images] == SCENES
     assert "<script>" not in person.forms[1]["body"].replace("\\<", "")
+
+
+def test_a_mapped_task_group_is_no_place_for_an_approval() -> None:
+    @task_group
+    def product(prompt: Any) -> None:
+        approval_rounds(prompt=prompt)
+
+    with (
+        pytest.raises(InvalidInputError, match=r"product is mapped.*in a loop"),
+        DAG("mapped", schedule=None, start_date=BEGINNING),
+    ):
+        product.expand(prompt=["a fox", "an owl"])
 
 
 @pytest.mark.parametrize(
