@@ -62,7 +62,6 @@ def approval_rounds(
             f"installed ({error}). Leave the approval out here, or publish to a folder that is looked at by hand."
         ) from None
     integer_within("rounds", rounds, 1, MAX_ROUNDS, "Three are usual; each one rejected is paid for.")
-    _refuse_unfit(drawing)
     with TaskGroup(group_id=group_id) as group:
         _refuse_mapped(group)
         label: Any = group.child_id
@@ -74,6 +73,7 @@ def approval_rounds(
             if reviews:
                 # After the draw before as well: where that was cleared, it must be over before its set is looked at.
                 [draws[-1], reviews[-1]] >> draw
+            _refuse_unfit(draw)
             draws.append(draw)
             review: Any = SeedreamReviewOperator(
                 task_id=f"review_{number}",
@@ -132,16 +132,17 @@ def _refuse_mapped(group: TaskGroup) -> None:
         )
 
 
-def _refuse_unfit(drawing: Mapping[str, Any]) -> None:
+def _refuse_unfit(draw: SeedreamSequentialOperator) -> None:
+    # The task and not the keywords: default_args of the DAG count as well.
     for name, rule in (
         ("enable_base64_output", "the form shows pictures by their links, and such a set has none"),
         ("output_path", "it would publish what nobody has approved"),
         ("outlets", "they would announce what nobody has approved"),
     ):
-        if drawing.get(name):
+        if getattr(draw, name):
             way_out = "Leave it out; publish the approved set with SeedreamPublishOperator."
-            raise InvalidInputError(name, drawing[name], rule, way_out)
-    if not drawing.get("wait_for_completion", True):
+            raise InvalidInputError(name, getattr(draw, name), rule, way_out)
+    if not draw.wait_for_completion:
         raise InvalidInputError(
             "wait_for_completion", False, "there would be nothing to show", "Leave it out."
         )

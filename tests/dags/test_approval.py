@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, task_group
+from airflow.providers.common.compat.sdk import DAG, Asset, task_group
 
 from airflow_provider_seedream.emulator import Emulator
 from airflow_provider_seedream.operators.approval import approval_rounds
@@ -183,6 +183,22 @@ def test_a_mapped_task_group_is_no_place_for_an_approval() -> None:
         DAG("mapped", schedule=None, start_date=BEGINNING),
     ):
         product.expand(prompt=["a fox", "an owl"])
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("output_path", "s3://bucket/early"),
+        ("outlets", [Asset("early")]),
+        ("wait_for_completion", False),
+    ],
+)
+def test_what_the_defaults_of_the_dag_would_publish_or_hide_is_refused(argument: str, value: Any) -> None:
+    with (
+        pytest.raises(InvalidInputError, match=argument),
+        DAG("defaults", schedule=None, start_date=BEGINNING, default_args={argument: value}),
+    ):
+        approval_rounds(prompt=SCENES)
 
 
 @pytest.mark.parametrize(
