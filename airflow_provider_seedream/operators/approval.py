@@ -74,6 +74,8 @@ def approval_rounds(
                 # After the draw before as well: where that was cleared, it must be over before its set is looked at.
                 [draws[-1], reviews[-1]] >> draw
             _refuse_unfit(draw)
+            # A rejection without a note asks for the same anew.
+            draw.siblings = [each.task_id for each in draws]
             draws.append(draw)
             review: Any = SeedreamReviewOperator(
                 task_id=f"review_{number}",

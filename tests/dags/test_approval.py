@@ -173,6 +173,11 @@ def test_a_hostile_note_changes_neither_count_nor_price(
     assert "<script>" not in person.forms[1]["body"].replace("\\<", "")
 
 
+def test_no_round_takes_the_pictures_of_one_before_for_its_own(tmp_path: Path) -> None:
+    dag = approval("siblings", tmp_path)
+    assert dag.get_task("approval.draw_3").siblings == ["approval.draw_1", "approval.draw_2"]
+
+
 def test_a_mapped_task_group_is_no_place_for_an_approval() -> None:
     @task_group
     def product(prompt: Any) -> None:
