@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from airflow.providers.common.compat.sdk import (
     task,
 )
 
+from airflow_provider_seedream.operators.arguments import refuse_unknown_arguments
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.inputs import integer_within
@@ -61,6 +63,8 @@ def approval_rounds(
             "approval_rounds() asks people by a form that Airflow has from 3.1 on, with the standard provider "
             f"installed ({error}). Leave the approval out here, or publish to a folder that is looked at by hand."
         ) from None
+    own = [name for name in inspect.signature(approval_rounds).parameters if name != "drawing"]
+    refuse_unknown_arguments(SeedreamSequentialOperator, drawing, also=own)
     integer_within("rounds", rounds, 1, MAX_ROUNDS, "Three are usual; each one rejected is paid for.")
     with TaskGroup(group_id=group_id) as group:
         _refuse_mapped(group)

@@ -178,6 +178,11 @@ def test_no_round_takes_the_pictures_of_one_before_for_its_own(tmp_path: Path) -
     assert dag.get_task("approval.draw_3").siblings == ["approval.draw_1", "approval.draw_2"]
 
 
+def test_a_misspelt_argument_of_the_approval_is_set_right(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r'Did you mean "rounds"\?.*response_timeout'):
+        approval("misspelt", tmp_path, round=2)
+
+
 def test_a_mapped_task_group_is_no_place_for_an_approval() -> None:
     @task_group
     def product(prompt: Any) -> None:
