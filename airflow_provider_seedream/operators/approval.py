@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from airflow.providers.common.compat.sdk import (
     task,
 )
 
+from airflow_provider_seedream.operators.arguments import refuse_unknown_arguments
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.inputs import integer_within
@@ -51,30 +53,38 @@ def approval_rounds(
     :param notifiers: told when an answer is wanted.
     :param response_timeout: how long each answer may take; default: for ever. Then the run fails.
     :param drawing: what else ``SeedreamSequentialOperator`` takes, for every round: ``size``, ``max_cost``, ``retries`` …
-    :raises InvalidInputError: for what would show no pictures, or publish before anybody approved.
+    :raises InvalidInputError: inside a mapped task group; for what would show no pictures, or publish before anybody approved.
     :raises AirflowOptionalProviderFeatureException: before Airflow 3.1, which has no such form.
     """
     try:
-        from airflow_provider_seedream.operators.review import NEXT_PROMPT, SeedreamReviewOperator
+        from airflow_provider_seedream.operators.review import SeedreamReviewOperator
     except (ImportError, AirflowOptionalProviderFeatureException) as error:
         raise AirflowOptionalProviderFeatureException(
             "approval_rounds() asks people by a form that Airflow has from 3.1 on, with the standard provider "
             f"installed ({error}). Leave the approval out here, or publish to a folder that is looked at by hand."
         ) from None
+    own = [name for name in inspect.signature(approval_rounds).parameters if name != "drawing"]
+    refuse_unknown_arguments(SeedreamSequentialOperator, drawing, also=own)
     integer_within("rounds", rounds, 1, MAX_ROUNDS, "Three are usual; each one rejected is paid for.")
-    _refuse_unfit(drawing)
     with TaskGroup(group_id=group_id) as group:
+        _refuse_mapped(group)
         label: Any = group.child_id
-        draws: list[str] = []
-        reviews = []
+        draws: list[Any] = []
+        reviews: list[Any] = []
         next_prompt: Any = prompt
         for number in range(1, rounds + 1):
             draw: Any = SeedreamSequentialOperator(task_id=f"draw_{number}", prompt=next_prompt, **drawing)
-            draws.append(draw.task_id)
+            if reviews:
+                # After the draw before as well: where that was cleared, it must be over before its set is looked at.
+                [draws[-1], reviews[-1]] >> draw
+            _refuse_unfit(draw)
+            # A rejection without a note asks for the same anew.
+            draw.siblings = [each.task_id for each in draws]
+            draws.append(draw)
             review: Any = SeedreamReviewOperator(
                 task_id=f"review_{number}",
                 image_set=draw.output,
-                draws=draws,
+                draws=[each.task_id for each in draws],
                 rounds=rounds,
                 on_approve=label("approved"),
                 on_reject=label(f"draw_{number + 1}") if number < rounds else None,
@@ -84,7 +94,7 @@ def approval_rounds(
                 response_timeout=response_timeout,
             )
             reviews.append(review)
-            next_prompt = review.output[NEXT_PROMPT]
+            next_prompt = _prompt_after(draw.task_id, review.task_id)
         approved = task(task_id="approved", trigger_rule="none_failed_min_one_success")(_approved)(
             [review.task_id for review in reviews]
         )
@@ -92,30 +102,53 @@ def approval_rounds(
     return approved
 
 
+def _prompt_after(draw: str, review: str) -> str:
+    """The template of the prompt that a rejection left behind; empty, hence refused, unless it is of the present set.
+
+    A clear leaves the XCom of a review behind until it starts again, and one that is marked success never does.
+    """
+    from airflow_provider_seedream.operators.review import NEXT_PROMPT, REJECTED
+
+    present = f"ti.xcom_pull(task_ids='{draw}')['prediction_id']"
+    rejected, prompt = (f"ti.xcom_pull(task_ids='{review}', key='{key}')" for key in (REJECTED, NEXT_PROMPT))
+    return f"{{{{ {prompt} if {rejected} == {present} else '' }}}}"
+
+
 def _approved(reviews: Sequence[str], **context: Any) -> Mapping[str, Any]:
-    """The image set that one of the reviews approved."""
+    """The image set that was approved. After the first approval, what later rounds left behind is of the past."""
     from airflow_provider_seedream.operators.review import APPROVED_SET
 
-    pulled = context["ti"].xcom_pull(task_ids=list(reviews), key=APPROVED_SET)
-    approved = [image_set for image_set in pulled if image_set is not None]
-    if len(approved) != 1:
-        raise AirflowFailException(
-            f"{len(approved)} rounds are approved, where it must be one. A review that was marked success by hand "
-            "approves nothing: clear it, and answer its form."
+    for review in reviews:
+        approved: Mapping[str, Any] | None = context["ti"].xcom_pull(task_ids=review, key=APPROVED_SET)
+        if approved is not None:
+            return approved
+    raise AirflowFailException(
+        "No round is approved. A review that was marked success by hand approves nothing: clear it, and answer its form."
+    )
+
+
+def _refuse_mapped(group: TaskGroup) -> None:
+    mapped = next(group.iter_mapped_task_groups(), None)
+    if mapped is not None:
+        raise InvalidInputError(
+            "group_id",
+            group.group_id,
+            f"{mapped.group_id} is mapped, and the rounds of its instances would be mixed up",
+            "Call approval_rounds() in a loop, with a group_id for each, or start a run for each.",
         )
-    return approved[0]  # type: ignore[no-any-return]  # what the review pushed
 
 
-def _refuse_unfit(drawing: Mapping[str, Any]) -> None:
+def _refuse_unfit(draw: SeedreamSequentialOperator) -> None:
+    # The task and not the keywords: default_args of the DAG count as well.
     for name, rule in (
         ("enable_base64_output", "the form shows pictures by their links, and such a set has none"),
         ("output_path", "it would publish what nobody has approved"),
         ("outlets", "they would announce what nobody has approved"),
     ):
-        if drawing.get(name):
+        if getattr(draw, name):
             way_out = "Leave it out; publish the approved set with SeedreamPublishOperator."
-            raise InvalidInputError(name, drawing[name], rule, way_out)
-    if not drawing.get("wait_for_completion", True):
+            raise InvalidInputError(name, getattr(draw, name), rule, way_out)
+    if not draw.wait_for_completion:
         raise InvalidInputError(
             "wait_for_completion", False, "there would be nothing to show", "Leave it out."
         )

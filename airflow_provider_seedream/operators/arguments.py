@@ -21,11 +21,16 @@ if TYPE_CHECKING:
 
 
 def refuse_unknown_arguments(
-    operator: type[BaseOperator], given: Mapping[str, Any], airflows: type[BaseOperator] = BaseOperator
+    operator: type[BaseOperator],
+    given: Mapping[str, Any],
+    airflows: type[BaseOperator] = BaseOperator,
+    *,
+    also: Iterable[str] = (),
 ) -> None:
     """Refuse a keyword that neither the operator nor Airflow knows, naming the closest one that is known.
 
     :param airflows: the class of Airflow's that it is built upon.
+    :param also: what else is known where the keywords were given.
     :raises InvalidInputError: for the first unknown keyword.
     """
     ours = operator.__mro__[: operator.__mro__.index(airflows)]
@@ -38,7 +43,7 @@ def refuse_unknown_arguments(
         **inspect.signature(airflows.__init__).parameters,
     }
     unknown = [name for name in given if not name.startswith("_") and name not in airflow]
-    refuse_unknown(unknown, own, what="argument")
+    refuse_unknown(unknown, [*also, *own], what="argument")
 
 
 def one_of(field: str, value: object, literal: Any) -> None:

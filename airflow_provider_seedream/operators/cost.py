@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_seedream.operators.arguments import refuse_unknown_arguments
+from airflow_provider_seedream.operators.arguments import (
+    lasting_errors_fail_at_once,
+    refuse_unknown_arguments,
+)
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.inputs import closest
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -43,13 +48,14 @@ class SeedreamCostSummaryOperator(BaseOperator):
     included (before Airflow 3.3: its last try), and a submission whose answer was lost as paid. Gives ``{"cost_usd",
     "image_sets", "images", "tasks": {task_id: {"cost_usd", "image_sets", "images"}}}``, with the tasks that paid.
 
-    :param task_ids: the tasks to sum up; default: all tasks upstream, direct or not.
+    :param task_ids: the tasks to sum up, or the one; default: all tasks upstream, direct or not. One that the DAG does
+        not have fails the task.
     """
 
     template_fields: Sequence[str] = ("task_ids",)
     ui_color = "#f5f0e1"
 
-    def __init__(self, *, task_ids: Sequence[str] | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, task_ids: Sequence[str] | str | None = None, **kwargs: Any) -> None:
         refuse_unknown_arguments(type(self), kwargs)
         super().__init__(**kwargs)
         self.task_ids = task_ids
@@ -58,9 +64,8 @@ class SeedreamCostSummaryOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Read the XComs of the tasks and add up."""
-        task_ids = self.task_ids
-        if task_ids is None:
-            task_ids = sorted(self.get_flat_relative_ids(upstream=True))
+        with lasting_errors_fail_at_once():
+            task_ids = self._summed_up()
         tasks = {task_id: cost for task_id in task_ids if (cost := cost_of(context["ti"], task_id)).cost_usd}
         total = sum(tasks.values(), Cost())
         for task_id, cost in tasks.items():
@@ -75,6 +80,18 @@ class SeedreamCostSummaryOperator(BaseOperator):
             "In all: $%g for %d image set(s), %d image(s).", total.cost_usd, total.image_sets, total.images
         )
         return {**asdict(total), "tasks": {task_id: asdict(cost) for task_id, cost in tasks.items()}}
+
+    def _summed_up(self) -> Sequence[str]:
+        if self.task_ids is None:
+            return sorted(self.get_flat_relative_ids(upstream=True))
+        task_ids = [self.task_ids] if isinstance(self.task_ids, str) else self.task_ids
+        known = sorted(self.dag.task_ids)
+        for task_id in task_ids:
+            if task_id not in known:
+                raise InvalidInputError(
+                    "task_ids", task_id, "this DAG has no such task", closest(str(task_id), known)
+                )
+        return task_ids
 
 
 def cost_of(ti: Any, task_id: str) -> Cost:

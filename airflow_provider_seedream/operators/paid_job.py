@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -43,6 +43,7 @@ class PayingTask(Protocol):
     on_clear: OnClear
     on_lost_submission: OnLostSubmission
     if_killed: str
+    siblings: Sequence[str]
 
     @property
     def price_source(self) -> str:
@@ -202,8 +203,9 @@ class PaidJob:
         )
 
     def _claimed(self) -> list[str]:
-        """Predictions of this task's mapped instances in this run."""
-        pulled = self.context["ti"].xcom_pull(task_ids=[self.task.task_id], key="prediction_id")
+        """Predictions of this task's mapped instances, and of its siblings, in this run."""
+        tasks = [self.task.task_id, *self.task.siblings]
+        pulled = self.context["ti"].xcom_pull(task_ids=tasks, key="prediction_id")
         return [each for each in pulled if each]
 
     def _claim(self, prediction_id: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Literal
 
@@ -17,6 +18,8 @@ class PayingOperator(BaseOperator):
 
     seedream_conn_id: str
     if_killed = ""
+    siblings: Sequence[str] = ()
+    """Other tasks that may have ordered the very same: what they did is not this one's lost submission."""
 
     @cached_property
     def hook(self) -> SeedreamHook:

@@ -28,6 +28,13 @@ NEXT_PROMPT = "next_prompt"
 """XCom of the prompt with the note in it, once the set is rejected. Nothing is drawn without it."""
 
 
+REJECTED = "rejected_prediction_id"
+"""XCom of the prediction that was rejected: the next prompt is for what follows it, and for nothing else."""
+
+SHOWN = "shown_prediction_id"
+"""XCom of the prediction whose pictures the form shows."""
+
+
 class SeedreamReviewOperator(HITLOperator, BranchMixIn):
     """Shows an image set to a person, who approves it or rejects it with a note: one round of an approval.
 
@@ -38,8 +45,8 @@ class SeedreamReviewOperator(HITLOperator, BranchMixIn):
     :param draws: the drawing tasks of all rounds so far, for their cost.
     :param rounds: how many rounds there are.
     :param on_approve: the task that follows an approval; it finds the set under the XCom key ``approved_image_set``.
-    :param on_reject: the task that draws the next round, from the prompt under the XCom key ``next_prompt``; ``None`` in
-        the last round.
+    :param on_reject: the task that draws the next round, from the prompt under the XCom key ``next_prompt``, which is
+        about the set under ``rejected_prediction_id``; ``None`` in the last round.
     :param subject: headline of the form.
     :param assigned_users: who may answer; default: whoever may edit the run.
     :param notifiers: told when an answer is wanted.
@@ -109,6 +116,7 @@ class SeedreamReviewOperator(HITLOperator, BranchMixIn):
             rounds=self.rounds,
             spent_usd=round(sum(cost_of(context["ti"], draw).cost_usd for draw in self.draws), 6),
         )
+        context["ti"].xcom_push(key=SHOWN, value=image_set.prediction_id)
         super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> None:
@@ -116,12 +124,14 @@ class SeedreamReviewOperator(HITLOperator, BranchMixIn):
 
         :raises InvalidInputError: for an answer that is neither, or a note that the prompt cannot take in. Nothing is drawn;
             clear the task to be asked again.
+        :raises AirflowFailException: where other pictures than the form shows have taken their place.
         """
         from airflow_provider_seedream.operators.publish import read_image_set
 
         answer = super().execute_complete(context, event)
         chosen, note = list(answer["chosen_options"]), answer["params_input"].get(NOTE) or ""
         image_set = read_image_set(self.image_set)
+        self._refuse_unseen(image_set.prediction_id, context)
         if chosen == [APPROVE]:
             self.log.info("Prediction %s is approved.", image_set.prediction_id)
             context["ti"].xcom_push(key=APPROVED_SET, value=image_set.to_json())
@@ -130,6 +140,7 @@ class SeedreamReviewOperator(HITLOperator, BranchMixIn):
             prompt = revised(image_set.prompt or "", image_set.requested or 0, note)
             self.log.info("Prediction %s is rejected; drawing anew: %s", image_set.prediction_id, prompt)
             context["ti"].xcom_push(key=NEXT_PROMPT, value=prompt)
+            context["ti"].xcom_push(key=REJECTED, value=image_set.prediction_id)
             follow = self.on_reject
         elif chosen == [REJECT]:
             self.log.info("Prediction %s is rejected, and no round is left.", image_set.prediction_id)
@@ -139,6 +150,16 @@ class SeedreamReviewOperator(HITLOperator, BranchMixIn):
                 "chosen_options", chosen, "one answer is needed", f"{APPROVE} or {REJECT}."
             )
         self.do_branch(context, follow)
+
+    def _refuse_unseen(self, prediction_id: str, context: Context) -> None:
+        """The answer is about what was shown; a clear of the drawing task alone puts another set in its place."""
+        ti = context["ti"]
+        shown = ti.xcom_pull(task_ids=self.task_id, key=SHOWN, map_indexes=ti.map_index)
+        if shown != prediction_id:
+            raise AirflowFailException(
+                f"Prediction {shown} was shown, and now there is {prediction_id}: the pictures were drawn anew since they "
+                "were shown; clear the review to be asked again, which is free."
+            )
 
     def process_trigger_event_error(self, event: dict[str, Any]) -> None:
         """Fail for good where nobody answered: a retry would ask, and wait, as long again."""

@@ -20,13 +20,15 @@ class TaskInstance:
         self.map_index = map_index
         self.dag_id, self.run_id, self.task_id, self.try_number = "dag", "run", "gen", 1
         self.xcom: dict[str, Any] = {}
+        self.xcom_of_others: dict[str, dict[str, Any]] = {}
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcom[key] = json.loads(json.dumps(value))
 
     def xcom_pull(self, task_ids: Any = None, key: str = "return_value", map_indexes: Any = None) -> Any:
-        value = self.xcom.get(key)
-        return [value] if isinstance(task_ids, list) else value
+        if isinstance(task_ids, list):
+            return [self.xcom_of_others.get(each, self.xcom).get(key) for each in task_ids]
+        return self.xcom.get(key)
 
 
 class TaskStateStore:

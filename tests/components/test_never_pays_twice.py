@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import json
 import time
+from contextlib import suppress
 
 import pytest
 import requests
@@ -762,3 +763,19 @@ def test_predictions_of_siblings_are_no_candidates(seedream_emulator, monkeypatc
     monkeypatch.setattr(tries.ti, "xcom_pull", with_sibling)
     adopted = run(operator(on_lost_submission="adopt"), tries)["prediction_id"]
     assert adopted == seedream_emulator.predictions[1]["id"]
+
+
+@pytest.mark.parametrize("policy", ["adopt", "resubmit"])
+def test_a_lost_submission_does_not_take_the_set_of_a_sibling_that_asked_for_the_same(
+    seedream_emulator, policy
+):
+    seedream_emulator.configure(result_input=True)
+    first, second = Tries(), Tries()
+    run(operator(task_id="draw_1"), first)
+    seedream_emulator.faults.add("submit", faults.Status(503), times=1)
+    second.ti.xcom_of_others["draw_1"] = first.ti.xcom
+    anew = operator(task_id="draw_2", on_lost_submission=policy)
+    anew.siblings = ["draw_1"]
+    with suppress(AirflowFailException, LostSubmissionError):
+        run(anew, second)
+    assert second.ti.xcom.get("prediction_id") != first.ti.xcom["prediction_id"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from fastapi.testclient import TestClient
@@ -13,10 +14,10 @@ class Person:
     """Answers the forms of one run, in order.
 
     :param dag_id: of the run; there must be only one at a time.
-    :param answers: task, option and note of each answer.
+    :param answers: task, option and note of each answer; or what else is done then.
     """
 
-    def __init__(self, dag_id: str, answers: list[tuple[str, str, str]]) -> None:
+    def __init__(self, dag_id: str, answers: Sequence[tuple[str, str, str] | Callable[[Self], None]]) -> None:
         from airflow.api_fastapi.app import create_app
 
         self._client = TestClient(create_app(apps="core"))
@@ -25,6 +26,8 @@ class Person:
         self._dag_id = dag_id
         self._answers = answers
         self._thread = threading.Thread(target=self._answer, daemon=True)
+        self._run_is_over = threading.Event()
+        self._run_id = ""
         self.forms: list[dict[str, Any]] = []
         """Each form as it was seen."""
         self.refusals: list[str] = []
@@ -34,12 +37,17 @@ class Person:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._run_is_over.set()
         self._thread.join(timeout=10)
         self._client.close()
 
     def _answer(self) -> None:
-        for task_id, option, note in self._answers:
-            path = self._form(task_id)
+        for step in self._answers:
+            if callable(step):
+                step(self)
+                continue
+            task_id, option, note = step
+            path = self.form(task_id)
             if path is None:
                 return
             answer = self._client.patch(
@@ -48,9 +56,35 @@ class Person:
             if not answer.is_success:
                 self.refusals.append(answer.text)
 
-    def _form(self, task_id: str) -> str | None:
+    def clear(self, task_id: str) -> None:
+        """Clear a task and all that follows it."""
+        cleared = self._client.post(
+            f"/api/v2/dags/{self._dag_id}/clearTaskInstances",
+            json={
+                "dry_run": False,
+                "dag_run_id": self._run_id,
+                "task_ids": [task_id],
+                "include_downstream": True,
+                "only_failed": False,
+                "reset_dag_runs": False,
+            },
+        )
+        if not cleared.is_success:
+            self.refusals.append(cleared.text)
+
+    def mark_success(self, task_id: str) -> None:
+        """Mark a task success by hand."""
+        marked = self._client.patch(
+            f"/api/v2/dags/{self._dag_id}/dagRuns/{self._run_id}/taskInstances/{task_id}",
+            json={"new_state": "success"},
+        )
+        if not marked.is_success:
+            self.refusals.append(marked.text)
+
+    def form(self, task_id: str) -> str | None:
+        """Wait for a form, and give its place."""
         give_up = time.monotonic() + 60
-        while time.monotonic() < give_up:
+        while time.monotonic() < give_up and not self._run_is_over.is_set():
             listed = self._client.get(f"/api/v2/dags/{self._dag_id}/dagRuns/~/hitlDetails").json()
             for form in listed.get("hitl_details", []):
                 ti = form["task_instance"]
@@ -60,9 +94,7 @@ class Person:
                     and ti["state"] == "awaiting_input"
                 ):
                     self.forms.append(form)
-                    run_id = ti["dag_run_id"]
-                    return (
-                        f"/api/v2/dags/{self._dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
-                    )
+                    self._run_id = ti["dag_run_id"]
+                    return f"/api/v2/dags/{self._dag_id}/dagRuns/{self._run_id}/taskInstances/{task_id}/-1/hitlDetails"
             time.sleep(0.2)
         return None

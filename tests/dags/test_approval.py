@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, Asset, task_group
 
 from airflow_provider_seedream.emulator import Emulator
 from airflow_provider_seedream.operators.approval import approval_rounds
@@ -123,6 +123,29 @@ def test_a_review_that_is_marked_success_by_hand_draws_and_publishes_nothing(
     assert seedream_emulator.paid_tasks == 1
 
 
+def test_a_rejection_draws_nothing_once_the_rejected_pictures_were_drawn_anew(
+    run_dag: Callable[..., Any], seedream_emulator: Emulator, tmp_path: Path
+) -> None:
+    def start_over_without_asking(person: Person) -> None:
+        person.form("approval.review_2")
+        person.clear("approval.draw_1")
+        person.mark_success("approval.review_1")
+
+    dag = approval("stale_rejection", tmp_path, rounds=2)
+    answers = [
+        ("approval.review_1", "Reject", "warmer light"),
+        start_over_without_asking,
+        # Not reached, unless a second set is drawn again.
+        ("approval.review_2", "Reject", ""),
+    ]
+    with Person(dag.dag_id, answers) as person:
+        run = run_dag(dag)
+    assert person.refusals == []
+    assert seedream_emulator.paid_tasks == 3
+    assert (states(run)["draw_1"], states(run)["draw_2"]) == ("success", "failed")
+    assert not (tmp_path / "set").exists()
+
+
 def test_a_note_that_is_too_long_draws_nothing(
     run_dag: Callable[..., Any], seedream_emulator: Emulator, tmp_path: Path
 ) -> None:
@@ -148,6 +171,44 @@ def test_a_hostile_note_changes_neither_count_nor_price(
     assert seedream_emulator.api_key not in second["prompt"]
     assert [image.scene for image in published(tmp_path).images] == SCENES
     assert "<script>" not in person.forms[1]["body"].replace("\\<", "")
+
+
+def test_no_round_takes_the_pictures_of_one_before_for_its_own(tmp_path: Path) -> None:
+    dag = approval("siblings", tmp_path)
+    assert dag.get_task("approval.draw_3").siblings == ["approval.draw_1", "approval.draw_2"]
+
+
+def test_a_misspelt_argument_of_the_approval_is_set_right(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r'Did you mean "rounds"\?.*response_timeout'):
+        approval("misspelt", tmp_path, round=2)
+
+
+def test_a_mapped_task_group_is_no_place_for_an_approval() -> None:
+    @task_group
+    def product(prompt: Any) -> None:
+        approval_rounds(prompt=prompt)
+
+    with (
+        pytest.raises(InvalidInputError, match=r"product is mapped.*in a loop"),
+        DAG("mapped", schedule=None, start_date=BEGINNING),
+    ):
+        product.expand(prompt=["a fox", "an owl"])
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("output_path", "s3://bucket/early"),
+        ("outlets", [Asset("early")]),
+        ("wait_for_completion", False),
+    ],
+)
+def test_what_the_defaults_of_the_dag_would_publish_or_hide_is_refused(argument: str, value: Any) -> None:
+    with (
+        pytest.raises(InvalidInputError, match=argument),
+        DAG("defaults", schedule=None, start_date=BEGINNING, default_args={argument: value}),
+    ):
+        approval_rounds(prompt=SCENES)
 
 
 @pytest.mark.parametrize(

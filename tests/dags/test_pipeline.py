@@ -168,6 +168,18 @@ def test_only_the_tasks_that_are_named_are_summed_up(
     assert list(xcom(run_dag(dag), "cost")["tasks"]) == ["two"]
 
 
+def test_one_task_can_be_named_alone_and_one_that_is_not_there_fails_the_summary(
+    run_dag: Callable[..., Any], seedream_emulator: Emulator
+) -> None:
+    with DAG("costing_names", schedule=None, start_date=BEGINNING) as dag:
+        drawn = draw("one")
+        drawn >> SeedreamCostSummaryOperator(task_id="cost", task_ids="one")
+        drawn >> SeedreamCostSummaryOperator(task_id="misspelt", task_ids=["onne"])
+    run = run_dag(dag)
+    assert list(xcom(run, "cost")["tasks"]) == ["one"]
+    assert states(run)["misspelt"] == "failed"
+
+
 def test_an_unknown_argument_of_the_summary_is_refused() -> None:
     with pytest.raises(ValueError, match="task_ids"):
         SeedreamCostSummaryOperator(task_id="cost", taskids=["draw"])
