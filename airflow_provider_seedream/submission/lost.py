@@ -55,6 +55,17 @@ def candidates(found: Iterable[Prediction], request: PaidRequest) -> list[Predic
     ]
 
 
+def may_be_taken(found: Prediction, request: PaidRequest) -> bool:
+    """Whether the one candidate there is may be taken for a request's: what the API does tell must not be half of it."""
+    told = found.input or {}
+    tells = any(
+        told.get(name) is not None
+        for name, value in request.told_apart_by().items()
+        if isinstance(value, str)
+    )
+    return found.model in ("", request.model) and (not tells or identified(found, request))
+
+
 def identified(found: Prediction, request: PaidRequest) -> bool:
     """Whether the API itself shows that a prediction is a request's: by all inputs that no vendor would rewrite, and by
     every other that it tells."""
@@ -125,8 +136,10 @@ def _contradicts(told: object, asked: object) -> bool:
         return number is not None and number != asked
     if not isinstance(told, str) or not told.strip():
         return False
-    begun = " ".join(told.split()).rstrip(".… ")
-    return not " ".join(str(asked).split()).startswith(begun)
+    said, wanted = " ".join(told.split()), " ".join(str(asked).split())
+    if said.endswith(("...", "…")):
+        return not wanted.startswith(said.rstrip(".… "))
+    return said != wanted
 
 
 def _alike(told: object, asked: object) -> bool:

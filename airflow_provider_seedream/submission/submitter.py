@@ -328,7 +328,7 @@ class Submitter:
 
     def _may_take(self, found: Prediction, order: Order) -> bool:
         if self.on_lost_submission == "adopt":
-            return found.model in ("", order.request.model)
+            return lost.may_be_taken(found, order.request)
         return self.on_lost_submission == "resubmit" and lost.identified(found, order.request)
 
     def _lost(

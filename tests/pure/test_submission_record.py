@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_seedream.submission.budget import Ceiling, check
-from airflow_provider_seedream.submission.lost import candidates, unclaimed, window
+from airflow_provider_seedream.submission.lost import (
+    candidates,
+    identified,
+    may_be_taken,
+    unclaimed,
+    window,
+)
 from airflow_provider_seedream.submission.record import (
     Changed,
     Collect,
@@ -169,6 +175,26 @@ def test_candidates_leave_out_claimed_ids_and_other_inputs():
     ]
     left = candidates(unclaimed(listed, {"claimed"}), ImageSetRequest.build(prompt="a  fox"))
     assert [each.id for each in left] == ["mine", "silent"]
+
+
+@pytest.mark.parametrize(
+    ("told", "may_be", "is_it"),
+    [
+        ("2 images of ship number 50", True, True),
+        ("2 images of  ship number 50 ", True, True),
+        ("2 images of ship number 5", False, False),
+        ("2 images of ship number 501", False, False),
+        ("2 images of ship num...", True, False),
+        ("2 images of ship number 6…", False, False),
+        (None, True, False),
+    ],
+)
+def test_a_prompt_that_is_the_beginning_of_another_is_another(told, may_be, is_it):
+    request = ImageSetRequest.build(prompt="2 images of ship number 50")
+    found = Prediction.from_json({"id": "one", "status": "processing", "input": {"prompt": told}})
+    assert bool(candidates([found], request)) is may_be
+    assert identified(found, request) is is_it
+    assert may_be_taken(found, request) is (is_it or told is None)
 
 
 def test_a_price_over_any_ceiling_is_refused_with_price_ceiling_and_where_it_was_set():
