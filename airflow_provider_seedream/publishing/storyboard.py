@@ -76,7 +76,7 @@ def storyboard_page(
 
 def _scene(index: int, picture: PublishedPicture, smaller: Sequence[Companion]) -> str:
     scene = _readable(picture.scene or "")
-    flag = '\n<p class="flag">Held for unsafe by the vendor</p>' if picture.flagged else ""
+    flag = '\n<p class="flag">Flagged as unsafe by the vendor</p>' if picture.flagged else ""
     return f"""<li id="scene-{index}">
 <figure>
 <a class="picture" href="{escape(picture.file)}">
