@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import random
 import time
@@ -25,6 +24,7 @@ from airflow_provider_seedream.submission.record import (
     Submit,
     decide,
 )
+from airflow_provider_seedream.submission.search import Account, search
 from airflow_provider_seedream.wavespeed.errors import (
     ApiError,
     Arrival,
@@ -42,12 +42,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SEARCHES = (0.0, 5.0, 10.0)
-"""Seconds before each search for a lost submission: the API may list a new prediction late (API reference 4.1)."""
-
-EXAMINED = 200
-"""Listed predictions that are looked at one by one for their input, in one search; the others stay candidates."""
-
 SEND_WITHIN = 60.0
 """Seconds from the intent within which the paying request may be sent: attempts that find no connection included."""
 
@@ -58,23 +52,11 @@ FORGOTTEN = 7 * 86400.0
 """Seconds for which the API knows a prediction at the least (API reference 3.3)."""
 
 
-class Api(Protocol):
+class Api(Account, Protocol):
     """The calls that the submitter needs; the hook has them."""
-
-    @property
-    def clock_ahead(self) -> float:
-        """Seconds by which the API's clock is ahead of ours, by its latest answer."""
 
     def submit(self, request: PaidRequest, *, send_by: float) -> Prediction:
         """Submit a request, not later than ``send_by`` (epoch seconds). This pays."""
-
-    def prediction(self, prediction_id: str, *, attempts: int = ...) -> Prediction:
-        """Look at a prediction, so often at the most until an answer comes."""
-
-    def predictions(
-        self, *, model: str, created_after: dt.datetime, created_before: dt.datetime
-    ) -> list[Prediction]:
-        """The predictions of a model within a window of time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +291,7 @@ class Submitter:
 
     def _recover(self, order: Order, intent: SubmissionRecord) -> Prediction | Postponed:
         try:
-            found, examined = self._search(order, intent)
+            found, examined = search(self.api, intent, order.request, self.claimed)
         except ApiError as error:
             raise self._lost(order, intent, [], error) from None
         if examined and len(found) == 1 and self._may_take(found[0], order) and self.claim(found[0].id):
@@ -347,37 +329,6 @@ class Submitter:
             unsearched=unsearched,
             remembered=self.store.outlives_a_try,
         )
-
-    def _search(self, order: Order, intent: SubmissionRecord) -> tuple[list[Prediction], bool]:
-        """The candidates, and whether each was examined: one that was not may turn out to be somebody else's."""
-        found: list[Prediction] = []
-        examined: dict[str, Prediction] = {}
-        for seconds in SEARCHES:
-            time.sleep(seconds)
-            # Anew each time: an answer tells what the API's clock says.
-            created_after, created_before = lost.window(intent, self.api.clock_ahead)
-            listed = self.api.predictions(
-                model=order.request.model, created_after=created_after, created_before=created_before
-            )
-            unclaimed = lost.unclaimed(listed, {*self.claimed(), *intent.known_ids})
-            for each in unclaimed:
-                if each.id not in examined and len(examined) < EXAMINED:
-                    self._examine(each, examined)
-            found = lost.candidates([examined.get(each.id, each) for each in unclaimed], order.request)
-            # Only what the API identifies ends the search early: the lost one may be listed after somebody else's.
-            if len(found) == 1 and lost.identified(found[0], order.request):
-                break
-        return found, all(each.id in examined for each in found)
-
-    def _examine(self, listed: Prediction, examined: dict[str, Prediction]) -> None:
-        """Take in a listed prediction with its input, if the API tells that: not promised, neither here nor there."""
-        if listed.input is not None:
-            examined[listed.id] = listed
-            return
-        try:
-            examined[listed.id] = self.api.prediction(listed.id, attempts=1)
-        except ApiError as error:
-            log.warning("Prediction %s could not be looked at: %s", listed.id, error)
 
 
 def _unseen(prediction_id: str) -> Prediction:

@@ -711,7 +711,7 @@ def test_a_submission_that_finds_no_connection_is_sent_again(seedream_emulator, 
 
 @pytest.mark.event("The answer to the paying request is lost")
 def test_a_prediction_that_failed_is_not_adopted_for_one_that_is_listed_late(seedream_emulator, monkeypatch):
-    monkeypatch.setattr("airflow_provider_seedream.submission.submitter.SEARCHES", (0.0, 0.5, 0.5))
+    monkeypatch.setattr("airflow_provider_seedream.submission.search.SEARCHES", (0.0, 0.5, 0.5))
     seedream_emulator.faults.add("submit", faults.FailPrediction(5000, "somebody else's"))
     with pytest.raises(PredictionFailedError):
         run(operator(), Tries())

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from airflow_provider_seedream.submission import submitter
+from airflow_provider_seedream.submission import search, submitter
 from airflow_provider_seedream.submission.record import SubmissionRecord
 from airflow_provider_seedream.submission.submitter import Order, Postponed, Submitter
 from airflow_provider_seedream.wavespeed import (
@@ -142,10 +142,11 @@ class Sequences(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
-        self._usual_time, submitter.time = submitter.time, self.world  # type: ignore[assignment]
+        self._usual_time = submitter.time
+        submitter.time = search.time = self.world  # type: ignore[assignment]
 
     def teardown(self) -> None:
-        submitter.time = self._usual_time  # type: ignore[assignment]
+        submitter.time = search.time = self._usual_time
 
     def read(self) -> SubmissionRecord | None:
         return self.world.record
