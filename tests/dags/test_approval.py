@@ -16,6 +16,7 @@ from airflow_provider_seedream.operators.cost import SeedreamCostSummaryOperator
 from airflow_provider_seedream.operators.publish import SeedreamPublishOperator
 from airflow_provider_seedream.publishing.manifest import Manifest
 from airflow_provider_seedream.wavespeed import InvalidInputError
+from tests.dags.examples import xcom
 from tests.dags.person import Person
 
 BEGINNING = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -40,10 +41,6 @@ def approval(dag_id: str, folder: Path, **arguments: Any) -> Any:
 
 def states(run: Any) -> dict[str, str]:
     return {task.task_id.removeprefix("approval."): str(task.state) for task in run.get_task_instances()}
-
-
-def xcom(run: Any, task_id: str) -> Any:
-    return run.get_task_instance(task_id).xcom_pull(task_ids=task_id)
 
 
 def published(folder: Path) -> Manifest:

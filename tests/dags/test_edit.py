@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from airflow_provider_seedream.emulator import Emulator
 from airflow_provider_seedream.publishing.manifest import Manifest
-
-FILE = Path(__file__).parent.parent.parent / "example_dags" / "example_seedream_edit.py"
+from tests.dags import examples
 
 
 def test_the_scenes_are_drawn_from_the_portrait_and_published(
     run_dag: Callable[..., Any], seedream_emulator: Emulator, tmp_path: Path
 ) -> None:
-    spec = importlib.util.spec_from_file_location(FILE.stem, FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    run = run_dag(module.dag, run_conf={"folder": f"file://{tmp_path}"})
+    run = run_dag(examples.example("edit").dag, run_conf={"folder": f"file://{tmp_path}"})
     assert str(run.state) == "success"
     portrait, scenes = (each.body for each in seedream_emulator.journal if each.route == "submit")
     assert portrait is not None

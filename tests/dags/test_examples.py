@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,30 +12,8 @@ import pytest
 
 from airflow_provider_seedream.emulator import Emulator, faults
 from airflow_provider_seedream.publishing.manifest import Manifest
+from tests.dags.examples import example, states, xcom
 from tests.dags.person import Person
-
-EXAMPLES = Path(__file__).parent.parent.parent / "example_dags"
-
-
-def example(name: str) -> Any:
-    """Read anew, as Airflow does for each task: ``dag.test()`` leaves its params in the DAG."""
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"example_seedream_{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def states(run: Any) -> dict[str, str]:
-    return {
-        task.task_id if task.map_index < 0 else f"{task.task_id}[{task.map_index}]": str(task.state)
-        for task in run.get_task_instances()
-    }
-
-
-def xcom(run: Any, task_id: str) -> Any:
-    return run.get_task_instance(task_id).xcom_pull(task_ids=task_id)
 
 
 def test_a_campaign_publishes_each_product_announces_it_and_sums_up(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,19 +14,13 @@ from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.publishing.manifest import Manifest
 from airflow_provider_seedream.sensors.seedream import SeedreamPredictionSensor
 from airflow_provider_seedream.wavespeed import ImageSetRequest
-
-FILE = Path(__file__).parent.parent.parent / "example_dags" / "example_seedream_fire_and_forget.py"
+from tests.dags import examples
 
 
 @pytest.fixture
 def fire_and_forget() -> Any:
     """Read anew for each test, as Airflow does for each task: ``dag.test()`` leaves its params in the DAG."""
-    spec = importlib.util.spec_from_file_location(FILE.stem, FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.dag
+    return examples.example("fire_and_forget").dag
 
 
 def test_what_was_submitted_first_is_collected_and_published_later(
@@ -35,7 +28,9 @@ def test_what_was_submitted_first_is_collected_and_published_later(
 ) -> None:
     seedream_emulator.faults.add("submit", faults.Takes(seconds=4))
     run = run_dag(fire_and_forget, run_conf={"folder": f"file://{tmp_path}", "product": "a red kettle"})
-    assert _states(run) == dict.fromkeys(("submit", "write_description", "collect", "publish"), "success")
+    assert examples.states(run) == dict.fromkeys(
+        ("submit", "write_description", "collect", "publish"), "success"
+    )
     manifest = Manifest.from_bytes((tmp_path / run.run_id / "manifest.json").read_bytes())
     assert [image.scene for image in manifest.images] == [
         "a red kettle, on a plain grey background, seen from the front",
@@ -52,7 +47,7 @@ def test_a_prediction_that_fails_fails_the_sensor_for_good_and_nothing_is_paid_a
 ) -> None:
     seedream_emulator.faults.add("submit", faults.FailPrediction(code=5000, error="no"))
     run = run_dag(fire_and_forget, run_conf={"folder": f"file://{tmp_path}"})
-    assert _states(run) == {
+    assert examples.states(run) == {
         "submit": "success",
         "write_description": "success",
         "collect": "failed",
@@ -67,7 +62,7 @@ def test_a_soft_sensor_skips_in_every_mode(
 ) -> None:
     with DAG("soft_sensor", schedule=None) as dag:
         SeedreamPredictionSensor(task_id="collect", prediction_id="0" * 32, soft_fail=True, **waiting)
-    assert _states(run_dag(dag)) == {"collect": "skipped"}
+    assert examples.states(run_dag(dag)) == {"collect": "skipped"}
 
 
 def test_a_sensor_that_is_rescheduled_collects_in_the_end(
@@ -84,10 +79,6 @@ def test_a_sensor_that_is_rescheduled_collects_in_the_end(
             poke_interval=2,
         )
     run = run_dag(dag)
-    assert _states(run) == {"collect": "success"}
+    assert examples.states(run) == {"collect": "success"}
     assert seedream_emulator.polls() == 2
     assert seedream_emulator.paid_tasks == 1
-
-
-def _states(run: Any) -> dict[str, str]:
-    return {task.task_id: str(task.state) for task in run.get_task_instances()}

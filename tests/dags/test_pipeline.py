@@ -14,6 +14,7 @@ from airflow_provider_seedream.emulator import Emulator, faults
 from airflow_provider_seedream.operators.cost import SeedreamCostSummaryOperator
 from airflow_provider_seedream.operators.publish import SeedreamPublishOperator
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
+from tests.dags.examples import states, xcom
 
 BEGINNING = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
@@ -37,14 +38,6 @@ def events(uri: str) -> list[dict[str, Any]]:
             .where(AssetModel.uri == uri)
         )
         return [dict(event.extra) for event in found]
-
-
-def xcom(run: Any, task_id: str) -> Any:
-    return run.get_task_instance(task_id).xcom_pull(task_ids=task_id)
-
-
-def states(run: Any) -> dict[str, str]:
-    return {task.task_id: str(task.state) for task in run.get_task_instances()}
 
 
 def test_the_event_of_an_outlet_tells_what_was_published(

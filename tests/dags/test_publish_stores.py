@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import socket
 from collections.abc import Callable, Iterator
@@ -16,8 +15,8 @@ from moto.server import ThreadedMotoServer
 
 from airflow_provider_seedream.emulator import Emulator
 from airflow_provider_seedream.publishing.manifest import Manifest
+from tests.dags import examples
 
-FILE = Path(__file__).parent.parent.parent / "example_dags" / "example_seedream_storyboard.py"
 SCENES = ["A seed <b>in</b> the snow", "A sprout"]
 KEYS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
 
@@ -80,12 +79,7 @@ def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Stored]]:
 
 
 def storyboard() -> Any:
-    spec = importlib.util.spec_from_file_location(FILE.stem, FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.dag
+    return examples.example("storyboard").dag
 
 
 @pytest.mark.parametrize("store", ["s3", "gcs"])

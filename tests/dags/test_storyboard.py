@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,27 +11,22 @@ from PIL import Image
 
 from airflow_provider_seedream.emulator import Emulator
 from airflow_provider_seedream.publishing.manifest import Manifest
+from tests.dags import examples
 
-FILE = Path(__file__).parent.parent.parent / "example_dags" / "example_seedream_storyboard.py"
 TASKS = ("write_prompt", "draw", "publish")
 
 
 @pytest.fixture
 def storyboard() -> Any:
     """Read anew for each test, as Airflow does for each task: ``dag.test()`` leaves its params in the DAG."""
-    spec = importlib.util.spec_from_file_location(FILE.stem, FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.dag
+    return examples.example("storyboard").dag
 
 
 def test_the_storyboard_is_drawn_and_published(
     storyboard: Any, run_dag: Callable[..., Any], seedream_emulator: Emulator, tmp_path: Path
 ) -> None:
     run = run_dag(storyboard, run_conf={"folder": f"file://{tmp_path}", "name": "fox"})
-    assert _states(run) == dict.fromkeys(TASKS, "success")
+    assert examples.states(run) == dict.fromkeys(TASKS, "success")
     manifest = _published(tmp_path / "fox")
     assert [image.scene for image in manifest.images] == [
         "At dusk she lights the great lamp of an old lighthouse",
@@ -51,7 +45,7 @@ def test_other_scenes_of_another_count_are_drawn_by_their_count(
 ) -> None:
     scenes = ["A seed", "A sprout", "A sapling", "A tree"]
     run = run_dag(storyboard, run_conf={"folder": f"file://{tmp_path}", "name": "tree", "scenes": scenes})
-    assert _states(run) == dict.fromkeys(TASKS, "success")
+    assert examples.states(run) == dict.fromkeys(TASKS, "success")
     manifest = _published(tmp_path / "tree")
     assert [image.scene for image in manifest.images] == scenes
     assert manifest.image_set.cost_usd == pytest.approx(0.14)
@@ -64,7 +58,7 @@ def test_a_second_run_into_the_same_folder_leaves_the_pictures_of_the_first_alon
     run_dag(storyboard, run_conf={**conf, "scenes": ["A hat", "A coat", "A boot"]})
     first = _published(tmp_path / "fox")
     second = run_dag(storyboard, run_conf={**conf, "scenes": ["A spoon", "A plate"]})
-    assert _states(second) == {"write_prompt": "success", "draw": "success", "publish": "failed"}
+    assert examples.states(second) == {"write_prompt": "success", "draw": "success", "publish": "failed"}
     assert _published(tmp_path / "fox") == first
 
 
@@ -73,10 +67,6 @@ def test_a_storyboard_without_a_name_is_kept_under_its_run(
 ) -> None:
     run = run_dag(storyboard, run_conf={"folder": f"file://{tmp_path}", "scenes": ["A spoon"]})
     assert len(_published(tmp_path / run.run_id).images) == 1
-
-
-def _states(run: Any) -> dict[str, str]:
-    return {task.task_id: str(task.state) for task in run.get_task_instances()}
 
 
 def _published(folder: Path) -> Manifest:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,19 +11,13 @@ import pytest
 
 from airflow_provider_seedream.emulator import Emulator
 from airflow_provider_seedream.publishing.manifest import Manifest
-
-FILE = Path(__file__).parent.parent.parent / "example_dags" / "example_seedream_taskflow.py"
+from tests.dags import examples
 
 
 @pytest.fixture
 def example(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.delenv("SEEDREAM_LLM_CONN_ID", raising=False)
-    spec = importlib.util.spec_from_file_location(FILE.stem, FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.dag
+    return examples.example("taskflow").dag
 
 
 def test_each_story_is_written_drawn_and_published(
