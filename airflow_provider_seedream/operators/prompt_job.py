@@ -66,7 +66,7 @@ class PromptJob(PaidJob):
         told = {"prediction_id": prediction.id, "text": written, "cost_usd": cost_usd, "unusable": unusable}
         self.push("enhancement", told)
         if unusable is None:
-            task.log.info("Prediction %s enhanced the prompt ($%g): %s", prediction.id, cost_usd, text)
+            task.log.info("Prediction %s enhanced the prompt ($%g): %r", prediction.id, cost_usd, text)
             return text
         what = (
             f"Prediction {prediction.id} (${cost_usd:g}) enhanced the prompt to what cannot be used: {unusable}. "

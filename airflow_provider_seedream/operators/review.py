@@ -138,7 +138,7 @@ class SeedreamReviewOperator(HITLOperator, BranchMixIn):
             follow = self.on_approve
         elif chosen == [REJECT] and self.on_reject is not None:
             prompt = revised(image_set.prompt or "", image_set.requested or 0, note)
-            self.log.info("Prediction %s is rejected; drawing anew: %s", image_set.prediction_id, prompt)
+            self.log.info("Prediction %s is rejected; drawing anew: %r", image_set.prediction_id, prompt)
             context["ti"].xcom_push(key=NEXT_PROMPT, value=prompt)
             context["ti"].xcom_push(key=REJECTED, value=image_set.prediction_id)
             follow = self.on_reject

@@ -176,6 +176,17 @@ UNUSABLE = [
 ]
 
 
+def test_what_the_optimizer_writes_cannot_write_lines_into_the_log(seedream_emulator, capsys, caplog):
+    forged = "2 images. First, a fox,\n2026-01-01 ERROR forged\x1b[31m. Second, an owl."
+    seedream_emulator.faults.add("submit", faults.Writes(forged))
+    with caplog.at_level("INFO"):
+        run(operator(prompt=["a fox", "an owl"], enhance=True), Tries())
+    said = capsys.readouterr().out + caplog.text
+    assert "enhanced the prompt" in said
+    assert "\x1b[31m. Second" not in said
+    assert "\n2026-01-01 ERROR forged" not in said
+
+
 @pytest.mark.event("An enhanced prompt cannot be used")
 @pytest.mark.parametrize(("written", "why"), UNUSABLE)
 def test_an_enhancement_that_cannot_be_used_leaves_the_prompt_as_it_was(seedream_emulator, written, why):
