@@ -28,8 +28,9 @@ log = logging.getLogger(__name__)
 SHARE = 20
 """Waiting predictions per connection; four connections at the least."""
 
-TICK = 0.02
-"""Seconds within which looks that are due begin together, so that thousands do not wake the loop one by one."""
+TICK = 0.005
+"""Seconds within which looks that are due begin together, so that thousands do not wake the loop one by one; a dozen at
+a time and not fifty, for every other trigger waits until they have begun."""
 
 LATE = 1.0
 """Seconds by which a look may be late before as many connections again are opened; fewer for a shorter time."""
