@@ -29,8 +29,11 @@ SHARE = 20
 """Waiting predictions per connection; four connections at the least."""
 
 TICK = 0.005
-"""Seconds within which looks that are due begin together, so that thousands do not wake the loop one by one; a dozen at
-a time and not fifty, for every other trigger waits until they have begun."""
+"""Seconds within which looks that are due begin together, so that thousands do not wake the loop one by one."""
+
+AT_ONCE = 5
+"""Looks that begin in one turn of the loop at the most: every trigger waits for the turn to end, and what arrives
+meanwhile makes the next one long as well."""
 
 LATE = 1.0
 """Seconds by which a look may be late before as many connections again are opened; fewer for a shorter time."""
@@ -123,37 +126,37 @@ class PredictionWatcher:
     def _queue(self, seat: _Seat) -> None:
         due = self._pace.admits(seat.wait.due, seat.wait.deadline)
         heapq.heappush(self._next, (due, next(self._order), seat))
-        self._wake(due)
+        self._wake(_tick(due))
 
     def _wake(self, moment: float) -> None:
-        moment = ceil(moment / TICK) * TICK
         if self._timer is not None:
             if self._timer.when() <= moment:
                 return
             self._timer.cancel()
         # In a context of its own: what the timer does belongs to no trigger's log.
-        self._timer = asyncio.get_running_loop().call_at(moment, self._ring, context=contextvars.Context())
-
-    def _ring(self) -> None:
-        self._timer = None
-        self._serve()
+        self._timer = asyncio.get_running_loop().call_at(moment, self._serve, context=contextvars.Context())
 
     def _serve(self) -> None:
-        """Begin all looks that are due, as far as the pace and the connections allow."""
+        """Begin looks that are due, as far as the turn, the pace and the connections allow."""
+        self._timer = None
         now = asyncio.get_running_loop().time()
+        begun = 0
         while self._next:
             due, _, seat = self._next[0]
             if seat.verdict.done():
                 heapq.heappop(self._next)
             elif due > now:
-                return self._wake(due)
+                return self._wake(_tick(due))
+            elif begun == AT_ONCE:
+                return self._wake(now)
             elif (admitted := self._pace.admits(due, seat.wait.deadline)) > now:
                 heapq.heapreplace(self._next, (admitted, next(self._order), seat))
             elif (room_at := self._room_at(due)) > now:
-                return self._wake(room_at) if room_at < inf else None
+                return self._wake(_tick(room_at)) if room_at < inf else None
             else:
                 heapq.heappop(self._next)
                 self._begin(seat)
+                begun += 1
         return None
 
     def _room_at(self, due: float) -> float:
@@ -179,8 +182,9 @@ class PredictionWatcher:
         error = None if look.cancelled() else look.exception()
         if error is not None and not seat.verdict.done():
             seat.verdict.set_exception(error)
-        if self.waiting:
-            self._serve()
+        now = asyncio.get_running_loop().time()
+        if self._next and self._next[0][0] <= now:
+            self._wake(now)
 
     async def _look(self, seat: _Seat) -> None:
         loop = asyncio.get_running_loop()
@@ -229,6 +233,10 @@ class PredictionWatcher:
             seconds = seat.wait.lasted(now)
             if seconds is not None:
                 self.durations.note(seat.kind, seconds, now)
+
+
+def _tick(moment: float) -> float:
+    return ceil(moment / TICK) * TICK
 
 
 class _Seat:
