@@ -229,7 +229,8 @@ class ImageSetJob(PaidJob):
             on_short_delivery=self.task.on_short_delivery,
             on_flagged=self.task.on_flagged,
         )
-        naked = _naked(prediction)
+        # By what came, as the task may have been edited since it was asked for.
+        naked = not prediction.has_links
         image_set = delivered(ordered, prediction, links=not naked)
         if not naked:
             # Before publishing, which may fail and must not keep anyone from what is paid.
@@ -254,27 +255,21 @@ class ImageSetJob(PaidJob):
         """Publish to ``output_path``. A base64 set has no links, so it gets the places of its files instead."""
         from airflow_provider_seedream.publishing.publish import publish
 
-        naked = _naked(prediction)
         published = publish(
             image_set,
             folder,
-            sources=prediction.outputs if naked else None,
+            sources=None if prediction.has_links else prediction.outputs,
             # Paid is paid: pictures of another size than was asked for are kept, and their size is in the manifest.
             check_size=False,
             published_by=publisher(self.context),
         )
         self.task.published = published
-        if not naked:
+        if prediction.has_links:
             return image_set
         placed = published.manifest.images
         return replace(
             image_set, images=tuple(Picture(str(folder / each.file), each.flagged) for each in placed)
         )
-
-
-def _naked(prediction: Prediction) -> bool:
-    """Whether pictures came inside the answer: by what came, as the task may have been edited since it was asked for."""
-    return not all(output.startswith(("https://", "http://")) for output in prediction.outputs)
 
 
 def _iso(moment: float) -> str:

@@ -199,7 +199,7 @@ class SeedreamPredictionSensor(BaseSensorOperator):
             on_short_delivery=self.on_short_delivery,
             on_flagged=self.on_flagged,
         )
-        if not all(output.startswith(("https://", "http://")) for output in accepted.outputs):
+        if not accepted.has_links:
             raise DeliveryError(
                 f"Prediction {prediction.id} is complete, but its outputs are no links: base64 pictures, or text. XCom is no "
                 "place for them. Take them from the API's result, which keeps them for seven days."

@@ -13,6 +13,7 @@ from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
 
 from airflow_provider_seedream.wavespeed.errors import Failure, UnreadableAnswerError, rule_for
+from airflow_provider_seedream.wavespeed.inputs import links_without_secrets
 from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
 from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
 
@@ -110,7 +111,7 @@ class Answer:
             return call.read(body["data"])
         except (UnreadableAnswerError, *_ODD) as error:
             excerpt = f" {self.text[:300]!r}" if call.pays else ""
-            trouble = self._unreadable(call, self.hide(f"{error}{excerpt}"), body)
+            trouble = self._unreadable(call, self.hide(links_without_secrets(f"{error}{excerpt}")), body)
         raise trouble
 
     def _body(self) -> object:
@@ -132,7 +133,7 @@ class Answer:
 
     def _told(self, body: object) -> str:
         excerpt = repr(self.text[:200]) if self.text.strip() else "an empty body"
-        return self.hide(_reason(body) or excerpt)
+        return self.hide(links_without_secrets(_reason(body) or excerpt))
 
 
 def submit(request: PaidRequest, *, send_by: float | None = None) -> Call[Prediction]:

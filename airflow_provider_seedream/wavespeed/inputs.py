@@ -10,6 +10,7 @@ from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 _DIGITS = re.compile(r"\s*[0-9]{1,9}\s*")
 _USER_AND_PASSWORD = re.compile(r"(?<=[:/]/)[^/\s]*@")
 _LOCAL_PATH = re.compile(r"/(?!/)")
+_LINK = re.compile(r"https?://[^\s\"'<>]+", re.IGNORECASE)
 _SWITCHES = {"true": True, "false": False}
 
 
@@ -40,6 +41,11 @@ def without_secrets(value: object) -> object:
     if _LOCAL_PATH.match(text):
         return text
     return re.split(r"[?#]", _USER_AND_PASSWORD.sub("***@", text), maxsplit=1)[0]
+
+
+def links_without_secrets(text: str) -> str:
+    """Somebody else's words as a message may repeat them: the links in them may be signed."""
+    return _LINK.sub(lambda link: str(without_secrets(link[0])), text)
 
 
 def closest(name: str, known: Iterable[str]) -> str:

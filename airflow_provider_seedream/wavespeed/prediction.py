@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_seedream.wavespeed.errors import PredictionFailedError, UnreadableAnswerError
+from airflow_provider_seedream.wavespeed.inputs import links_without_secrets
 
 
 class Status(enum.StrEnum):
@@ -43,7 +44,7 @@ class Prediction:
     :param status_word: the API's own word for it.
     :param outputs: links to the pictures, or bare base64 where that was asked for; empty until completed.
     :param flags: per output, whether the API flagged it (NSFW); ``None`` where it says nothing.
-    :param error: the API's text on a failure.
+    :param error: the API's text on a failure; links in it without what may be a signature.
     :param code: task code of a failure (API reference 8.3).
     :param created_at: ISO 8601 time of acceptance.
     :param inference_ms: milliseconds of inference.
@@ -81,12 +82,17 @@ class Prediction:
             status_word=word,
             outputs=outputs,
             flags=flags,
-            error=str(data.get("error") or ""),
+            error=links_without_secrets(str(data.get("error") or "")),
             code=_whole(data.get("code")) or None,
             created_at=str(data["created_at"]) if data.get("created_at") else None,
             inference_ms=_elapsed(inference) or _elapsed(data.get("executionTime")),
             input=next((data[k] for k in ("input", "inputs") if isinstance(data.get(k), Mapping)), None),
         )
+
+    @property
+    def has_links(self) -> bool:
+        """Whether the outputs are links, and no pictures inside the answer, or text."""
+        return all(output.startswith(("https://", "http://")) for output in self.outputs)
 
     def summary(self) -> dict[str, Any]:
         """What may travel through Airflow's database: no link, no picture, no prompt."""

@@ -52,6 +52,27 @@ def test_a_prediction_is_read_with_links_flags_and_times():
     assert seen.status is Status.COMPLETED
 
 
+SIGNED = "Cannot fetch https://me:secret@bucket/fox.png?X-Amz-Signature=secret, nor HTTP://b/2.png#secret"
+SHOWN = "Cannot fetch https://***@bucket/fox.png nor HTTP://b/2.png"
+
+
+def test_links_in_the_apis_own_words_keep_no_signature():
+    failed = Answer(200, envelope({"id": "abc", "status": "failed", "error": SIGNED})).parse(LOOK)
+    assert failed.error == SHOWN
+    for body in (
+        json.dumps({"code": 400, "message": SIGNED}),
+        f"<p>{SIGNED}</p>",
+        envelope({"error": SIGNED}),
+    ):
+        for call in (LOOK, calls.submit(ImageSetRequest.build(prompt="a fox"))):
+            with pytest.raises(ApiError) as refused:
+                Answer(400, body).parse(call)
+            assert "secret" not in str(refused.value)
+            with pytest.raises(ApiError) as unreadable:
+                Answer(200, body).parse(call)
+            assert "secret" not in str(unreadable.value)
+
+
 def test_outputs_given_as_one_text_are_one_picture():
     assert Prediction.from_json(
         {"id": "a", "status": "completed", "outputs": "https://cdn/1.png"}
