@@ -110,8 +110,9 @@ class Answer:
         try:
             return call.read(body["data"])
         except (UnreadableAnswerError, *_ODD) as error:
-            excerpt = f" {self.text[:300]!r}" if call.pays else ""
-            trouble = self._unreadable(call, self.hide(links_without_secrets(f"{error}{excerpt}")), body)
+            excerpt = f" {links_without_secrets(self.text)[:300]!r}" if call.pays else ""
+            told = links_without_secrets(f"{error}{excerpt}")
+            trouble = self._unreadable(call, self.hide(told), body)
         raise trouble
 
     def _body(self) -> object:
@@ -132,8 +133,10 @@ class Answer:
         return str(code) if code == self.status else f"{self.status} with code {code}"
 
     def _told(self, body: object) -> str:
-        excerpt = repr(self.text[:200]) if self.text.strip() else "an empty body"
-        return self.hide(links_without_secrets(_reason(body) or excerpt))
+        # Cut last: of half a link nobody could tell what is secret.
+        text = links_without_secrets(self.text)
+        excerpt = repr(text[:200]) if text.strip() else "an empty body"
+        return self.hide(links_without_secrets(_reason(body))[:500] or excerpt)
 
 
 def submit(request: PaidRequest, *, send_by: float | None = None) -> Call[Prediction]:
@@ -288,4 +291,4 @@ def _reason(body: object) -> str:
         return ""
     words = next((body[key] for key in ("message", "error", "detail", "errors") if body.get(key)), "")
     extra = f" [{body['error_code']}]" if body.get("error_code") else ""
-    return f"{words if isinstance(words, str) else json.dumps(words)}{extra}"[:500]
+    return f"{words if isinstance(words, str) else json.dumps(words)}{extra}"

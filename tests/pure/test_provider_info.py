@@ -8,7 +8,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from jsonschema import validate
 
@@ -34,7 +33,7 @@ def _schema(name: str) -> dict[str, Any]:
         if found.is_file():
             loaded: dict[str, Any] = json.loads(found.read_text())
             return loaded
-    pytest.skip(f"this Airflow ships no {name}")
+    raise FileNotFoundError(f"this Airflow ships no {name}")
 
 
 def test_python_and_yaml_say_the_same() -> None:
