@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 SHARE = 20
 """Waiting predictions per connection; four connections at the least."""
 
-TICK = 0.005
+TICK = 0.02
 """Seconds within which looks that are due begin together, so that thousands do not wake the loop one by one."""
 
 AT_ONCE = 5
