@@ -209,7 +209,7 @@ class PredictionWatcher:
                 return error
             look: Look
             try:
-                look = await session.client.once(seat.call)
+                look = await session.client.once(calls.result(seat.wait.prediction_id))
             except ApiError as error:
                 look = error
             finally:
@@ -242,13 +242,12 @@ def _tick(moment: float) -> float:
 class _Seat:
     """One prediction that waits, and its trigger's place to be told."""
 
-    __slots__ = ("call", "context", "kind", "look", "verdict", "wait")
+    __slots__ = ("context", "kind", "look", "verdict", "wait")
 
     def __init__(
         self, wait: Wait, kind: str | None, verdict: asyncio.Future[Verdict], context: contextvars.Context
     ) -> None:
         self.wait = wait
-        self.call = calls.result(wait.prediction_id)
         self.kind = kind
         self.verdict = verdict
         self.context = context

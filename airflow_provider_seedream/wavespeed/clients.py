@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from airflow_provider_seedream import __version__
 from airflow_provider_seedream.wavespeed.calls import Answer, Call
-from airflow_provider_seedream.wavespeed.endpoint import Endpoint
+from airflow_provider_seedream.wavespeed.endpoint import DEFAULT_ORIGIN, Endpoint
 from airflow_provider_seedream.wavespeed.errors import ApiError, Failure, NotConnectedError, rule_for, rule_of
 from airflow_provider_seedream.wavespeed.network import certificates, proxy_for, ssl_context
 
@@ -179,16 +179,16 @@ class AsyncWaveSpeedClient:
 async def prepare_for_loop() -> None:
     """Do what an :class:`AsyncWaveSpeedClient` needs once in a process and what would block its event loop.
 
-    Importing aiohttp takes a quarter to half a second, requests (which knows of proxies) about as long, and reading the
-    certificates a fortieth.
+    Importing aiohttp takes a quarter to half a second, requests (which knows of proxies, where there are any) about as
+    long, and reading the certificates a fortieth.
     """
     await asyncio.to_thread(_prepare)
 
 
 def _prepare() -> None:
     import aiohttp  # noqa: F401
-    import requests.utils  # noqa: F401
 
+    proxy_for(DEFAULT_ORIGIN)
     ssl_context(certificates())
 
 

@@ -102,4 +102,4 @@ class _Estimate:
         spread = sqrt(self.variance) * (1 + 1 / self.seen)
         few, some, late = (exp(self.mean + z * spread) for z in (_FEW, _SOME, _LATE))
         # Few jobs wait for the first look for longer than for any other, and 15 % at the most wait for it at all.
-        return replace(PollSchedule.every(None), early=min(few + 0.5 * FLOOR, some), steady=late)
+        return replace(PollSchedule.every(None), early=min(few + 0.25 * FLOOR, some), steady=late)

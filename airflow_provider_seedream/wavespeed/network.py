@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
 def proxy_for(origin: str) -> str | None:
     """The proxy that the environment names for an origin; none for this machine, which would get the key in clear."""
+    from urllib.request import getproxies
+
+    if is_loopback(urlsplit(origin).hostname or "") or not getproxies():
+        return None
+    # Only now: it brings thousands of objects into a triggerer that has no other use for it.
     from requests.utils import get_environ_proxies, select_proxy
 
-    if is_loopback(urlsplit(origin).hostname or ""):
-        return None
     proxy: str | None = select_proxy(origin, get_environ_proxies(origin))
     return proxy
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import inf
 
 from airflow_provider_seedream.wavespeed.errors import (
@@ -55,6 +56,7 @@ class PollSchedule:
     cap: float = 15.0
 
     @classmethod
+    @lru_cache(maxsize=64)
     def every(cls, poll_interval: float | None) -> PollSchedule:
         """The schedule for jobs nothing is known of, or a fixed interval in seconds, never under the API's floor."""
         if poll_interval is None:
