@@ -5,6 +5,7 @@ Each test looks from a fresh interpreter, as this one has imported everything al
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -79,6 +80,22 @@ def test_a_task_leaves_to_the_worker_what_only_the_worker_needs(module: str) -> 
 def test_what_needs_no_airflow_imports_none(module: str) -> None:
     printed = _run(f"import sys, {module}\nprint(*sys.modules)")
     assert "airflow" not in printed.split()
+
+
+def test_a_loop_is_given_the_library_that_knows_proxies_only_where_there_are_any(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    prepare = (
+        "import asyncio, sys\n"
+        "from airflow_provider_seedream.wavespeed.clients import prepare_for_loop\n"
+        "asyncio.run(prepare_for_loop())\n"
+        "print(*sys.modules)"
+    )
+    assert {"aiohttp", "requests"} & set(_run(prepare).split()) == {"aiohttp"}
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
+    assert {"aiohttp", "requests"} <= set(_run(prepare).split())
 
 
 def test_importing_every_module_warns_of_nothing() -> None:
