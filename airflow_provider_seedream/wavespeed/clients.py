@@ -188,6 +188,7 @@ async def prepare_for_loop() -> None:
 def _prepare() -> None:
     import aiohttp  # noqa: F401
 
+    # For what it imports: a client asks again, with its connection's origin.
     proxy_for(DEFAULT_ORIGIN)
     ssl_context(certificates())
 

@@ -58,7 +58,10 @@ class PollSchedule:
     @classmethod
     @lru_cache(maxsize=64)
     def every(cls, poll_interval: float | None) -> PollSchedule:
-        """The schedule for jobs nothing is known of, or a fixed interval in seconds, never under the API's floor."""
+        """The schedule for jobs nothing is known of, or a fixed interval in seconds, never under the API's floor.
+
+        One object for all waits with that interval.
+        """
         if poll_interval is None:
             return cls()
         interval = max(FLOOR, poll_interval)

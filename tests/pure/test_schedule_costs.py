@@ -21,7 +21,7 @@ def test_warm_and_cold_the_end_is_seen_in_time():
 
 def test_warm_it_is_near_the_exact_optimum():
     best = tuned(lambda seconds: optimum(1 / seconds, JOBS), WARM.delay, 0.05, 50)
-    # The optimum knows no limit for the latest: its 95th percentile is a second over ours.
+    # The optimum knows no limit for the latest: its 95th percentile is nearly a second over ours.
     assert WARM.looks <= 1.3 * best.looks
 
 
