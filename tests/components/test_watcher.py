@@ -364,6 +364,7 @@ print(asyncio.run(main()), imported_by)
 """
 
 
-def test_the_http_client_is_imported_off_the_event_loop(seedream_emulator):
+def test_the_http_clients_are_imported_off_the_event_loop(seedream_emulator, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")  # what requests is asked about
     done = subprocess.run([sys.executable, "-c", OFF_THE_LOOP], capture_output=True, text=True, check=True)
     assert "['refused'] {'aiohttp': False, 'requests': False}" in done.stdout
