@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,11 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
         "--parallel", type=int, default=1, help="trials at a time; only counts are true with more than one"
     )
     parser.add_argument(
+        "--gc-threshold",
+        type=int,
+        help="gc.set_threshold, set in Airflow's airflow_local_settings.py (default: Python's own)",
+    )
+    parser.add_argument(
         "--join", nargs="*", type=Path, default=[], help="results of earlier runs to add to the tables"
     )
     return parser.parse_args(words)
@@ -85,10 +91,10 @@ def _trials(arguments: argparse.Namespace) -> Iterator[tuple[str, Plan]]:
                         )
 
 
-def _run(trial: tuple[str, Plan]) -> dict[str, Any]:
+def _run(trial: tuple[str, Plan], gc_threshold: int | None) -> dict[str, Any]:
     name, plan = trial
     load = os.getloadavg()[0]
-    result = {**run(name, plan), "machine_load_before": load}
+    result = {**run(name, plan, gc_threshold=gc_threshold), "machine_load_before": load}
     print(
         f"{name:12} {plan.n:5} jobs, faults {plan.faults!s:14} "
         f"{result['server']['requests'] / plan.n:5.1f} requests a job, "
@@ -108,7 +114,9 @@ def main() -> None:
     for arguments in map(_arguments, asked):
         results += [trial for path in arguments.join for trial in json.loads(path.read_text())["trials"]]
         with ThreadPoolExecutor(arguments.parallel) as pool:
-            for result in pool.map(_run, _trials(arguments)):
+            for result in pool.map(
+                partial(_run, gc_threshold=arguments.gc_threshold), _trials(arguments)
+            ):
                 results.append({**result, "alone": arguments.parallel == 1})
                 saved.write_text(json.dumps({"asked": asked, "trials": results}, indent=1))
     tables = "\n\n".join(filter(None, [load_tables(results), fault_table(results)]))

@@ -81,6 +81,7 @@ async def measure(contender: Contender, plan: Plan, say: Any) -> dict[str, Any]:
         "memory_before_kb": memory_before,
         "memory_peak_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
         "lag_ms": ticker.summary(),
+        "gc_threshold": gc.get_threshold()[0],
         "gc_pause_max_ms": 1000 * garbage.longest,
         "delay_s": {
             "p50": quantile(delays, 0.5),

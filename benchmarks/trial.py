@@ -21,15 +21,21 @@ PREPARATION = 5.0
 FERNET_KEY = "dGhpcyBpcyBhIGJlbmNobWFyaywgbm90IGEgc2VjcmU="
 
 
-def run(name: str, plan: Plan) -> dict[str, Any]:
+def run(name: str, plan: Plan, *, gc_threshold: int | None = None) -> dict[str, Any]:
     """Run one contender over a plan and give all that was counted, as plain JSON.
 
+    :param gc_threshold: objects after which Python's garbage collector runs, set as somebody who runs Airflow can set
+        it; ``None`` leaves it at Python's 700.
     :raises ChildError: if one of the two processes broke down.
     """
     plan = replace(plan, warm_up=CONTENDERS[name].warm_up)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         certificate, log = Path(folder, "localhost.pem"), Path(folder, "client.log")
         write_certificate(certificate)
+        if gc_threshold is not None:
+            settings = Path(folder, "config", "airflow_local_settings.py")
+            settings.parent.mkdir()
+            settings.write_text(f"import gc\n\ngc.set_threshold({gc_threshold})\n")
         with Child("server", plan, str(certificate)) as server:
             env = _environment(name, server.hear()["port"], certificate, folder)
             with Child("client", name, plan, str(log), env=env, log=log) as client:

@@ -31,7 +31,7 @@ SHARE = 20
 TICK = 0.02
 """Seconds within which looks that are due begin together, so that thousands do not wake the loop one by one."""
 
-AT_ONCE = 5
+AT_ONCE = 2
 """Looks that begin in one turn of the loop at the most: every trigger waits for the turn to end, and what arrives
 meanwhile makes the next one long as well."""
 
