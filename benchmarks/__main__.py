@@ -114,9 +114,7 @@ def main() -> None:
     for arguments in map(_arguments, asked):
         results += [trial for path in arguments.join for trial in json.loads(path.read_text())["trials"]]
         with ThreadPoolExecutor(arguments.parallel) as pool:
-            for result in pool.map(
-                partial(_run, gc_threshold=arguments.gc_threshold), _trials(arguments)
-            ):
+            for result in pool.map(partial(_run, gc_threshold=arguments.gc_threshold), _trials(arguments)):
                 results.append({**result, "alone": arguments.parallel == 1})
                 saved.write_text(json.dumps({"asked": asked, "trials": results}, indent=1))
     tables = "\n\n".join(filter(None, [load_tables(results), fault_table(results)]))

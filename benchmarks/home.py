@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.child import ROOT
 from benchmarks.contenders.roster import NO_KEY
-from benchmarks.trial import FERNET_KEY
+from benchmarks.trial import FERNET_KEY, set_gc_threshold
 
 CONN_ID = "benchmark_seedream"
 DAG_ID, TASK_ID = "waiting", "image_set"
@@ -34,6 +34,7 @@ class Home:
     :param certificate: of that server.
     :param capacity: of the triggerer.
     :param per_loop: how many triggers the triggerer takes up in one round (Airflow's default is 50).
+    :param gc_threshold: ``gc.set_threshold`` for all its processes; ``None`` leaves it at Python's 700.
     :param database: SQLAlchemy address of an empty PostgreSQL database; ``None`` makes a SQLite file.
     """
 
@@ -45,6 +46,7 @@ class Home:
         certificate: Path,
         capacity: int,
         per_loop: int,
+        gc_threshold: int | None,
         database: str | None,
     ) -> None:
         self.folder = folder
@@ -52,6 +54,8 @@ class Home:
         dags = folder / "dags"
         dags.mkdir(parents=True)
         (dags / "waiting.py").write_text(textwrap.dedent(DAG_FILE).lstrip())
+        if gc_threshold is not None:
+            set_gc_threshold(folder, gc_threshold)
         settings = {
             "CORE__DAGS_FOLDER": str(dags),
             "CORE__FERNET_KEY": FERNET_KEY,

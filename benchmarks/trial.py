@@ -24,8 +24,7 @@ FERNET_KEY = "dGhpcyBpcyBhIGJlbmNobWFyaywgbm90IGEgc2VjcmU="
 def run(name: str, plan: Plan, *, gc_threshold: int | None = None) -> dict[str, Any]:
     """Run one contender over a plan and give all that was counted, as plain JSON.
 
-    :param gc_threshold: objects after which Python's garbage collector runs, set as somebody who runs Airflow can set
-        it; ``None`` leaves it at Python's 700.
+    :param gc_threshold: for the client; ``None`` leaves it at Python's 700.
     :raises ChildError: if one of the two processes broke down.
     """
     plan = replace(plan, warm_up=CONTENDERS[name].warm_up)
@@ -33,9 +32,7 @@ def run(name: str, plan: Plan, *, gc_threshold: int | None = None) -> dict[str, 
         certificate, log = Path(folder, "localhost.pem"), Path(folder, "client.log")
         write_certificate(certificate)
         if gc_threshold is not None:
-            settings = Path(folder, "config", "airflow_local_settings.py")
-            settings.parent.mkdir()
-            settings.write_text(f"import gc\n\ngc.set_threshold({gc_threshold})\n")
+            set_gc_threshold(Path(folder), gc_threshold)
         with Child("server", plan, str(certificate)) as server:
             env = _environment(name, server.hear()["port"], certificate, folder)
             with Child("client", name, plan, str(log), env=env, log=log) as client:
@@ -55,6 +52,16 @@ def run(name: str, plan: Plan, *, gc_threshold: int | None = None) -> dict[str, 
         "blocked_warnings": blocked,
         "server": counted,
     }
+
+
+def set_gc_threshold(home: Path, objects: int) -> None:
+    """Let Python's garbage collector run after so many new objects, by the file in which one sets such things.
+
+    :param home: the Airflow home of the processes that are meant.
+    """
+    settings = home / "config" / "airflow_local_settings.py"
+    settings.parent.mkdir()
+    settings.write_text(f"import gc\n\ngc.set_threshold({objects})\n")
 
 
 def _environment(name: str, port: int, certificate: Path, home: str) -> dict[str, str]:

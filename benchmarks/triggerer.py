@@ -64,6 +64,11 @@ def _arguments() -> argparse.Namespace:
         help="[triggerer] max_trigger_to_select_per_loop; Airflow's 50 takes up 5,000 in 100 s or more",
     )
     parser.add_argument(
+        "--gc-threshold",
+        type=int,
+        help="gc.set_threshold, set in airflow_local_settings.py (default: Python's own)",
+    )
+    parser.add_argument(
         "--database", help="SQLAlchemy address of an empty PostgreSQL database (default: SQLite)"
     )
     parser.add_argument("--keep", action="store_true", help="leave the Airflow home where it is")
@@ -82,6 +87,7 @@ def measure(arguments: argparse.Namespace, folder: Path, stack: ExitStack) -> di
         certificate=certificate,
         capacity=arguments.n,
         per_loop=arguments.per_loop,
+        gc_threshold=arguments.gc_threshold,
         database=arguments.database,
     )
     print(f"Making an Airflow home with {plan.n:,} deferred predictions", flush=True)
@@ -121,6 +127,7 @@ def measure(arguments: argparse.Namespace, folder: Path, stack: ExitStack) -> di
         "n": plan.n,
         "median_s": plan.median,
         "max_trigger_to_select_per_loop": arguments.per_loop,
+        "gc_threshold": arguments.gc_threshold,
         "database": "PostgreSQL" if arguments.database else "SQLite",
         "completed": sum(task.completed(jobs[task.number]) for task in resumed),
         "failed": sum(task.method == "__fail__" for task in resumed),
