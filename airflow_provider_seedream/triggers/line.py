@@ -23,7 +23,7 @@ CONNECTION_HOLDS = 60.0
 """Seconds after which the connection is read again, so that an edited one takes effect while predictions wait."""
 
 LOOKUP_AGAIN = 5.0
-"""Seconds between two lookups where the first one failed."""
+"""Seconds between two lookups where the first one failed, or where a look was refused after it."""
 
 LOOKUP_TIMEOUT = 30.0
 """Seconds a lookup may take: the first of a triggerer takes up to seven, and one that hangs must not hang us."""
@@ -79,10 +79,7 @@ class Line:
         if self._endpoint is None:
             if self._unusable is not None:
                 raise self._unusable
-            # Without the failure's own text, which is not ours and may show what no event should.
-            raise NotConnectedError(
-                f"Connection {self._conn_id} could not be read ({type(self._failure).__name__})."
-            )
+            raise self._not_read()
         session = self._session
         if session is None or session.client.endpoint != self._endpoint:
             session = Session(self._endpoint)
@@ -100,17 +97,20 @@ class Line:
     async def changed_since(self, session: Session) -> bool:
         """Whether the connection says something else than what ``session`` was made from.
 
-        For a session whose key was refused: the connection is read again at once, though at most once a minute.
+        For a session whose key was refused: the connection is read again at once, though not within ``LOOKUP_AGAIN``.
+
+        :raises NotConnectedError: if it cannot be read now, so that nobody knows.
         """
         loop = asyncio.get_running_loop()
-        if (
-            session.client.endpoint == self._endpoint
-            and loop.time() >= self._asked_again_at + CONNECTION_HOLDS
-        ):
+        if session.client.endpoint == self._endpoint and loop.time() >= self._asked_again_at + LOOKUP_AGAIN:
             self._asked_again_at = loop.time()
             self._read_soon()
         await self._until_read()
-        return session.client.endpoint != self._endpoint
+        if session.client.endpoint != self._endpoint:
+            return True
+        if self._failure is not None:
+            raise self._not_read()
+        return False
 
     def close(self) -> None:
         """Begin to close the session. What the connection said is kept for its minute, in case a trigger comes soon."""
@@ -156,6 +156,7 @@ class Line:
 
     def _could_not_read(self, error: BaseException) -> None:
         if self._endpoint is not None:
+            self._failure = error
             log.warning(
                 "Connection %s could not be read again (%s: %s); going on with what it said.",
                 self._conn_id,
@@ -169,6 +170,12 @@ class Line:
             self._unusable = ConnectionUnusableError(str(error))
         self._failure = error
         log.warning("Connection %s could not be read: %s: %s", self._conn_id, type(error).__name__, error)
+
+    def _not_read(self) -> NotConnectedError:
+        # Without the failure's own text, which is not ours and may show what no event should.
+        return NotConnectedError(
+            f"Connection {self._conn_id} could not be read ({type(self._failure).__name__})."
+        )
 
     def _replace(self, session: Session | None) -> None:
         previous, self._session = self._session, session

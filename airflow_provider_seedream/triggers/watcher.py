@@ -35,6 +35,10 @@ AT_ONCE = 2
 """Looks that begin in one turn of the loop at the most: every trigger waits for the turn to end, and what arrives
 meanwhile makes the next one long as well."""
 
+LAST_LOOK = 30.0
+"""Seconds after its deadline at which a prediction is given up without a last look: where answers hang, looks have no
+room for one another."""
+
 LATE = 1.0
 """Seconds by which a look may be late before as many connections again are opened; fewer for a shorter time."""
 
@@ -54,13 +58,19 @@ class PredictionWatcher:
 
     def __init__(self, seedream_conn_id: str) -> None:
         self.durations = Durations()
-        self.waiting = 0
+        self._seats: set[_Seat] = set()
         self._line = Line(seedream_conn_id)
         self._pace = Pace()
         self._next: list[tuple[float, int, _Seat]] = []
         self._order = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
+        self._sweep: asyncio.TimerHandle | None = None
         self._looks: set[asyncio.Task[None]] = set()
+
+    @property
+    def waiting(self) -> int:
+        """How many predictions wait."""
+        return len(self._seats)
 
     @classmethod
     def of(cls, seedream_conn_id: str) -> PredictionWatcher:
@@ -100,7 +110,9 @@ class PredictionWatcher:
             age=None if submitted_at is None else today - submitted_at,
         )
         seat = _Seat(wait, kind, loop.create_future(), contextvars.copy_context())
-        self.waiting += 1
+        self._seats.add(seat)
+        if self._sweep is None:
+            self._sweep_later()
         self._line.warm_up()
         self._queue(seat)
         try:
@@ -109,15 +121,18 @@ class PredictionWatcher:
             await self._leave(seat)
 
     async def _leave(self, seat: _Seat) -> None:
-        self.waiting -= 1
+        self._seats.discard(seat)
         if seat.look is not None:
             seat.look.cancel()
-        if not self.waiting:
+        if not self._seats:
             # All that lets go is begun before the first await: the trigger that leaves may be cancelled a second time.
             self._next.clear()
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
+            if self._sweep is not None:
+                self._sweep.cancel()
+                self._sweep = None
             self._pace = Pace()
             self._line.close()
             await asyncio.gather(*self._looks, return_exceptions=True)
@@ -159,10 +174,22 @@ class PredictionWatcher:
                 begun += 1
         return None
 
+    def _sweep_later(self) -> None:
+        self._sweep = asyncio.get_running_loop().call_later(
+            LAST_LOOK / 2, self._give_up_overdue, context=contextvars.Context()
+        )
+
+    def _give_up_overdue(self) -> None:
+        latest = asyncio.get_running_loop().time() - LAST_LOOK
+        for seat in self._seats:
+            if seat.wait.deadline <= latest and not seat.verdict.done():
+                seat.verdict.set_result(seat.wait.overdue())
+        self._sweep_later()
+
     def _room_at(self, due: float) -> float:
         """The moment at which a look that is due may begin, for the looks that are under way."""
         under_way = len(self._looks)
-        usual = max(1, max(4, min(CONNECTIONS, self.waiting // SHARE)) >> self._pace.rounds)
+        usual = max(1, max(4, min(CONNECTIONS, len(self._seats) // SHARE)) >> self._pace.rounds)
         if under_way < usual:
             return due
         if under_way >= CONNECTIONS or self._pace.rounds:
@@ -177,7 +204,8 @@ class PredictionWatcher:
         look.add_done_callback(partial(self._ended, seat))
 
     def _ended(self, seat: _Seat, look: asyncio.Task[None]) -> None:
-        seat.look = None
+        if seat.look is look:
+            seat.look = None
         self._looks.discard(look)
         error = None if look.cancelled() else look.exception()
         if error is not None and not seat.verdict.done():
@@ -215,8 +243,11 @@ class PredictionWatcher:
             finally:
                 self._line.leave(session)
             # What an old key or endpoint is refused says nothing, once the connection was edited.
-            if not (refused(look) and await self._line.changed_since(session)):
-                return look
+            try:
+                if not (refused(look) and await self._line.changed_since(session)):
+                    return look
+            except ApiError as error:
+                return error
 
     def _tell(self, seat: _Seat, look: Look) -> None:
         news = seat.wait.news(look)

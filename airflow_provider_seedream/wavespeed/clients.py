@@ -237,7 +237,7 @@ def _body(response: requests.Response, until: float) -> Iterator[bytes]:
 def _ahead(date: str | None) -> float:
     try:
         return parsedate_to_datetime(date or "").timestamp() - time.time()
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
 
 

@@ -155,10 +155,14 @@ class Wait:
                     Outcome.REFUSED, self.prediction_id, self._seen, refusal(self.prediction_id, look)
                 )
         if now >= self.deadline:
-            error = _overdue(self.prediction_id, self._seen, self._trouble)
-            return Verdict(Outcome.DEADLINE, self.prediction_id, self._seen, error)
+            return self.overdue()
         self.due = self._next(began, now)
         return None
+
+    def overdue(self) -> Verdict:
+        """The end at the deadline, as far as was seen."""
+        error = _overdue(self.prediction_id, self._seen, self._trouble)
+        return Verdict(Outcome.DEADLINE, self.prediction_id, self._seen, error)
 
     def lasted(self, now: float) -> float | None:
         """How long the job took in seconds, as far as is known, after a look at ``now`` found it over.

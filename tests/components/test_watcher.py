@@ -14,7 +14,7 @@ import pytest
 
 from airflow_provider_seedream.emulator import Emulator, faults
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
-from airflow_provider_seedream.triggers import line
+from airflow_provider_seedream.triggers import line, watcher
 from airflow_provider_seedream.triggers.seedream import SeedreamPredictionTrigger
 from airflow_provider_seedream.triggers.watcher import PredictionWatcher
 from airflow_provider_seedream.wavespeed import ImageSetRequest
@@ -223,6 +223,22 @@ def test_the_deadlines_last_look_is_made_although_everyone_is_told_to_wait(seedr
     assert time.monotonic() - began < 4.0
 
 
+def test_the_deadline_ends_every_wait_although_answers_hang(seedream_emulator, monkeypatch):
+    monkeypatch.setattr(watcher, "LAST_LOOK", 0.4)
+    ids = submitted(12)
+    seedream_emulator.faults.add("result", faults.Slow(6.0), times=None)
+
+    async def hanging():
+        verdicts = await all_of(ids, seconds=1.0)
+        return verdicts, time.monotonic() - began
+
+    began = time.monotonic()
+    verdicts, seconds = asyncio.run(hanging())
+    assert {each.outcome for each in verdicts} == {Outcome.DEADLINE}
+    assert seconds < 5.0
+    assert [each.prediction_id for each in verdicts] == ids
+
+
 def test_a_key_that_was_replaced_is_read_again_when_it_is_refused(seedream_emulator, monkeypatch, lookups):
     ids = submitted(5)
     right = seedream_emulator.airflow_connection()
@@ -240,6 +256,56 @@ def test_a_key_that_was_replaced_is_read_again_when_it_is_refused(seedream_emula
 
     assert {each.outcome for each in asyncio.run(edited())} == {Outcome.COMPLETED}
     assert len(lookups) == 2
+
+
+def rotate(emulator, monkeypatch):
+    connection = {"conn_type": "seedream", "host": emulator.url, "password": "new-key"}
+    monkeypatch.setenv(CONNECTION, json.dumps(connection))
+    monkeypatch.setattr(emulator._server.site, "api_key", "new-key")
+
+
+def test_a_key_replaced_soon_after_another_refusal_is_read_again(seedream_emulator, monkeypatch):
+    monkeypatch.setattr(line, "LOOKUP_AGAIN", 0.1)
+    (good,) = submitted()
+    seedream_emulator.clock.hold()
+
+    async def rotated():
+        task = asyncio.create_task(waiting(good))
+        unknown = await waiting("never-heard-of")
+        await asyncio.sleep(0.2)
+        rotate(seedream_emulator, monkeypatch)
+        await asyncio.sleep(0.2)
+        seedream_emulator.clock.release()
+        return unknown, await task
+
+    unknown, verdict = asyncio.run(rotated())
+    assert unknown.outcome is Outcome.REFUSED
+    assert verdict.outcome is Outcome.COMPLETED
+
+
+def test_a_refused_key_is_no_end_while_the_connection_cannot_be_read(seedream_emulator, monkeypatch):
+    monkeypatch.setattr(line, "LOOKUP_AGAIN", 0.1)
+    real, left = SeedreamHook.asettings, [OSError("the database is away")] * 3
+
+    async def failing(hook):
+        if left:
+            raise left.pop()
+        return await real(hook)
+
+    (prediction,) = submitted()
+    seedream_emulator.clock.hold()
+
+    async def rotated():
+        task = asyncio.create_task(waiting(prediction))
+        while not seedream_emulator.polls():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        monkeypatch.setattr(SeedreamHook, "asettings", failing)
+        rotate(seedream_emulator, monkeypatch)
+        seedream_emulator.clock.release()
+        return await task
+
+    assert asyncio.run(rotated()).outcome is Outcome.COMPLETED
+    assert not left
 
 
 def test_a_key_that_stays_wrong_ends_the_wait_with_two_lookups(seedream_emulator, monkeypatch, lookups):

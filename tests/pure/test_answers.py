@@ -169,6 +169,7 @@ def test_no_prediction_data_whatever_raises_anything_but_unreadable(data):
         ({"Retry-After": "-3"}, None),
         ({"Retry-After": "nan"}, None),
         ({"Retry-After": "inf"}, None),
+        ({"Retry-After": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"}, None),
     ],
 )
 def test_retry_after_is_read_in_every_form(headers, seconds):
