@@ -36,8 +36,8 @@ AT_ONCE = 2
 meanwhile makes the next one long as well."""
 
 LAST_LOOK = 30.0
-"""Seconds after its deadline at which a prediction is given up without a last look: where answers hang, looks have no
-room for one another."""
+"""Seconds that a prediction has for its last look at the deadline, at the least; given up without one after twice that
+at the latest. Where answers hang, looks have no room for one another."""
 
 LATE = 1.0
 """Seconds by which a look may be late before as many connections again are opened; fewer for a shorter time."""
@@ -175,14 +175,15 @@ class PredictionWatcher:
         return None
 
     def _sweep_later(self) -> None:
-        self._sweep = asyncio.get_running_loop().call_later(
-            LAST_LOOK / 2, self._give_up_overdue, context=contextvars.Context()
+        loop = asyncio.get_running_loop()
+        self._sweep = loop.call_later(
+            LAST_LOOK, self._give_up_overdue, loop.time(), context=contextvars.Context()
         )
 
-    def _give_up_overdue(self) -> None:
-        latest = asyncio.get_running_loop().time() - LAST_LOOK
+    def _give_up_overdue(self, before: float) -> None:
+        # Before the previous sweep, not only this one: after a process was stopped, everyone has a last look to come.
         for seat in self._seats:
-            if seat.wait.deadline <= latest and not seat.verdict.done():
+            if seat.wait.deadline <= before and not seat.verdict.done():
                 seat.verdict.set_result(seat.wait.overdue())
         self._sweep_later()
 

@@ -239,6 +239,21 @@ def test_the_deadline_ends_every_wait_although_answers_hang(seedream_emulator, m
     assert [each.prediction_id for each in verdicts] == ids
 
 
+def test_a_process_that_was_stopped_over_the_deadline_still_has_its_last_look(seedream_emulator, monkeypatch):
+    monkeypatch.setattr(watcher, "LAST_LOOK", 0.4)
+    (prediction,) = submitted()
+    seedream_emulator.clock.hold()
+
+    async def stopped():
+        task = asyncio.create_task(waiting(prediction, seconds=1.0))
+        await asyncio.sleep(0.5)
+        seedream_emulator.clock.release()
+        time.sleep(2.0)  # noqa: ASYNC251
+        return await task
+
+    assert asyncio.run(stopped()).outcome is Outcome.COMPLETED
+
+
 def test_a_key_that_was_replaced_is_read_again_when_it_is_refused(seedream_emulator, monkeypatch, lookups):
     ids = submitted(5)
     right = seedream_emulator.airflow_connection()
