@@ -279,6 +279,18 @@ def rotate(emulator, monkeypatch):
     monkeypatch.setattr(emulator._server.site, "api_key", "new-key")
 
 
+def failing_lookups(times):
+    """A lookup of the connection that fails ``times`` times, and the failures it has left."""
+    real, left = SeedreamHook.asettings, [OSError("the database is away")] * times
+
+    async def failing(hook):
+        if left:
+            raise left.pop()
+        return await real(hook)
+
+    return failing, left
+
+
 def test_a_key_replaced_soon_after_another_refusal_is_read_again(seedream_emulator, monkeypatch):
     monkeypatch.setattr(line, "LOOKUP_AGAIN", 0.1)
     (good,) = submitted()
@@ -300,13 +312,7 @@ def test_a_key_replaced_soon_after_another_refusal_is_read_again(seedream_emulat
 
 def test_a_refused_key_is_no_end_while_the_connection_cannot_be_read(seedream_emulator, monkeypatch):
     monkeypatch.setattr(line, "LOOKUP_AGAIN", 0.1)
-    real, left = SeedreamHook.asettings, [OSError("the database is away")] * 3
-
-    async def failing(hook):
-        if left:
-            raise left.pop()
-        return await real(hook)
-
+    failing, left = failing_lookups(3)
     (prediction,) = submitted()
     seedream_emulator.clock.hold()
 
@@ -357,15 +363,8 @@ def test_an_edited_endpoint_takes_effect_and_breaks_no_look_under_way(seedream_e
 
 def test_a_lookup_that_fails_in_passing_fails_no_wait(seedream_emulator, monkeypatch):
     monkeypatch.setattr(line, "LOOKUP_AGAIN", 0.05)
-    real, left = SeedreamHook.asettings, [OSError("the database is away")] * 3
-
-    async def failing(hook):
-        if left:
-            raise left.pop()
-        return await real(hook)
-
     ids = submitted(3)
-    monkeypatch.setattr(SeedreamHook, "asettings", failing)
+    monkeypatch.setattr(SeedreamHook, "asettings", failing_lookups(3)[0])
     assert {each.outcome for each in asyncio.run(all_of(ids))} == {Outcome.COMPLETED}
 
 
