@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -63,7 +64,16 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--join", nargs="*", type=Path, default=[], help="results of earlier runs to add to the tables"
     )
-    return parser.parse_args(words)
+    arguments = parser.parse_args(words)
+    usual = gc.get_threshold()[0]
+    threshold = usual if arguments.gc_threshold is None else arguments.gc_threshold
+    arguments.joined = [trial for path in arguments.join for trial in json.loads(path.read_text())["trials"]]
+    if others := {trial.get("gc_threshold", usual) for trial in arguments.joined} - {threshold}:
+        parser.error(
+            f"--join: measured with gc.set_threshold of {sorted(others)}, this run with {threshold}. "
+            "Give --gc-threshold, or join others."
+        )
+    return arguments
 
 
 def _faults(text: str) -> list[Faults]:
@@ -112,7 +122,7 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     saved = RESULTS / time.strftime("%Y-%m-%d-%H%M%S.json")
     for arguments in map(_arguments, asked):
-        results += [trial for path in arguments.join for trial in json.loads(path.read_text())["trials"]]
+        results += arguments.joined
         with ThreadPoolExecutor(arguments.parallel) as pool:
             for result in pool.map(partial(_run, gc_threshold=arguments.gc_threshold), _trials(arguments)):
                 results.append({**result, "alone": arguments.parallel == 1})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.__main__ import _arguments as arguments
 from benchmarks.faults import Faults
 from benchmarks.plan import Plan
 from benchmarks.report import fault_table, load_tables
@@ -50,6 +53,17 @@ def test_the_tables_name_all_that_ran(trials: dict[str, dict[str, Any]]) -> None
     assert "**ours**" in loads
     assert "bare" in loads
     assert "0 of 20" in fault_table(list(trials.values()))
+
+
+def test_runs_with_different_collectors_are_not_joined(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    earlier = tmp_path / "earlier.json"
+    earlier.write_text(json.dumps({"trials": [{"gc_threshold": 10_000}]}))
+    assert arguments(["--gc-threshold", "10000", "--join", str(earlier)]).joined == [{"gc_threshold": 10_000}]
+    with pytest.raises(SystemExit):
+        arguments(["--join", str(earlier)])
+    assert f"gc.set_threshold of [10000], this run with {gc.get_threshold()[0]}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["503:1", "mixed:5", "none"])
