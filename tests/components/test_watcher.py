@@ -363,9 +363,11 @@ def test_an_edited_endpoint_takes_effect_and_breaks_no_look_under_way(seedream_e
 
 def test_a_lookup_that_fails_in_passing_fails_no_wait(seedream_emulator, monkeypatch):
     monkeypatch.setattr(line, "LOOKUP_AGAIN", 0.05)
+    failing, left = failing_lookups(3)
     ids = submitted(3)
-    monkeypatch.setattr(SeedreamHook, "asettings", failing_lookups(3)[0])
+    monkeypatch.setattr(SeedreamHook, "asettings", failing)
     assert {each.outcome for each in asyncio.run(all_of(ids))} == {Outcome.COMPLETED}
+    assert not left
 
 
 def test_a_lookup_that_fails_until_the_deadline_ends_as_the_deadline(seedream_emulator, monkeypatch):
