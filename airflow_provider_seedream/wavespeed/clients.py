@@ -119,8 +119,10 @@ class AsyncWaveSpeedClient:
 
     def __init__(self, endpoint: Endpoint) -> None:
         import aiohttp
+        from yarl import URL
 
         self.endpoint = endpoint
+        self._origin = URL(endpoint.origin)
         self._proxy = proxy_for(endpoint.origin)
         self._timeout = aiohttp.ClientTimeout(
             total=endpoint.connect_timeout + endpoint.read_timeout, sock_connect=endpoint.connect_timeout
@@ -150,7 +152,7 @@ class AsyncWaveSpeedClient:
         try:
             async with self._session.request(
                 call.method,
-                f"{self.endpoint.origin}{call.path}",
+                self._origin.with_path(call.path, encoded=True),
                 json=call.json,
                 data=_stream(call),
                 headers=_content_type(call),

@@ -69,12 +69,12 @@ class Prediction:
 
         :raises UnreadableAnswerError: if it is no object or has no id.
         """
-        if not isinstance(data, Mapping) or not isinstance(data.get("id"), str) or not data["id"]:
+        if not isinstance(data, dict) or not isinstance(data.get("id"), str) or not data["id"]:
             raise UnreadableAnswerError("The answer holds no prediction id.")
         word = str(data.get("status") or "")
         outputs, flags = _pictures(data.get("outputs"), data.get("has_nsfw_contents"))
         timings = data.get("timings")
-        inference = timings.get("inference") if isinstance(timings, Mapping) else None
+        inference = timings.get("inference") if isinstance(timings, dict) else None
         return cls(
             id=data["id"],
             model=str(data.get("model") or ""),
@@ -86,7 +86,7 @@ class Prediction:
             code=_whole(data.get("code")) or None,
             created_at=str(data["created_at"]) if data.get("created_at") else None,
             inference_ms=_elapsed(inference) or _elapsed(data.get("executionTime")),
-            input=next((data[k] for k in ("input", "inputs") if isinstance(data.get(k), Mapping)), None),
+            input=next((data[k] for k in ("input", "inputs") if isinstance(data.get(k), dict)), None),
         )
 
     @property
@@ -112,8 +112,10 @@ class Prediction:
 
 def _pictures(outputs: object, flags: object) -> tuple[tuple[str, ...], tuple[bool | None, ...]]:
     """The links and their flags; paired before blank outputs are left out, for a flag belongs to a place."""
-    items = [outputs] if isinstance(outputs, str | Mapping) else outputs if isinstance(outputs, list) else []
-    links = [item.get("url") if isinstance(item, Mapping) else item for item in items]
+    if not outputs:
+        return (), ()
+    items = [outputs] if isinstance(outputs, str | dict) else outputs if isinstance(outputs, list) else []
+    links = [item.get("url") if isinstance(item, dict) else item for item in items]
     told = [flag if isinstance(flag, bool) else None for flag in flags] if isinstance(flags, list) else []
     pairs = zip(links, told + [None] * len(links), strict=False)
     pictures = [(link, flag) for link, flag in pairs if isinstance(link, str) and link]

@@ -72,6 +72,31 @@ def test_many_predictions_share_one_lookup_and_a_few_connections(seedream_emulat
     assert seedream_emulator.connections - submitting <= 8
 
 
+def test_looks_that_are_due_together_begin_one_in_a_turn_of_the_loop(seedream_emulator, monkeypatch):
+    turn, begun, real = 0, [], PredictionWatcher._begin
+
+    async def count_turns():
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    def begin(watching, seat):
+        begun.append(turn)
+        real(watching, seat)
+
+    async def watched():
+        counting = asyncio.create_task(count_turns())
+        await all_of(ids)
+        counting.cancel()
+
+    monkeypatch.setattr(PredictionWatcher, "_begin", begin)
+    ids = submitted(30)
+    asyncio.run(watched())
+    assert len(begun) >= 30
+    assert len(begun) == len(set(begun))
+
+
 def test_each_prediction_gets_its_own_end(seedream_emulator):
     good, bad, unknown = *submitted(2), "never-heard-of"
     seedream_emulator.faults.add("result", faults.Status(404), prediction_id=bad, times=None)
