@@ -19,7 +19,7 @@ from airflow_provider_seedream.wavespeed.clients import CONNECTIONS
 from airflow_provider_seedream.wavespeed.durations import Durations
 from airflow_provider_seedream.wavespeed.errors import ApiError
 from airflow_provider_seedream.wavespeed.pace import Pace
-from airflow_provider_seedream.wavespeed.polling import Look, PollSchedule, Wait, refused
+from airflow_provider_seedream.wavespeed.polling import FLOOR, Look, PollSchedule, Wait, refused
 from airflow_provider_seedream.wavespeed.prediction import Prediction
 from airflow_provider_seedream.wavespeed.verdict import Outcome, Verdict
 
@@ -28,9 +28,12 @@ log = logging.getLogger(__name__)
 SHARE = 20
 """Waiting predictions per connection; four connections at the least."""
 
+STRETCH = 50
+"""Looks that begin one right after the other, about: work at a stretch costs a processor less than as much work here and
+there, and more at once would wait for connections."""
+
 TICK = 0.1
-"""Seconds within which looks that are due begin one right after the other: work at a stretch costs a processor less
-than as much work in a hundred places."""
+"""Seconds by which a look is put off at the most, so that it begins with others."""
 
 LAST_LOOK = 30.0
 """Seconds that a prediction has for its last look at the deadline, at the least; given up without one after twice that
@@ -141,7 +144,7 @@ class PredictionWatcher:
     def _queue(self, seat: _Seat) -> None:
         due = self._pace.admits(seat.wait.due, seat.wait.deadline)
         heapq.heappush(self._next, (due, next(self._order), seat))
-        self._wake(_tick(due))
+        self._wake(self._tick(due))
 
     def _wake(self, moment: float) -> None:
         if self._timer is not None:
@@ -155,6 +158,10 @@ class PredictionWatcher:
         else:
             self._timer = loop.call_at(moment, self._serve, context=self._context)
 
+    def _tick(self, moment: float) -> float:
+        tick = min(TICK, STRETCH * FLOOR / max(1, len(self._seats)))
+        return ceil(moment / tick) * tick
+
     def _serve(self) -> None:
         """Begin a look that is due, as far as the pace and the connections allow; the next one in the next turn.
 
@@ -167,11 +174,11 @@ class PredictionWatcher:
             if seat.verdict.done():
                 heapq.heappop(self._next)
             elif due > now:
-                return self._wake(_tick(due))
+                return self._wake(self._tick(due))
             elif (admitted := self._pace.admits(due, seat.wait.deadline)) > now:
                 heapq.heapreplace(self._next, (admitted, next(self._order), seat))
             elif (room_at := self._room_at(due)) > now:
-                return self._wake(_tick(room_at)) if room_at < inf else None
+                return self._wake(self._tick(room_at)) if room_at < inf else None
             else:
                 heapq.heappop(self._next)
                 self._begin(seat)
@@ -267,10 +274,6 @@ class PredictionWatcher:
             seconds = seat.wait.lasted(now)
             if seconds is not None:
                 self.durations.note(seat.kind, seconds, now)
-
-
-def _tick(moment: float) -> float:
-    return ceil(moment / TICK) * TICK
 
 
 class _Seat:

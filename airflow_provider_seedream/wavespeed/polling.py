@@ -154,7 +154,7 @@ class Wait:
                 return Verdict(
                     Outcome.REFUSED, self.prediction_id, self._seen, refusal(self.prediction_id, look)
                 )
-        if now >= self.deadline:
+        if began >= self.deadline:
             return self.overdue()
         self.due = self._next(began, now)
         return None

@@ -92,6 +92,13 @@ def test_the_deadline_ends_the_wait_after_one_last_look():
     assert waiting.waited == 30.0
 
 
+def test_a_look_that_began_before_the_deadline_is_not_the_last():
+    wait = Wait("abc", schedule=PollSchedule.every(None), now=0.0, remaining=10.0, jitter=lambda: 0.0)
+    assert wait.looked(seen("processing"), 9.0, 3600.0) is None
+    assert wait.due <= 3600.0
+    assert wait.looked(seen("completed"), 3600.0, 3600.1).outcome is Outcome.COMPLETED
+
+
 def test_a_completion_seen_at_the_deadline_still_counts():
     assert Waiting([seen("completed")], remaining=0.0).verdict.outcome is Outcome.COMPLETED
 
