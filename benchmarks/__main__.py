@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import itertools
 import json
 import os
 import sys
@@ -37,14 +38,21 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
         epilog=f"Without any option: {' and then '.join(' '.join(part) for part in EVERYTHING)}.",
     )
     parser.add_argument(
-        "--n", default="100,1000,5000", help="waiting jobs; several with commas (default: %(default)s)"
+        "--n",
+        type=_numbers,
+        default="100,1000,5000",
+        help="waiting jobs; several with commas (default: %(default)s)",
     )
     parser.add_argument(
-        "--only", default=",".join(CONTENDERS), help=f"contenders, of {', '.join(CONTENDERS)} (default: all)"
+        "--only",
+        type=_names,
+        default=",".join(CONTENDERS),
+        help=f"contenders, of {', '.join(CONTENDERS)} (default: all)",
     )
     parser.add_argument("--repeat", type=int, default=3, help="trials of each, of which the median counts")
     parser.add_argument(
         "--faults",
+        type=_faults,
         default="none",
         help=f"spoilt answers: kind:percent, several with commas, kinds {', '.join(KINDS)}; or all",
     )
@@ -59,35 +67,58 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--gc-threshold",
         type=int,
-        help="gc.set_threshold, set in Airflow's airflow_local_settings.py (default: Python's own)",
+        default=gc.get_threshold()[0],
+        help="gc.set_threshold, set in Airflow's airflow_local_settings.py (default: Python's own, %(default)s)",
     )
     parser.add_argument(
-        "--join", nargs="*", type=Path, default=[], help="results of earlier runs to add to the tables"
+        "--join", nargs="*", type=_earlier, default=[], help="results of earlier runs to add to the tables"
     )
     arguments = parser.parse_args(words)
-    usual = gc.get_threshold()[0]
-    threshold = usual if arguments.gc_threshold is None else arguments.gc_threshold
-    arguments.joined = [trial for path in arguments.join for trial in json.loads(path.read_text())["trials"]]
-    if others := {trial.get("gc_threshold", usual) for trial in arguments.joined} - {threshold}:
-        parser.error(
-            f"--join: measured with gc.set_threshold of {sorted(others)}, this run with {threshold}. "
-            "Give --gc-threshold, or join others."
-        )
+    arguments.joined = list(itertools.chain.from_iterable(arguments.join))
+    for setting in ("gc_threshold", "median", "spread"):
+        ours, theirs = getattr(arguments, setting), {trial.get(setting) for trial in arguments.joined}
+        if theirs - {ours}:
+            parser.error(
+                f"argument --join: --{setting.replace('_', '-')} was {', '.join(map(str, theirs))} there and is "
+                f"{ours} here. Measure both alike, or join others."
+            )
     return arguments
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := [name for name in names if name not in CONTENDERS]:
+        raise argparse.ArgumentTypeError(f"no {', '.join(unknown)}; there are {', '.join(CONTENDERS)}")
+    return names
 
 
 def _faults(text: str) -> list[Faults]:
     if text == "all":
         return [Faults(), *(Faults(kind, percent) for kind in KINDS for percent in (1.0, 5.0))]
-    return [Faults.parse(part) for part in text.split(",")]
+    try:
+        return [Faults.parse(part) for part in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _earlier(path: str) -> list[dict[str, Any]]:
+    try:
+        trials: list[dict[str, Any]] = json.loads(Path(path).read_text())["trials"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise argparse.ArgumentTypeError(f"{path} holds no results: {error!r}") from None
+    return trials
 
 
 def _trials(arguments: argparse.Namespace) -> Iterator[tuple[str, Plan]]:
     """Round by round, so that whatever else the machine does hits all contenders alike."""
     for k in range(arguments.repeat):
-        for n in map(int, arguments.n.split(",")):
-            for faults in _faults(arguments.faults):
-                for name in arguments.only.split(","):
+        for n in arguments.n:
+            for faults in arguments.faults:
+                for name in arguments.only:
                     if CONTENDERS[name].faults or not faults.percent:
                         yield (
                             name,

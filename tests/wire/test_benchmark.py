@@ -55,15 +55,35 @@ def test_the_tables_name_all_that_ran(trials: dict[str, dict[str, Any]]) -> None
     assert "0 of 20" in fault_table(list(trials.values()))
 
 
-def test_runs_with_different_collectors_are_not_joined(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+SETTINGS = {"gc_threshold": 10_000, "median": 60.0, "spread": 0.3}
+
+
+def test_results_measured_alike_are_joined(tmp_path: Path) -> None:
+    earlier = tmp_path / "earlier.json"
+    earlier.write_text(json.dumps({"trials": [SETTINGS]}))
+    words = ["--gc-threshold", "10000", "--median", "60", "--join", str(earlier), str(earlier)]
+    assert arguments(words).joined == [SETTINGS, SETTINGS]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--only", "ours,outs", "--join"], "no outs; there are idle, bare"),
+        (["--faults", "fog:5", "--join"], "'fog' is no fault; there are 429"),
+        (["--median", "60", "--join"], f"--gc-threshold was 10000 there and is {gc.get_threshold()[0]} here"),
+        (["--gc-threshold", "10000", "--join"], "--median was 60.0 there and is 15.0 here"),
+        (["--join", "nowhere.json"], "nowhere.json holds no results"),
+        (["--join", __file__], "holds no results"),
+    ],
+)
+def test_what_cannot_be_run_is_refused(
+    words: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     earlier = tmp_path / "earlier.json"
-    earlier.write_text(json.dumps({"trials": [{"gc_threshold": 10_000}]}))
-    assert arguments(["--gc-threshold", "10000", "--join", str(earlier)]).joined == [{"gc_threshold": 10_000}]
+    earlier.write_text(json.dumps({"trials": [SETTINGS]}))
     with pytest.raises(SystemExit):
-        arguments(["--join", str(earlier)])
-    assert f"gc.set_threshold of [10000], this run with {gc.get_threshold()[0]}" in capsys.readouterr().err
+        arguments([*words, str(earlier)])
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["503:1", "mixed:5", "none"])
