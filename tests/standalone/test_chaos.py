@@ -16,7 +16,7 @@ import pytest
 
 from airflow_provider_seedream.emulator import Emulator, faults
 from airflow_provider_seedream.submission.store import KEY
-from tests.standalone.rest import OVER, Airflow, Run
+from tests.standalone.rest import OVER, Airflow, Run, wait_until
 from tests.standalone.standalone import Standalone
 
 SETS = int(os.environ.get("SEEDREAM_CHAOS_SETS", "30"))
@@ -58,7 +58,8 @@ def chaos(airflow: Airflow, standalone: Standalone, chaotic: Emulator) -> Chaos:
     killed = 0
     for share in KILL_AT:
         _wait_for(run, share * SETS, began)
-        killed += _kill_a_worker(standalone)
+        wait_until(lambda: _kill_a_worker(standalone), timeout=60, what="a worker to run a task")
+        killed += 1
         for process in standalone.triggerer():
             process.kill()
             killed += 1
@@ -102,17 +103,20 @@ def _wait_for(run: Run, tasks: float, began: float) -> None:
         time.sleep(1)
 
 
-def _kill_a_worker(standalone: Standalone) -> int:
-    """Kill -9 one process that runs a task, if one does."""
-    workers = []
-    for process in standalone.processes():
+def _kill_a_worker(standalone: Standalone) -> bool:
+    """Kill -9 one process that runs a task, if one does.
+
+    Never an idle one: it may hold the lock of the executor's queue, and no task would ever be taken from that again.
+    """
+    processes = list(standalone.processes())
+    random.shuffle(processes)
+    for process in processes:
         with contextlib.suppress(psutil.Error):
-            if "airflow worker --" in " ".join(process.cmdline()):
-                workers.append(process)
-    for process in random.sample(workers, min(1, len(workers))):
-        process.kill()
-        return 1
-    return 0
+            title = " ".join(process.cmdline())
+            if "airflow worker --" in title and "<idle>" not in title:
+                process.kill()
+                return True
+    return False
 
 
 def test_every_set_ends_in_success_or_in_an_error_that_says_what_to_do(
