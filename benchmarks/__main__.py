@@ -36,25 +36,18 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
         prog="python -m benchmarks",
         description=__doc__,
         epilog=f"Without any option: {' and then '.join(' '.join(part) for part in EVERYTHING)}.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    parser.add_argument("--n", type=_numbers, default="100,1000,5000", help="waiting jobs, with commas")
+    parser.add_argument("--only", type=_names, default=",".join(CONTENDERS), help="contenders, with commas")
     parser.add_argument(
-        "--n",
-        type=_numbers,
-        default="100,1000,5000",
-        help="waiting jobs; several with commas (default: %(default)s)",
+        "--repeat", type=_number, default=3, help="trials of each, of which the median counts"
     )
-    parser.add_argument(
-        "--only",
-        type=_names,
-        default=",".join(CONTENDERS),
-        help=f"contenders, of {', '.join(CONTENDERS)} (default: all)",
-    )
-    parser.add_argument("--repeat", type=int, default=3, help="trials of each, of which the median counts")
     parser.add_argument(
         "--faults",
         type=_faults,
         default="none",
-        help=f"spoilt answers: kind:percent, several with commas, kinds {', '.join(KINDS)}; or all",
+        help=f"spoilt answers: kind:percent, with commas, kinds {', '.join(KINDS)}; or all",
     )
     parser.add_argument(
         "--median", type=float, default=15.0, help="seconds that half of the jobs take at most"
@@ -62,13 +55,16 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--spread", type=float, default=0.3, help="of the logarithm of the durations")
     parser.add_argument("--seed", type=int, default=1, help="of the first trial; each further one adds 1")
     parser.add_argument(
-        "--parallel", type=int, default=1, help="trials at a time; only counts are true with more than one"
+        "--parallel",
+        type=_number,
+        default=1,
+        help="trials at a time; only counts are true with more than one",
     )
     parser.add_argument(
         "--gc-threshold",
         type=int,
         default=gc.get_threshold()[0],
-        help="gc.set_threshold, set in Airflow's airflow_local_settings.py (default: Python's own, %(default)s)",
+        help="gc.set_threshold, set in Airflow's airflow_local_settings.py",
     )
     parser.add_argument(
         "--join", nargs="*", type=_earlier, default=[], help="results of earlier runs to add to the tables"
@@ -78,15 +74,25 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     for setting in ("gc_threshold", "median", "spread"):
         ours, theirs = getattr(arguments, setting), {trial.get(setting) for trial in arguments.joined}
         if theirs - {ours}:
+            told = ", ".join("not recorded" if each is None else str(each) for each in theirs)
             parser.error(
-                f"argument --join: --{setting.replace('_', '-')} was {', '.join(map(str, theirs))} there and is "
-                f"{ours} here. Measure both alike, or join others."
+                f"argument --join: --{setting.replace('_', '-')} was {told} there and is {ours} here. "
+                "Measure both alike, or join others."
             )
+    arguments.trials = list(_trials(arguments))
+    if not arguments.trials:
+        parser.error(f"nothing to run: {', '.join(arguments.only)} cannot be run with faults")
     return arguments
 
 
+def _number(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
+    return int(text)
+
+
 def _numbers(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
+    return [_number(part) for part in text.split(",")]
 
 
 def _names(text: str) -> list[str]:
@@ -109,7 +115,9 @@ def _earlier(path: str) -> list[dict[str, Any]]:
     try:
         trials: list[dict[str, Any]] = json.loads(Path(path).read_text())["trials"]
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise argparse.ArgumentTypeError(f"{path} holds no results: {error!r}") from None
+        raise argparse.ArgumentTypeError(
+            f"{path} holds no results: {type(error).__name__}: {error}"
+        ) from None
     return trials
 
 
@@ -155,7 +163,7 @@ def main() -> None:
     for arguments in map(_arguments, asked):
         results += arguments.joined
         with ThreadPoolExecutor(arguments.parallel) as pool:
-            for result in pool.map(partial(_run, gc_threshold=arguments.gc_threshold), _trials(arguments)):
+            for result in pool.map(partial(_run, gc_threshold=arguments.gc_threshold), arguments.trials):
                 results.append({**result, "alone": arguments.parallel == 1})
                 saved.write_text(json.dumps({"asked": asked, "trials": results}, indent=1))
     tables = "\n\n".join(filter(None, [load_tables(results), fault_table(results)]))

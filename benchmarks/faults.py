@@ -45,7 +45,10 @@ class Faults:
             return cls()
         if kind not in KINDS:
             raise ValueError(f"{kind!r} is no fault; there are {', '.join(KINDS)}.")
-        return cls(kind, float(percent or 5))
+        try:
+            return cls(kind, float(percent or 5))
+        except ValueError:
+            raise ValueError(f"{percent!r} is no percentage, as in {kind}:5.") from None
 
     def __str__(self) -> str:
         return f"{self.kind} {self.percent:g} %" if self.percent else "none"

@@ -56,12 +56,17 @@ class Watched:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.triggerer", description=__doc__)
     parser.add_argument("--n", type=int, default=5000, help="deferred predictions (default: %(default)s)")
-    parser.add_argument("--median", type=float, default=60.0, help="seconds that half of them take at most")
+    parser.add_argument(
+        "--median",
+        type=float,
+        default=60.0,
+        help="seconds that half of them take at most (default: %(default)s)",
+    )
     parser.add_argument(
         "--per-loop",
         type=int,
         default=500,
-        help="[triggerer] max_trigger_to_select_per_loop; Airflow's 50 takes up 5,000 in 100 s or more",
+        help="[triggerer] max_trigger_to_select_per_loop; Airflow's 50 takes up 5,000 in 100 s or more (default: %(default)s)",
     )
     parser.add_argument(
         "--gc-threshold",

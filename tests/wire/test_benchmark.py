@@ -70,6 +70,23 @@ def test_results_measured_alike_are_joined(tmp_path: Path) -> None:
     [
         (["--only", "ours,outs", "--join"], "no outs; there are idle, bare"),
         (["--faults", "fog:5", "--join"], "'fog' is no fault; there are 429"),
+        (["--faults", "503:x", "--join"], "'x' is no percentage, as in 503:5"),
+        (["--n", "100,x", "--join"], "'x' is no whole number of 1 or more"),
+        (["--repeat", "0", "--join"], "'0' is no whole number of 1 or more"),
+        (
+            [
+                "--only",
+                "idle,bare",
+                "--faults",
+                "503:5",
+                "--gc-threshold",
+                "10000",
+                "--median",
+                "60",
+                "--join",
+            ],
+            "idle, bare cannot be run with faults",
+        ),
         (["--median", "60", "--join"], f"--gc-threshold was 10000 there and is {gc.get_threshold()[0]} here"),
         (["--gc-threshold", "10000", "--join"], "--median was 60.0 there and is 15.0 here"),
         (["--join", "nowhere.json"], "nowhere.json holds no results"),
