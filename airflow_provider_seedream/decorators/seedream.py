@@ -46,6 +46,7 @@ class SeedreamSequentialDecoratedOperator(DecoratedOperator, SeedreamSequentialO
         **SeedreamSequentialOperator.template_fields_renderers,
     }
     custom_operator_name = "@task.seedream_sequential"
+    texts_vary = True
     # So that the UI shows the prompt that the function gave.
     overwrite_rtif_after_execution = True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import time
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -91,15 +92,22 @@ class SeedreamHook(BaseHook):
         """The client, under Airflow's usual name."""
         return self.client
 
-    def submit(self, request: PaidRequest, *, send_by: float | None = None) -> Prediction:
+    def submit(
+        self,
+        request: PaidRequest,
+        *,
+        send_by: float | None = None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Prediction:
         """Submit a request for an image set, or for an enhancement. This pays.
 
         :param send_by: epoch seconds after which it is not sent any more.
+        :param stopped: asked before each attempt whether it must not be sent any more.
         :raises ApiError: of the class that says whether it may have been accepted.
         """
         from airflow_provider_seedream.wavespeed import calls
 
-        return self.client.send(calls.submit(request, send_by=send_by))
+        return self.client.send(calls.submit(request, send_by=send_by, stopped=stopped))
 
     def upload(self, filename: str, media_type: str, picture: bytes) -> str:
         """Upload a reference picture and give its link, good for seven days. Free."""
@@ -195,13 +203,20 @@ class SeedreamHook(BaseHook):
         return self.client.send(calls.balance())
 
     def spent_today(self) -> float:
-        """What the account spent since midnight UTC by the API's own figures, in USD. Free; may lag behind."""
+        """What the account spent since midnight UTC, by the API's own clock and figures, in USD. Free; may lag behind."""
         from airflow_provider_seedream.wavespeed import calls
 
-        now = dt.datetime.now(dt.UTC)
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        # The API's clock may be ahead of ours, and then its newest charges lie in our future.
-        return self.client.send(calls.usage(midnight, now + dt.timedelta(seconds=calls.CLOCK_SKEW)))
+        spent, day = 0.0, None
+        # Twice where the first answer shows that the API's clock says another day than ours.
+        for _ in range(2):
+            now = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=self.clock_ahead)
+            if now.date() == day:
+                break
+            day = now.date()
+            since = dt.datetime.combine(day, dt.time(), dt.UTC)
+            # Its newest charges may lie in our future: a clock is known to a second only.
+            spent = self.client.send(calls.usage(since, now + dt.timedelta(seconds=calls.CLOCK_SKEW)))
+        return spent
 
     def price(self, request: PaidRequest) -> float:
         """What the API itself would charge for a request, in USD. Free; submits nothing."""

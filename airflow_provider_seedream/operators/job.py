@@ -16,6 +16,7 @@ from airflow_provider_seedream.operators.arguments import (
 )
 from airflow_provider_seedream.operators.paid_job import PaidJob
 from airflow_provider_seedream.operators.references import read_references, upload
+from airflow_provider_seedream.submission.record import Phase
 from airflow_provider_seedream.wavespeed.delivery import accept, delivered, told
 from airflow_provider_seedream.wavespeed.durations import kind_of_order
 from airflow_provider_seedream.wavespeed.errors import ApiError, DeliveryError, InvalidInputError
@@ -63,9 +64,9 @@ class ImageSetJob(PaidJob):
         """Whether this try goes on with what an earlier one submitted, or may have, for the task's prompt."""
         with self.errors_told():
             record = self.store.read() if self.store.outlives_a_try else None
-            if record is None:
+            if record is None or record.phase is Phase.NOTHING:
                 return False
-            if record.max_tries == self.context["ti"].max_tries:
+            if not record.cleared_since(self.attempt()):
                 return True
             try:
                 request = self._request()
@@ -77,7 +78,7 @@ class ImageSetJob(PaidJob):
         """Go on after the trigger's event."""
         with self.errors_told():
             verdict = Verdict.from_event(event)
-            self.task.if_killed = f"Prediction {verdict.prediction_id} stays billed; {self.next_try()}."
+            self.billed(verdict.prediction_id)
             self.remember(verdict.prediction_id)
             return self._finish(verdict)
 
@@ -101,6 +102,7 @@ class ImageSetJob(PaidJob):
         if prediction.status.ended:
             return self._finish(Verdict.of(prediction))
         if not self.task.wait_for_completion:
+            self.mark_delivered()
             return ordered.to_json()
         return self._look_until(self.deadline(), ordered)
 
@@ -249,6 +251,7 @@ class ImageSetJob(PaidJob):
         announce(self.context, image_set, self.task.published)
         self.metrics.completed(image_set)
         self.task.log.info(told(image_set))
+        self.mark_delivered()
         return image_set
 
     def _publish(self, image_set: ImageSet, prediction: Prediction, folder: ObjectStoragePath) -> ImageSet:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from airflow_provider_seedream.metrics import Metrics, Resumption
 from airflow_provider_seedream.operators.arguments import given, lasting_errors_fail_at_once
+from airflow_provider_seedream.operators.runs import claimed, how_to_clear, timing_of
 from airflow_provider_seedream.submission.budget import Ceiling, check
-from airflow_provider_seedream.submission.record import Phase
+from airflow_provider_seedream.submission.record import Attempt, Phase, SubmissionRecord
 from airflow_provider_seedream.submission.store import SubmissionStore, submission_store
 from airflow_provider_seedream.submission.submitter import Order, Postponed, Submitter
 from airflow_provider_seedream.wavespeed import calls
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.inputs import dollars
 from airflow_provider_seedream.wavespeed.polling import FIRST_LOOK
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_seedream.hooks.seedream import SeedreamHook
+    from airflow_provider_seedream.submission.kill import Kill
     from airflow_provider_seedream.submission.policies import OnClear, OnLostSubmission
     from airflow_provider_seedream.wavespeed.endpoint import Endpoint
     from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
@@ -42,8 +45,15 @@ class PayingTask(Protocol):
     max_cost: float | str | None
     on_clear: OnClear
     on_lost_submission: OnLostSubmission
-    if_killed: str
+    next_try: str
+    texts_vary: bool
     siblings: Sequence[str]
+    retries: int | None
+    retry_delay: Any
+
+    @property
+    def kill(self) -> Kill:
+        """Whether it was killed, and what that finds."""
 
     @property
     def price_source(self) -> str:
@@ -78,7 +88,9 @@ class PaidJob:
     @classmethod
     def of(cls, task: PayingTask, context: Context) -> Self:
         """The job with the best store that the running Airflow offers."""
-        return cls(task, context, submission_store(context, task.task_id))
+        job = cls(task, context, submission_store(context, task.task_id))
+        task.next_try = job.next_try()
+        return job
 
     def obtain(
         self, request: PaidRequest, *, came_back: bool, prepare: Callable[[], PaidRequest] | None = None
@@ -88,10 +100,10 @@ class PaidJob:
         :param came_back: whether this goes on after a pause within the same try.
         :param prepare: gives the request as it is sent; asked only before paying. Default: as it is.
         """
+        self._refuse_a_record_that_success_removes()
         order, submitter = self._order(request), self._submitter()
         if prepare is not None:
             order = replace(order, prepare=prepare)
-        self.task.if_killed = f"A submission of ${request.cost_usd:g} may be under way; {self.next_try()}."
         before = self.store.read() if came_back or self.store.outlives_a_try else None
         resumption = Resumption(type(self.task).__name__, before, remembers=self.store.outlives_a_try)
         with resumption.traced():
@@ -106,9 +118,7 @@ class PaidJob:
         cost_usd = record.cost_usd if record else request.cost_usd
         if before is None or before.prediction_id != obtained.id:
             self.metrics.submitted(request.model, cost_usd)
-        self.task.if_killed = (
-            f"Prediction {obtained.id} is not cancelled and stays billed (${cost_usd:g}); {self.next_try()}."
-        )
+        self.billed(obtained.id, cost_usd)
         self.push("prediction_id", obtained.id)
         self.push(SPENT, record.may_be_spent_usd if record else cost_usd)
         return obtained
@@ -155,6 +165,32 @@ class PaidJob:
         except Exception:
             self.task.log.exception("Prediction %s could not be recorded.", prediction_id)
 
+    def billed(self, prediction_id: str, cost_usd: float | None = None) -> None:
+        """Let a kill say from now on that a prediction is paid."""
+        price = "" if cost_usd is None else f" (${cost_usd:g})"
+        self.task.kill.finds = f"Prediction {prediction_id} is not cancelled and stays billed{price}"
+
+    def mark_delivered(self) -> None:
+        """Record that the result goes to Airflow now: only a clear, no retry, can follow."""
+        if not self.store.outlives_a_try:
+            return
+        try:
+            record = self.store.read()
+            if record is not None:
+                self.store.write(replace(record, delivered=True))
+        except Exception:
+            self.task.log.warning("The record could not take in that the set was delivered.", exc_info=True)
+
+    def attempt(self) -> Attempt:
+        """This try, by Airflow's counters."""
+        ti, run = self.context["ti"], self.context.get("dag_run")
+        return Attempt(
+            max_tries=ti.max_tries,
+            try_number=ti.try_number,
+            retries=self.task.retries or 0,
+            clear_number=getattr(run, "clear_number", 0) or 0,
+        )
+
     def push(self, key: str, value: Any) -> None:
         """Push an XCom."""
         self.context["ti"].xcom_push(key=key, value=value)
@@ -163,20 +199,41 @@ class PaidJob:
         """What becomes of what is paid, for people."""
         if self.store.outlives_a_try:
             return 'a retry takes it up; so does a clear with on_clear="reuse"'
-        return "this Airflow keeps no record of it for a retry, which would submit anew"
+        return "this Airflow keeps no record of it; a retry searches the account for it before it pays"
+
+    def _refuse_a_record_that_success_removes(self) -> None:
+        if not self.store.outlives_a_try or self.task.on_clear != "reuse":
+            return
+        from airflow.providers.common.compat.sdk import conf
+
+        if conf.getboolean("state_store", "clear_on_success", fallback=False):
+            raise InvalidInputError(
+                "on_clear",
+                "reuse",
+                "this Airflow removes the record of a task that succeeds ([state_store] clear_on_success), so a clear would "
+                "find nothing to reuse and pay again",
+                'Set clear_on_success to False, or use on_clear="resubmit".',
+            )
 
     def _order(self, request: PaidRequest) -> Order:
         hook, settings = self.task.hook, self.task.hook.settings
+        attempt = self.attempt()
+        timing = timing_of(self.context, attempt, self.task.retry_delay)
         return Order(
             request=request,
             prepare=lambda: request,
             fingerprint=request.fingerprint(self.task.seedream_conn_id),
-            max_tries=self.context["ti"].max_tries,
+            attempt=attempt,
+            began_at=timing.run_began_at,
+            tried_at=timing.tried_at,
+            quiet_since=timing.quiet_since,
             price=lambda: hook.price(request) if self.task.price_source == "api" else request.cost_usd,
             check_budget=lambda cost_usd, spent_usd: check(cost_usd, self._ceilings(spent_usd)),
-            account=f"{settings.source}, {settings.endpoint.origin}",
+            source=settings.source,
+            origin=settings.endpoint.origin,
             timeout=self.task.timeout,
             answer_timeout=answer_timeout(settings.endpoint, request),
+            texts_vary=self.task.texts_vary,
         )
 
     def _ceilings(self, spent_usd: float) -> Iterator[Ceiling]:
@@ -198,20 +255,16 @@ class PaidJob:
             store=self.store,
             on_clear=self.task.on_clear,
             on_lost_submission=self.task.on_lost_submission,
-            claimed=self._claimed,
+            claimed=lambda: claimed(self.context, self.task),
             claim=self._claim,
+            kill=self.task.kill,
+            clear=how_to_clear(),
         )
 
-    def _claimed(self) -> list[str]:
-        """Predictions of this task's mapped instances, and of its siblings, in this run."""
-        tasks = [self.task.task_id, *self.task.siblings]
-        pulled = self.context["ti"].xcom_pull(task_ids=tasks, key="prediction_id")
-        return [each for each in pulled if each]
-
     def _claim(self, prediction_id: str) -> bool:
-        """Say first, then see whether a sibling said the same: of two that do, one at the most goes on."""
+        """Say first, then see whether another task said the same: of two that do, one at most goes on."""
         self.push("prediction_id", prediction_id)
-        if self._claimed().count(prediction_id) <= 1:
+        if claimed(self.context, self.task).count(prediction_id) <= 1:
             return True
         self.push("prediction_id", None)
         return False
@@ -227,6 +280,9 @@ class PaidJob:
     def _tell_what_is_paid(self, error: Exception) -> None:
         try:
             record = self.store.read()
+            if record is None and self.store.outlives_a_try and self.attempt().first:
+                # So that a retry need not search the account for what this try may have paid.
+                self.store.write(SubmissionRecord.nothing(self.attempt()))
             if record is not None:
                 self.push(SPENT, record.may_be_spent_usd)
         except Exception:

@@ -9,6 +9,7 @@ from typing import Literal
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
+from airflow_provider_seedream.submission.kill import Kill
 
 PriceSource = Literal["table", "api"]
 
@@ -17,7 +18,12 @@ class PayingOperator(BaseOperator):
     """An operator that may pay for a prediction, which nothing can cancel."""
 
     seedream_conn_id: str
-    if_killed = ""
+    next_try: str = ""
+    """What a retry and a clear do about what is paid, for people; known once the task runs."""
+
+    texts_vary: bool = False
+    """Whether each try may write another prompt."""
+
     siblings: Sequence[str] = ()
     """Other tasks that may have ordered the very same: what they did is not this one's lost submission."""
 
@@ -26,7 +32,12 @@ class PayingOperator(BaseOperator):
         """The hook of this task's connection."""
         return SeedreamHook(self.seedream_conn_id)
 
+    @cached_property
+    def kill(self) -> Kill:
+        """Whether this task was killed, and what that finds."""
+        return Kill()
+
     def on_kill(self) -> None:
-        """Tell what becomes of the prediction: it is paid, the API cannot cancel it, and a retry takes it up."""
-        if self.if_killed:
-            self.log.warning("Killed. %s", self.if_killed)
+        """Send nothing any more that pays, and log what was sent: the API cannot cancel it, and a retry resumes it."""
+        self.kill.came = True
+        self.log.warning("Killed. %s", "; ".join(filter(None, (self.kill.finds, self.next_try))) + ".")

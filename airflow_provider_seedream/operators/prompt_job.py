@@ -41,6 +41,8 @@ class PromptJob(PaidJob):
                 scenes = tuple(scene.text for scene in written.scenes)
             self.push("count", request.max_images)
             self.push("scenes", list(scenes))
+            if self.task.enhance:
+                self.mark_delivered()
             return text
 
     def _written(self) -> ImageSetPrompt | str:

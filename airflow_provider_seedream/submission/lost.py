@@ -1,15 +1,24 @@
-"""Looking for a submission whose answer was lost, and telling what may be paid. Pure."""
+"""Judging what may be a submission whose answer was lost, and the errors that say what may be paid. Pure.
+
+A listed prediction is *possible* if it was created while the request may have arrived, by either clock, has not failed,
+and is of the same model and count. It is a *candidate* if its texts do not say otherwise. It is *identified* if the API shows all inputs that tell requests apart, and they are equal.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import html
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_seedream.submission.policies import OnClear, OnLostSubmission
-from airflow_provider_seedream.submission.record import SubmissionRecord
+from airflow_provider_seedream.submission.record import Phase, SubmissionRecord
 from airflow_provider_seedream.wavespeed.calls import CLOCK_SKEW
 from airflow_provider_seedream.wavespeed.errors import (
+    AccountChangedError,
     LostSubmissionError,
     RequestChangedError,
     WaveSpeedError,
@@ -18,19 +27,51 @@ from airflow_provider_seedream.wavespeed.inputs import integer
 from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
 from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
 
-_ANEW: Mapping[OnClear, str] = {
-    "resubmit": "clear the task",
-    "reuse": 'set on_clear="resubmit" and clear the task',
-}
+SLACK = 5.0
+"""Seconds by which a prediction may seem older than the request that made it: the header ``Date``, by which the API's
+clock is known, has whole seconds, and an answer takes time to arrive."""
 
 
-def window(record: SubmissionRecord, clock_ahead: float) -> tuple[dt.datetime, dt.datetime]:
-    """The span of time within which the API would have created the prediction, by the API's clock.
+@dataclass(frozen=True, slots=True)
+class Window:
+    """When the API may have created a prediction.
 
-    :param clock_ahead: seconds by which that is ahead of ours.
+    :param first: epoch seconds before which the request had not left, by the API's clock.
+    :param last: epoch seconds after which it cannot arrive.
+    :param clock_ahead: seconds by which the API's clock is ahead of ours, as its answers say. The two differ where one
+        of them is wrong; nobody knows which.
     """
-    first, last = record.intent_at + clock_ahead - CLOCK_SKEW, record.arrives_by + clock_ahead + CLOCK_SKEW
-    return dt.datetime.fromtimestamp(first, dt.UTC), dt.datetime.fromtimestamp(last, dt.UTC)
+
+    first: float
+    last: float
+    clock_ahead: float
+
+    @classmethod
+    def of(cls, record: SubmissionRecord, clock_ahead: float) -> Window:
+        """The window of a record whose outcome is unknown."""
+        return cls(record.intent_at, record.arrives_by, clock_ahead)
+
+    @property
+    def asked_for(self) -> tuple[dt.datetime, dt.datetime]:
+        """The span to list: wider than the window, since the first answer may correct what is known of the clocks."""
+        ahead = self.clock_ahead
+        return (
+            dt.datetime.fromtimestamp(self.first + min(0.0, ahead) - CLOCK_SKEW, dt.UTC),
+            dt.datetime.fromtimestamp(self.last + max(0.0, ahead) + CLOCK_SKEW, dt.UTC),
+        )
+
+    def holds(self, prediction: Prediction) -> bool:
+        """Whether a prediction was created within the window, by the API's clock or by ours. Unknown counts as yes."""
+        created = prediction.created
+        return created is None or self._holds(created, self.clock_ahead) or self._holds(created, 0.0)
+
+    def surely_holds(self, prediction: Prediction) -> bool:
+        """Whether it was, by the API's clock alone."""
+        created = prediction.created
+        return created is not None and self._holds(created, self.clock_ahead)
+
+    def _holds(self, created: float, ahead: float) -> bool:
+        return self.first + ahead - SLACK <= created <= self.last + ahead + SLACK
 
 
 def unclaimed(listed: Iterable[Prediction], claimed: Collection[str]) -> list[Prediction]:
@@ -44,109 +85,189 @@ def unclaimed(listed: Iterable[Prediction], claimed: Collection[str]) -> list[Pr
     return [each for each in {each.id: each for each in listed}.values() if each.id not in claimed]
 
 
-def candidates(found: Iterable[Prediction], request: PaidRequest) -> list[Prediction]:
-    """Those of some predictions that may bring what a request asks for: all that have not failed and are not known to differ."""
+def possible(found: Iterable[Prediction], request: PaidRequest) -> list[Prediction]:
+    """The predictions that may be a request's, whatever their texts say: a vendor may write a text in another form."""
     return [
         each
         for each in found
         if (each.status is Status.COMPLETED or not each.status.ended)
+        and each.model in ("", request.model)
         and len(each.outputs) <= request.most_outputs
-        and (each.input is None or not _differs(each.input, request))
+        and not _differs_in_count(each.input or {}, request)
     ]
 
 
+def candidates(found: Iterable[Prediction], request: PaidRequest) -> list[Prediction]:
+    """The possible predictions whose texts do not say that they belong to another request."""
+    return [each for each in possible(found, request) if not _differs_in_text(each.input or {}, request)]
+
+
 def may_be_taken(found: Prediction, request: PaidRequest) -> bool:
-    """Whether the one candidate there is may be taken for a request's: what the API does tell must not be half of it."""
-    told = found.input or {}
-    tells = any(
-        told.get(name) is not None
-        for name, value in request.told_apart_by().items()
-        if isinstance(value, str)
-    )
-    return found.model in ("", request.model) and (not tells or identified(found, request))
+    """Whether ``on_lost_submission="adopt"`` may take the one candidate there is: a text that the API shows must be whole."""
+    shown = found.input or {}
+    texts = {name: value for name, value in request.told_apart_by().items() if isinstance(value, str)}
+    shows = any(shown.get(name) is not None for name in texts)
+    whole = all(_plain(shown[name]) == _plain(value) for name, value in texts.items() if shown.get(name))
+    return found.model in ("", request.model) and (not shows or whole)
 
 
 def identified(found: Prediction, request: PaidRequest) -> bool:
-    """Whether the API itself shows that a prediction is a request's: by all inputs that no vendor would rewrite, and by
-    every other that it tells."""
-    told, apart = found.input or {}, request.told_apart_by()
+    """Whether the API itself shows that a prediction is a request's: all inputs that tell requests apart are equal, and so
+    is every other input that it shows."""
+    shown, apart = found.input or {}, request.told_apart_by()
     needed = [name for name, value in apart.items() if value and not isinstance(value, int)]
-    return all(told.get(name) is not None for name in needed) and all(
-        told.get(name) is None or _alike(told[name], value)
+    return all(shown.get(name) is not None for name in needed) and all(
+        shown.get(name) is None or _alike(shown[name], value)
         for name, value in {**request.priced_inputs(), **apart}.items()
     )
+
+
+def may_be_delivered(found: Prediction, by: float) -> bool:
+    """Whether a try that ended before ``by`` (epoch seconds, the API's clock) may have delivered a prediction's images."""
+    created = found.created
+    return (
+        found.status is Status.COMPLETED
+        and created is not None
+        and created + (found.inference_ms or 0) / 1000 < by
+    )
+
+
+def digest_of(found: Iterable[Prediction]) -> str:
+    """What a record keeps of the candidates that a person was shown: whether these are still all there are."""
+    return hashlib.sha256(",".join(sorted(each.id for each in found)).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class WayOut:
+    """What a person can do about a submission whose outcome is unknown. Each advice works on the Airflow it names.
+
+    :param on_lost_submission: the task's policy.
+    :param on_clear: the task's.
+    :param remembered: whether the record outlives a try; else a clear cannot be told what a person decided.
+    :param clear: how to clear a task so that Airflow keeps its record.
+    """
+
+    on_lost_submission: OnLostSubmission
+    on_clear: OnClear
+    remembered: bool = True
+    clear: str = "clear the task"
+
+    def __str__(self) -> str:
+        take = "" if self.on_lost_submission == "adopt" else 'set on_lost_submission="adopt" and '
+        ways = [f"To take the only candidate, {take}{self.clear}; this pays nothing."]
+        if not self.remembered:
+            ways.append("To pay for a new set, start a new run of the DAG.")
+        else:
+            ways.append(f"To pay for a new set, {self.pay}.")
+        return " ".join(ways)
+
+    @property
+    def pay(self) -> str:
+        """How to ask for a new set, which pays."""
+        changes = []
+        if self.on_lost_submission == "adopt":
+            changes.append('on_lost_submission="fail"')
+        if self.on_clear == "reuse":
+            changes.append('on_clear="resubmit"')
+        return f"set {' and '.join(changes)}, and {self.clear}" if changes else self.clear
 
 
 def lost(
     intent: SubmissionRecord,
     request: PaidRequest,
     found: list[Prediction],
+    way_out: WayOut,
     *,
-    on_lost_submission: OnLostSubmission,
-    on_clear: OnClear,
     unsearched: WaveSpeedError | None = None,
-    remembered: bool = True,
 ) -> LostSubmissionError:
-    """The error of a submission that nobody can account for, with what may be paid and what to do.
+    """The error of a submission whose outcome is unknown, with what may be paid and what to do.
 
     Trying again helps only where a later search may find more, or less.
 
     :param unsearched: why the API could not be asked, if so.
-    :param remembered: whether the next try will know of it; else it would pay again.
     """
-    since = dt.datetime.fromtimestamp(intent.intent_at, dt.UTC).strftime("%H:%M:%SZ")
+    since = dt.datetime.fromtimestamp(intent.intent_at, dt.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     listed = ", ".join(f"{each.id} ({each.status_word}, created {each.created_at})" for each in found)
     seen = f"could not be asked for ({unsearched})" if unsearched else listed or "none seen"
-    way_out = (
-        [] if on_lost_submission == "adopt" else ['set on_lost_submission="adopt" to take a single candidate']
-    )
-    way_out.append(f"to submit anew, {_ANEW[on_clear]}")
+    if intent.phase is Phase.MISSING:
+        what = (
+            "This try is not the first, and Airflow has no record of the tries before it (a clear, clear_on_success or "
+            f"the state store removed it, or this Airflow keeps none). One of them may have paid for {request.asks_for} "
+            f"(${intent.cost_usd:g}). Nothing was sent."
+        )
+        transient = unsearched.transient if unsearched else False
+    else:
+        what = (
+            f"A submission of {request.asks_for} (${intent.cost_usd:g}) got no answer; it may have been accepted. "
+            "Not sent again."
+        )
+        again = unsearched.transient if unsearched else way_out.on_lost_submission != "fail"
+        transient = way_out.remembered and again
     return LostSubmissionError(
-        f"A submission of {request.asks_for} (${intent.cost_usd:g}) got no answer; it may have been "
-        f"accepted. Not sent again. Candidates since {since}: {seen}. Look at them on the vendor's site; "
-        f"{', or '.join(way_out)}.",
-        transient=remembered and (unsearched.transient if unsearched else on_lost_submission != "fail"),
+        f"{what} Candidates since {since}: {seen}. Look at them on the vendor's site. {way_out}",
+        transient=transient,
     )
 
 
-def changed(earlier: SubmissionRecord, on_clear: OnClear) -> RequestChangedError:
+def changed(earlier: SubmissionRecord, way_out: WayOut) -> RequestChangedError:
     """The error of a try that would pay for another request beside one that is, or may be, paid."""
     what = (
         f"prediction {earlier.prediction_id}" if earlier.prediction_id else "a submission without an answer"
     )
+    pay = 'set on_clear="resubmit" and clear the task' if way_out.on_clear == "reuse" else "clear the task"
     return RequestChangedError(
         f"An earlier try paid ${earlier.cost_usd:g} for {what}, for another request than this try would make (model, "
         "prompt, size, count, format, reference pictures or connection differ). Nothing was sent. A prompt that changes "
-        f"with each try does this, and so does a signed link. To submit anew, {_ANEW[on_clear]}."
+        f"with each try does this, and so does a signed link. To pay for the new request, {pay}."
     )
 
 
-def _differs(told: Mapping[str, Any], request: PaidRequest) -> bool:
-    """Whether inputs are known to be another request's. What is missing, blank, shortened or odd is not known."""
-    return any(_contradicts(told.get(name), value) for name, value in request.told_apart_by().items())
+def other_account(earlier: SubmissionRecord, source: str) -> AccountChangedError:
+    """The error of a try whose key comes from elsewhere than the key that paid."""
+    what = f"prediction {earlier.prediction_id}" if earlier.prediction_id else "a submission"
+    return AccountChangedError(
+        f"An earlier try paid for {what} with the key of {earlier.paid_from}, and this try found the key of {source} "
+        f"instead. Nothing was sent. See why Airflow does not find {earlier.paid_from}; the next try goes on with it."
+    )
 
 
-def _contradicts(told: object, asked: object) -> bool:
-    if told is None or asked is None:
+def _differs_in_count(shown: Mapping[str, Any], request: PaidRequest) -> bool:
+    for name, value in request.priced_inputs().items():
+        number = integer(shown.get(name))
+        if isinstance(value, int) and not isinstance(value, bool) and number not in (None, value):
+            return True
+    return False
+
+
+def _differs_in_text(shown: Mapping[str, Any], request: PaidRequest) -> bool:
+    """Whether texts are known to be another request's. What is missing, blank, shortened or odd is not known."""
+    return any(_contradicts(shown.get(name), value) for name, value in request.told_apart_by().items())
+
+
+def _contradicts(shown: object, asked: object) -> bool:
+    if shown is None or asked is None or isinstance(asked, int):
         return False
     if isinstance(asked, list):
-        return isinstance(told, list) and (len(told) != len(asked) or any(map(_contradicts, told, asked)))
-    if isinstance(asked, int):
-        number = integer(told)
-        return number is not None and number != asked
-    if not isinstance(told, str) or not told.strip():
+        return isinstance(shown, list) and (len(shown) != len(asked) or any(map(_contradicts, shown, asked)))
+    if not isinstance(shown, str) or not shown.strip():
         return False
-    said, wanted = " ".join(told.split()), " ".join(str(asked).split())
+    said, wanted = _plain(shown), _plain(asked)
     if said.endswith(("...", "…")):
         return not wanted.startswith(said.rstrip(".… "))
     return said != wanted
 
 
-def _alike(told: object, asked: object) -> bool:
+def _plain(text: object) -> str:
+    """A text without what a vendor may change in passing: Unicode form, HTML escapes, case, blanks."""
+    return " ".join(unicodedata.normalize("NFKC", html.unescape(str(text))).casefold().split())
+
+
+def _alike(shown: object, asked: object) -> bool:
     if isinstance(asked, list):
-        return isinstance(told, list) and len(told) == len(asked) and all(map(_alike, told, asked))
+        return isinstance(shown, list) and len(shown) == len(asked) and all(map(_alike, shown, asked))
     if asked is None:
         return False
     if isinstance(asked, bool) or not isinstance(asked, int):
-        return str(told).split() == str(asked).split()
-    return integer(told) == asked
+        said, wanted = (unicodedata.normalize("NFC", str(each)).split() for each in (shown, asked))
+        return said == wanted
+    return integer(shown) == asked

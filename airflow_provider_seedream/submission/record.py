@@ -1,4 +1,17 @@
-"""What one task instance remembers of its submission, and what that lets the next try do. Pure."""
+"""What one task instance remembers of its submission, and what that lets the next try do. Pure.
+
+A record moves through these phases:
+
+- no record: nothing of this task instance was ever sent, if this is its first try;
+- ``nothing``: earlier tries ended before they sent anything that pays, or the API refused it;
+- ``delayed``: the API refused the submission because of a rate limit; its turn comes later;
+- ``intent``: the paying request is about to leave, or left, and no answer is known;
+- ``submitted``: the API gave an id;
+- ``missing``: a try that is not the first found no record. Airflow, a state store backend or a person removed it, so
+  an earlier try may have paid.
+
+``intent`` and ``missing`` mean that money may be spent: before any new payment the account is searched (:mod:`.search`).
+"""
 
 from __future__ import annotations
 
@@ -18,6 +31,41 @@ EARLIER_KEPT = 10
 """Ids of earlier predictions that a record keeps, so that they are not taken for a lost one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The try that asks, by Airflow's counters.
+
+    A clear sets ``max_tries`` to the number of the try before it plus the task's ``retries``, and counts up the run's
+    ``clear_number`` (unless the run is to stay as it is). A retry changes neither, and an edited ``retries`` does not
+    change ``max_tries``. (A clear of a running task that has retries left does not change ``max_tries`` either.)
+
+    :param max_tries: of the task instance.
+    :param try_number: of this try, from 1.
+    :param retries: of the task, as its DAG says now.
+    :param clear_number: how often tasks of this DAG run were cleared.
+    """
+
+    max_tries: int
+    try_number: int = 1
+    retries: int = 0
+    clear_number: int = 0
+
+    @property
+    def first(self) -> bool:
+        """Whether no try came before this one."""
+        return self.try_number <= 1
+
+    @property
+    def cleared_after(self) -> int:
+        """The try after which the task was last cleared, if ``retries`` is what it was then; 0 or less for none."""
+        return self.max_tries - self.retries
+
+    @property
+    def follows_a_clear(self) -> bool:
+        """Whether the counters say that a clear, not a retry, led to this try."""
+        return not self.first and self.cleared_after == self.try_number - 1
+
+
 class UnreadableRecordError(WaveSpeedError):
     """There is a record but it cannot be read, which is not the same as no record: something may be paid.
 
@@ -27,14 +75,17 @@ class UnreadableRecordError(WaveSpeedError):
 
     def __init__(self, what: str, stored: object) -> None:
         super().__init__(
-            f"The submission record {what}. A prediction may be paid under it: {str(stored)[:600]}. Look at that prediction; "
-            "then delete the key seedream_submission from the task's state store, and run the task again to submit anew."
+            f"The submission record {what}. A prediction may be paid under it: {str(stored)[:600]}. Look at that prediction. "
+            "Then delete the key seedream_submission from the task's state store and clear the task. The task then searches "
+            "the account for that prediction, and pays only if it finds none."
         )
 
 
 class Phase(enum.StrEnum):
     """How far a submission came."""
 
+    NOTHING = "nothing"
+    MISSING = "missing"
     DELAYED = "delayed"
     INTENT = "intent"
     SUBMITTED = "submitted"
@@ -44,11 +95,9 @@ class Phase(enum.StrEnum):
 class SubmissionRecord:
     """One submission of one task instance. Holds no secret, no link and no prompt.
 
-    :param phase: ``delayed`` while the API refuses it for its rate, ``intent`` before the paying request, ``submitted``
-        once the API gave an id.
+    :param phase: see the head of this module.
     :param fingerprint: of all that is billed.
-    :param max_tries: Airflow's ``max_tries`` of the task instance: a clear moves it, a retry and an edited ``retries``
-        leave it as it is. (A clear of a running task that has retries left does not move it either.)
+    :param max_tries: Airflow's ``max_tries`` of the task instance, see :class:`Attempt`.
     :param cost_usd: price of the submission.
     :param intent_at: epoch seconds at which the paying request was about to be sent.
     :param arrives_by: epoch seconds after which that request can no longer arrive.
@@ -59,6 +108,12 @@ class SubmissionRecord:
     :param refusals: how often the API refused this submission for its rate.
     :param resubmitted: whether this submission was made in place of a lost one.
     :param earlier: the ids of this task instance's latest predictions before this one.
+    :param try_number: the latest try that wrote this record; ``None`` in records of earlier versions.
+    :param clear_number: the run's ``clear_number`` at that time.
+    :param delivered: whether a try gave its result to Airflow.
+    :param reported: digest of the candidates that an error showed to a person, where the outcome is unknown; blank
+        before.
+    :param paid_from: where the API key came from: a connection, or an environment variable.
     """
 
     phase: Phase
@@ -74,6 +129,11 @@ class SubmissionRecord:
     refusals: int = 0
     resubmitted: bool = False
     earlier: tuple[str, ...] = ()
+    try_number: int | None = None
+    clear_number: int = 0
+    delivered: bool = False
+    reported: str = ""
+    paid_from: str = ""
 
     @classmethod
     def intent(
@@ -81,19 +141,23 @@ class SubmissionRecord:
         before: SubmissionRecord | None,
         *,
         fingerprint: str,
-        max_tries: int,
+        attempt: Attempt,
         cost_usd: float,
         at: float,
         arrives_by: float,
         deadline: float,
+        paid_from: str = "",
     ) -> SubmissionRecord:
         """The record of a submission that is about to be paid, with what must be remembered of those before it."""
-        same_wish = before is not None and before.max_tries == max_tries
+        same_wish = before is not None and not before.cleared_since(attempt)
         waited = same_wish and before is not None and before.phase is Phase.DELAYED
         return cls(
             phase=Phase.INTENT,
             fingerprint=fingerprint,
-            max_tries=max_tries,
+            max_tries=attempt.max_tries,
+            try_number=attempt.try_number,
+            clear_number=attempt.clear_number,
+            paid_from=paid_from,
             cost_usd=cost_usd,
             intent_at=at,
             arrives_by=arrives_by,
@@ -105,10 +169,62 @@ class SubmissionRecord:
             earlier=before.known_ids[-EARLIER_KEPT:] if before is not None else (),
         )
 
+    @classmethod
+    def nothing(cls, attempt: Attempt) -> SubmissionRecord:
+        """The record of a first try that ended before it had anything to pay for."""
+        return cls(
+            phase=Phase.NOTHING,
+            fingerprint="",
+            max_tries=attempt.max_tries,
+            try_number=attempt.try_number,
+            clear_number=attempt.clear_number,
+            cost_usd=0.0,
+            intent_at=0.0,
+            arrives_by=0.0,
+        )
+
+    @classmethod
+    def missing(
+        cls, *, fingerprint: str, attempt: Attempt, cost_usd: float, since: float, arrives_by: float
+    ) -> SubmissionRecord:
+        """The record of a try that is not the first and found none.
+
+        :param since: epoch seconds at which the run began: no try of it paid before.
+        :param arrives_by: epoch seconds after which a request of an earlier try can no longer arrive.
+        """
+        return cls(
+            phase=Phase.MISSING,
+            fingerprint=fingerprint,
+            max_tries=attempt.max_tries,
+            try_number=attempt.try_number,
+            clear_number=attempt.clear_number,
+            cost_usd=cost_usd,
+            intent_at=since,
+            arrives_by=arrives_by,
+        )
+
     @property
     def may_be_spent_usd(self) -> float:
         """What this task may have paid since it was last cleared, this submission included."""
-        return self.spent_usd + (0.0 if self.phase is Phase.DELAYED else self.cost_usd)
+        paid = self.phase in (Phase.INTENT, Phase.SUBMITTED)
+        return self.spent_usd + (self.cost_usd if paid else 0.0)
+
+    @property
+    def outcome_unknown(self) -> bool:
+        """Whether something may be paid whose id is not known."""
+        return self.phase in (Phase.INTENT, Phase.MISSING)
+
+    def cleared_since(self, attempt: Attempt) -> bool:
+        """Whether a person cleared the task since this record was last written.
+
+        Where ``retries`` was edited, ``max_tries`` can be the same after a clear. Then a clear is believed only where it
+        fits the counters and something else says so: the run counted a clear, or the result was delivered, after
+        which Airflow retries nothing.
+        """
+        if attempt.max_tries != self.max_tries:
+            return True
+        fits = self.try_number is not None and attempt.cleared_after >= self.try_number
+        return fits and (self.delivered or attempt.clear_number > self.clear_number)
 
     @property
     def known_ids(self) -> tuple[str, ...]:
@@ -125,9 +241,16 @@ class SubmissionRecord:
             self, phase=Phase.SUBMITTED, prediction_id=prediction_id, submitted_at=at, deadline=deadline
         )
 
-    def continued(self, *, max_tries: int, deadline: float) -> SubmissionRecord:
+    def continued(self, attempt: Attempt, *, deadline: float) -> SubmissionRecord:
         """This record, taken up by a later try."""
-        return replace(self, max_tries=max_tries, deadline=deadline)
+        return replace(
+            self,
+            max_tries=attempt.max_tries,
+            try_number=attempt.try_number,
+            clear_number=attempt.clear_number,
+            deadline=deadline,
+            delivered=False,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, with the version of this format."""
@@ -169,6 +292,11 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "spent_usd": _NUMBER,
     "refusals": (int,),
     "resubmitted": (bool,),
+    "try_number": (int, NoneType),
+    "clear_number": (int,),
+    "delivered": (bool,),
+    "reported": (str,),
+    "paid_from": (str,),
 }
 
 
@@ -221,14 +349,19 @@ class Changed:
     record: SubmissionRecord
 
 
-Decision = Submit | Look | Resume | Collect | GiveUp | Lost | Changed
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """This try is not the first, and there is no record: an earlier one may have paid."""
+
+
+Decision = Submit | Look | Resume | Collect | GiveUp | Lost | Changed | Missing
 
 
 def decide(
     record: SubmissionRecord | None,
     *,
     fingerprint: str,
-    max_tries: int,
+    attempt: Attempt,
     on_clear: OnClear,
     prediction: Prediction | None = None,
 ) -> Decision:
@@ -236,22 +369,27 @@ def decide(
 
     :param record: what is remembered, or ``None``.
     :param fingerprint: of the request that this try would make.
-    :param max_tries: Airflow's, of the task instance.
+    :param attempt: the try that asks.
     :param on_clear: what a clear asks for.
     :param prediction: where the recorded prediction stands, once it was looked at.
     """
     if record is None:
-        return Submit("nothing was submitted before")
-    cleared = max_tries != record.max_tries
+        return Submit("nothing was submitted before") if attempt.first else Missing()
+    cleared = record.cleared_since(attempt)
     anew = cleared and on_clear == "resubmit"
     same = record.fingerprint == fingerprint
+    if record.phase is Phase.NOTHING:
+        return Submit("earlier tries paid nothing")
     if record.phase is Phase.DELAYED:
         lost_before = record.resubmitted and not cleared
         return Changed(record) if lost_before and not same else Submit("it was refused for its rate before")
+    if record.phase is Phase.MISSING:
+        return Lost(record)
     if record.phase is Phase.INTENT:
-        if anew:
+        if anew and not same:
             return Submit(
-                f"the task was cleared; ${record.cost_usd:g} for a lost submission may be paid as well"
+                f"the task was cleared and its request changed; ${record.cost_usd:g} for a submission without an "
+                "answer may be paid as well"
             )
         return Lost(record) if same else Changed(record)
     assert record.prediction_id is not None  # noqa: S101 - from_json and submitted() see to it

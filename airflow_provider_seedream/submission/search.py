@@ -1,4 +1,4 @@
-"""Searches the account's predictions for a submission whose answer was lost."""
+"""Searches the account's predictions for a submission whose answer was lost, or whose record is missing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import datetime as dt
 import logging
 import time
 from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_seedream.submission import lost
@@ -41,35 +42,86 @@ class Account(Protocol):
         """The predictions of a model within a window of time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search brought.
+
+    :param possible: predictions that may be the one, whatever their texts say.
+    :param candidates: those whose texts do not say otherwise.
+    :param identified: those that the API shows to be the one, by all their inputs.
+    :param adoptable: the one candidate, where there is one, it was looked at, and it is not older than the request.
+    """
+
+    possible: list[Prediction]
+    candidates: list[Prediction]
+    identified: list[Prediction]
+    adoptable: Prediction | None
+
+    def without(self, gone: Callable[[Prediction], bool]) -> Found:
+        """What is left without some of the predictions."""
+        possible, candidates, identified = (
+            [each for each in group if not gone(each)]
+            for group in (self.possible, self.candidates, self.identified)
+        )
+        adoptable = self.adoptable if self.adoptable in candidates else None
+        return Found(possible, candidates, identified, adoptable)
+
+
 def search(
     account: Account,
     intent: SubmissionRecord,
     request: PaidRequest,
     claimed: Callable[[], Collection[str]],
-) -> tuple[list[Prediction], bool]:
-    """The candidates, and whether each was examined: one that was not may turn out to be somebody else's.
+) -> Found:
+    """Look for what the record's request may have become.
 
-    :param claimed: gives the ids of predictions known to be other tasks'.
+    :param claimed: gives the ids of predictions known to be other submissions'.
     :raises ApiError: if the API cannot be asked.
     """
-    found: list[Prediction] = []
     examined: dict[str, Prediction] = {}
+    found = Found([], [], [], None)
     for seconds in SEARCHES:
         time.sleep(seconds)
-        # Anew each time: an answer tells what the API's clock says.
-        created_after, created_before = lost.window(intent, account.clock_ahead)
+        created_after, created_before = lost.Window.of(intent, account.clock_ahead).asked_for
         listed = account.predictions(
             model=request.model, created_after=created_after, created_before=created_before
         )
-        unclaimed = lost.unclaimed(listed, {*claimed(), *intent.known_ids})
+        # By what the clock says now: the answer itself may be the first that tells.
+        window = lost.Window.of(intent, account.clock_ahead)
+        unclaimed = [
+            each for each in lost.unclaimed(listed, {*claimed(), *intent.known_ids}) if window.holds(each)
+        ]
         for each in unclaimed:
             if each.id not in examined and len(examined) < EXAMINED:
                 _examine(account, each, examined)
-        found = lost.candidates([examined.get(each.id, each) for each in unclaimed], request)
+        found = _judged(
+            [examined.get(each.id, each) for each in unclaimed], request, window, examined, listed
+        )
         # Only what the API identifies ends the search early: the lost one may be listed after somebody else's.
-        if len(found) == 1 and lost.identified(found[0], request):
+        if len(found.identified) == len(found.candidates) == 1:
             break
-    return found, all(each.id in examined for each in found)
+    return found
+
+
+def _judged(
+    seen: list[Prediction],
+    request: PaidRequest,
+    window: lost.Window,
+    examined: Collection[str],
+    listed: list[Prediction],
+) -> Found:
+    candidates = lost.candidates(seen, request)
+    identified = [each for each in candidates if lost.identified(each, request)]
+    adoptable = None
+    if len(candidates) == 1:
+        (only,) = candidates
+        # A prediction from the future shows that the header Date lies; then only inputs can identify one.
+        now = time.time() + window.clock_ahead + lost.SLACK
+        honest = all(each.created is None or each.created <= now for each in listed)
+        in_time = identified or (honest and window.surely_holds(only))
+        if only.id in examined and in_time and lost.may_be_taken(only, request):
+            adoptable = only
+    return Found(lost.possible(seen, request), candidates, identified, adoptable)
 
 
 def _examine(account: Account, listed: Prediction, examined: dict[str, Prediction]) -> None:
@@ -78,6 +130,8 @@ def _examine(account: Account, listed: Prediction, examined: dict[str, Predictio
         examined[listed.id] = listed
         return
     try:
-        examined[listed.id] = account.prediction(listed.id, attempts=1)
+        seen = account.prediction(listed.id, attempts=1)
     except ApiError as error:
         log.warning("Prediction %s could not be looked at: %s", listed.id, error)
+        return
+    examined[listed.id] = seen if seen.created_at else replace(seen, created_at=listed.created_at)

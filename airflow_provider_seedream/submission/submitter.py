@@ -6,25 +6,29 @@ import logging
 import random
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_seedream.submission import lost
+from airflow_provider_seedream.submission.kill import NOTHING_SENT, Kill
 from airflow_provider_seedream.submission.pacing import pause
 from airflow_provider_seedream.submission.policies import OnClear, OnLostSubmission
 from airflow_provider_seedream.submission.record import (
+    Attempt,
     Changed,
     Collect,
     Decision,
     GiveUp,
     Look,
     Lost,
+    Missing,
+    Phase,
     Resume,
     SubmissionRecord,
     Submit,
     decide,
 )
-from airflow_provider_seedream.submission.search import Account, search
+from airflow_provider_seedream.submission.search import Account, Found, search
 from airflow_provider_seedream.wavespeed.errors import (
     ApiError,
     Arrival,
@@ -55,8 +59,8 @@ FORGOTTEN = 7 * 86400.0
 class Api(Account, Protocol):
     """The calls that the submitter needs; the hook has them."""
 
-    def submit(self, request: PaidRequest, *, send_by: float) -> Prediction:
-        """Submit a request, not later than ``send_by`` (epoch seconds). This pays."""
+    def submit(self, request: PaidRequest, *, send_by: float, stopped: Callable[[], bool]) -> Prediction:
+        """Submit a request, not later than ``send_by`` (epoch seconds), and never once ``stopped``. This pays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +70,16 @@ class Order:
     :param request: what to submit.
     :param prepare: gives it as it is sent, its reference pictures uploaded. Asked only before paying, and free.
     :param fingerprint: of all that is billed.
-    :param max_tries: Airflow's, of the task instance.
+    :param attempt: this try, by Airflow's counters.
+    :param began_at: epoch seconds at which the DAG run began: no try of this run paid before.
+    :param tried_at: epoch seconds at which this try began.
+    :param quiet_since: epoch seconds since which, by all that Airflow says, no earlier try runs any more.
     :param price: asks for the price in USD. Asked only before paying, as the next one.
     :param check_budget: given the price and what this task may have spent before since it was last cleared, raises
         where a ceiling would be exceeded.
-    :param account: who pays, and where: for the log.
+    :param source: where the key comes from that pays.
+    :param origin: where it is sent to: for the log.
+    :param texts_vary: whether each try may write another prompt, as a function does.
     :param timeout: seconds to wait, for a turn to submit and again for the result.
     :param answer_timeout: seconds that one request may take.
     """
@@ -78,12 +87,22 @@ class Order:
     request: PaidRequest
     prepare: Callable[[], PaidRequest]
     fingerprint: str
-    max_tries: int
+    attempt: Attempt
+    began_at: float
+    tried_at: float
+    quiet_since: float
     price: Callable[[], float]
     check_budget: Callable[[float, float], None]
-    account: str
+    source: str
+    origin: str
     timeout: float
     answer_timeout: float
+    texts_vary: bool = False
+
+    @property
+    def in_transit(self) -> float:
+        """Seconds for which a paying request may be on its way, from the intent on."""
+        return SEND_WITHIN + self.answer_timeout + GATEWAY_PATIENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +125,8 @@ class Submitter:
     :param on_lost_submission: what to do where a paying request's outcome is unknown.
     :param claimed: gives the ids of predictions known to be other tasks'.
     :param claim: says which prediction is this task's now, and gives whether no other task says so as well.
+    :param kill: whether the task was killed, and what that finds.
+    :param clear: how a person clears the task so that Airflow keeps its record.
     """
 
     api: Api
@@ -114,6 +135,8 @@ class Submitter:
     on_lost_submission: OnLostSubmission
     claimed: Callable[[], Collection[str]]
     claim: Callable[[str], bool]
+    kill: Kill = field(default_factory=Kill)
+    clear: str = "clear the task"
 
     def obtain(self, order: Order, *, came_back: bool = False) -> Prediction | Postponed:
         """A prediction for the order: a new one, or the one that an earlier try paid for.
@@ -122,10 +145,14 @@ class Submitter:
         :raises PredictionFailedError: if the earlier one failed in a way that submitting again would not cure.
         :raises LostSubmissionError: if something may be paid that cannot be found or told apart.
         :raises RequestChangedError: if an earlier try paid for another request.
+        :raises AccountChangedError: if an earlier try paid with a key from elsewhere.
         :raises BudgetExceededError: if a ceiling would be exceeded.
         """
         record = self.store.read() if came_back or self.store.outlives_a_try else None
+        self._refuse_another_account(record, order)
         match self._decide(record, order):
+            case Missing():
+                return self._recover(order, self._missing(order))
             case Submit(because):
                 return self._submit(order, record, because, came_back)
             case Resume(prediction) | Collect(prediction):
@@ -135,7 +162,7 @@ class Submitter:
             case Lost(intent):
                 return self._recover(order, intent)
             case Changed(earlier):
-                raise lost.changed(earlier, self.on_clear)
+                raise lost.changed(earlier, self._way_out)
             case Look():
                 raise AssertionError("decide() asked to look twice")
 
@@ -145,17 +172,17 @@ class Submitter:
 
     def _decide(self, record: SubmissionRecord | None, order: Order) -> Decision:
         decision = decide(
-            record, fingerprint=order.fingerprint, max_tries=order.max_tries, on_clear=self.on_clear
+            record, fingerprint=order.fingerprint, attempt=order.attempt, on_clear=self.on_clear
         )
         if not isinstance(decision, Look) or record is None:
             return decision
         return decide(
             record,
             fingerprint=order.fingerprint,
-            max_tries=order.max_tries,
+            attempt=order.attempt,
             on_clear=self.on_clear,
             prediction=self._look(
-                decision.prediction_id, record, cleared=order.max_tries != record.max_tries
+                decision.prediction_id, record, cleared=record.cleared_since(order.attempt)
             ),
         )
 
@@ -175,6 +202,14 @@ class Submitter:
                 raise refusal(prediction_id, error) from None
         return Prediction(prediction_id, model="", status=Status.DELETED, status_word="not found")
 
+    def _refuse_another_account(self, record: SubmissionRecord | None, order: Order) -> None:
+        if record is None or not record.paid_from or record.paid_from == order.source:
+            return
+        if record.cleared_since(order.attempt):
+            log.warning("The key of %s is used from now on, not that of %s.", order.source, record.paid_from)
+        elif record.phase in (Phase.INTENT, Phase.SUBMITTED):
+            raise lost.other_account(record, order.source)
+
     def _submit(
         self, order: Order, before: SubmissionRecord | None, because: str, came_back: bool
     ) -> Prediction | Postponed:
@@ -183,11 +218,12 @@ class Submitter:
         intent = SubmissionRecord.intent(
             before,
             fingerprint=order.fingerprint,
-            max_tries=order.max_tries,
+            attempt=order.attempt,
             cost_usd=cost_usd,
             at=now,
-            arrives_by=now + SEND_WITHIN + order.answer_timeout + GATEWAY_PATIENCE,
+            arrives_by=now + order.in_transit,
             deadline=before.deadline if came_back and before and before.deadline else now + order.timeout,
+            paid_from=order.source,
         )
         order.check_budget(cost_usd, intent.spent_usd)
         order = replace(order, request=order.prepare())
@@ -199,20 +235,27 @@ class Submitter:
             )
         request = order.request
         log.info(
-            "Submitting %s to %s for $%g (%s): %s.",
+            "Submitting %s to %s for $%g (%s, %s): %s.",
             request.asks_for,
             request.model,
             cost_usd,
-            order.account,
+            order.source,
+            order.origin,
             because,
         )
         self.store.write(intent)
+        self.kill.finds = (
+            f"A submission of {request.asks_for} (${cost_usd:g}) is under way; the API cannot cancel it"
+        )
         try:
-            prediction = self.api.submit(request, send_by=intent.intent_at + SEND_WITHIN)
+            prediction = self.api.submit(
+                request, send_by=intent.intent_at + SEND_WITHIN, stopped=lambda: self.kill.came
+            )
         except ApiError as error:
             named = self._named_in(error)
             if named is None and rule_of(error).arrival is not Arrival.UNKNOWN:
-                self._put_back(before)
+                self.kill.finds = NOTHING_SENT
+                self._put_back(before, intent)
                 if isinstance(error, RateLimitedError):
                     return self._wait_for_a_turn(intent.delayed(), error)
                 raise
@@ -258,23 +301,21 @@ class Submitter:
                 record.cost_usd,
             )
 
-    def _put_back(self, before: SubmissionRecord | None) -> None:
+    def _put_back(self, before: SubmissionRecord | None, intent: SubmissionRecord) -> None:
         try:
-            self._persist(before)
+            # Where there was none, a record that nothing is paid: the next try must not look for what never was.
+            self._persist(before or replace(intent, phase=Phase.NOTHING))
         except Exception:
             # What the API said is what a person must see; the next try will look for a submission that never was.
             log.exception("The submission was refused, but the record still says that it may be paid.")
 
-    def _persist(self, record: SubmissionRecord | None) -> None:
-        """Write, or remove, what would otherwise be known to nobody: again, if the store is away for a moment."""
+    def _persist(self, record: SubmissionRecord) -> None:
+        """Write what nothing else knows: again, if the store is away for a moment."""
         from tenacity import Retrying, stop_after_attempt, wait_exponential
 
         for attempt in Retrying(stop=stop_after_attempt(4), wait=wait_exponential(0.25, max=2), reraise=True):
             with attempt:
-                if record is None:
-                    self.store.forget()
-                else:
-                    self.store.write(record)
+                self.store.write(record)
 
     def _take_up(self, order: Order, record: SubmissionRecord | None, prediction: Prediction) -> Prediction:
         assert record is not None  # noqa: S101 - nothing can be taken up without one
@@ -286,49 +327,116 @@ class Submitter:
         )
         now = time.time()
         deadline = record.deadline if record.deadline and record.deadline > now else now + order.timeout
-        self.store.write(record.continued(max_tries=order.max_tries, deadline=deadline))
+        self.store.write(record.continued(order.attempt, deadline=deadline))
         return prediction
 
-    def _recover(self, order: Order, intent: SubmissionRecord) -> Prediction | Postponed:
-        try:
-            found, examined = search(self.api, intent, order.request, self.claimed)
-        except ApiError as error:
-            raise self._lost(order, intent, [], error) from None
-        if examined and len(found) == 1 and self._may_take(found[0], order) and self.claim(found[0].id):
-            self._keep(intent, found[0], order.timeout)
-            log.warning("Prediction %s was taken for the lost submission.", found[0].id)
-            return found[0]
-        if self.on_lost_submission == "fail" or found:
-            raise self._lost(order, intent, found)
-        still_in_transit = intent.arrives_by - time.time()
-        if still_in_transit > 0:
-            log.warning("The lost submission is not listed yet; looking again in %.0f s.", still_in_transit)
-            return Postponed(max(1.0, still_in_transit))
-        if self.on_lost_submission == "resubmit" and not intent.resubmitted:
-            return self._submit(order, intent, "a lost submission was looked for and never arrived", False)
-        raise self._lost(order, intent, found)
+    def _missing(self, order: Order) -> SubmissionRecord:
+        """The record of a try that is not the first and found none: written, so that a try that comes back knows."""
+        missing = SubmissionRecord.missing(
+            fingerprint=order.fingerprint,
+            attempt=order.attempt,
+            cost_usd=order.request.cost_usd,
+            since=order.began_at,
+            arrives_by=order.quiet_since + order.in_transit,
+        )
+        log.warning(
+            "Try %d finds no record of the tries before it; searching the account for what they may have paid. On Airflow 3.4, "
+            'a clear with "Keep task state and resume" keeps the record.',
+            order.attempt.try_number,
+        )
+        self.store.write(missing)
+        return missing
 
-    def _may_take(self, found: Prediction, order: Order) -> bool:
-        if self.on_lost_submission == "adopt":
-            return lost.may_be_taken(found, order.request)
-        return self.on_lost_submission == "resubmit" and lost.identified(found, order.request)
+    def _recover(self, order: Order, record: SubmissionRecord) -> Prediction | Postponed:
+        """Look for what a submission of unknown outcome became; pay only where nothing is there any more.
+
+        A person who cleared the task wants images, and new ones where the old ones were delivered. So a clear takes what
+        is identified, in every policy; and it pays beside other candidates only once an error has named them.
+        """
+        missing = record.phase is Phase.MISSING
+        cleared = record.cleared_since(order.attempt) or (missing and self._follows_a_clear(order.attempt))
+        anew = cleared and self.on_clear == "resubmit"
+        if missing:
+            record = replace(record, fingerprint=order.fingerprint, cost_usd=order.request.cost_usd)
+        try:
+            found = search(self.api, record, order.request, self.claimed)
+        except ApiError as error:
+            raise self._lost(order, record, [], error) from None
+        if missing and anew:
+            by = order.tried_at + self.api.clock_ahead
+            found = found.without(lambda each: lost.may_be_delivered(each, by))
+        mine = self._mine(found, identified_is_enough=missing or cleared)
+        if mine is not None and self.claim(mine.id):
+            self._keep(self._continued(record, order), mine, order.timeout)
+            log.warning(
+                "Prediction %s (%s) was taken for the lost submission; taking it up again.",
+                mine.id,
+                mine.status_word,
+            )
+            return mine
+        in_doubt = found.possible if self._texts_say_nothing(order, missing) else found.candidates
+        if self.on_lost_submission == "fail" and not (missing or anew):
+            raise self._lost(order, record, in_doubt)
+        decided = anew and self.on_lost_submission != "adopt" and record.reported == lost.digest_of(in_doubt)
+        if in_doubt and not decided:
+            raise self._lost(order, record, in_doubt)
+        still_in_transit = record.arrives_by - time.time()
+        if still_in_transit > 0:
+            log.warning(
+                "A submission of an earlier try may still arrive; searching again in %.0f s.",
+                still_in_transit,
+            )
+            return Postponed(max(1.0, still_in_transit))
+        if missing:
+            return self._submit(order, record, "no earlier try of this run paid for what is asked for", False)
+        if anew:
+            return self._submit(
+                order, record, "the task was cleared; its lost submission was searched for", False
+            )
+        if self.on_lost_submission == "resubmit" and not record.resubmitted:
+            return self._submit(order, record, "a lost submission was looked for and never arrived", False)
+        raise self._lost(order, record, in_doubt)
+
+    def _follows_a_clear(self, attempt: Attempt) -> bool:
+        # A store that outlives tries loses its record to a clear. Elsewhere edited retries can look like a clear, so the
+        # run must have counted one.
+        return attempt.follows_a_clear and (self.store.outlives_a_try or attempt.clear_number > 0)
+
+    def _mine(self, found: Found, *, identified_is_enough: bool) -> Prediction | None:
+        """The prediction that the policy lets this task take, if there is one."""
+        if self.on_lost_submission == "adopt" and found.adoptable is not None:
+            return found.adoptable
+        if len(found.identified) == 1 and (identified_is_enough or len(found.candidates) == 1):
+            return found.identified[0] if identified_is_enough or self.on_lost_submission != "fail" else None
+        return None
+
+    def _texts_say_nothing(self, order: Order, missing: bool) -> bool:
+        """Whether a prediction with other texts must be taken into account: the vendor may have rewritten them, or the
+        task itself writes others with each try."""
+        return order.texts_vary or (not missing and self.on_lost_submission == "resubmit")
+
+    def _continued(self, record: SubmissionRecord, order: Order) -> SubmissionRecord:
+        taken = record.continued(order.attempt, deadline=time.time() + order.timeout)
+        return replace(taken, paid_from=order.source)
+
+    @property
+    def _way_out(self) -> lost.WayOut:
+        return lost.WayOut(self.on_lost_submission, self.on_clear, self.store.outlives_a_try, self.clear)
 
     def _lost(
         self,
         order: Order,
-        intent: SubmissionRecord,
+        record: SubmissionRecord,
         found: list[Prediction],
         unsearched: ApiError | None = None,
     ) -> Exception:
-        return lost.lost(
-            intent,
-            order.request,
-            found,
-            on_lost_submission=self.on_lost_submission,
-            on_clear=self.on_clear,
-            unsearched=unsearched,
-            remembered=self.store.outlives_a_try,
-        )
+        if unsearched is None:
+            try:
+                # A person who clears the task from now on has seen the candidates.
+                self._persist(replace(record, reported=lost.digest_of(found)))
+            except Exception:
+                log.exception("The record could not take in that its submission was reported.")
+        return lost.lost(record, order.request, found, self._way_out, unsearched=unsearched)
 
 
 def _unseen(prediction_id: str) -> Prediction:

@@ -1,6 +1,7 @@
 """The vendor's API: prompts, requests, predictions, errors, calls and clients. Knows nothing of Airflow."""
 
 from airflow_provider_seedream.wavespeed.errors import (
+    AccountChangedError,
     ApiError,
     AuthenticationError,
     BadRequestError,
@@ -31,6 +32,7 @@ from airflow_provider_seedream.wavespeed.request import ImageSetRequest
 from airflow_provider_seedream.wavespeed.sizes import Size
 
 __all__ = [
+    "AccountChangedError",
     "ApiError",
     "AuthenticationError",
     "BadRequestError",

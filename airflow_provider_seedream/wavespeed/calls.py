@@ -58,6 +58,7 @@ class Call(Generic[T]):
     :param pays: whether success costs money; such a call is never sent again unless it certainly did not count.
     :param read_timeout: seconds to wait for the answer, where this call needs more than the endpoint's own.
     :param send_by: epoch seconds after which this call is not sent any more, by no attempt.
+    :param stopped: asked before each attempt whether nothing may be sent any more: the task was killed.
     """
 
     method: Literal["GET", "POST"]
@@ -68,6 +69,7 @@ class Call(Generic[T]):
     pays: bool = False
     read_timeout: float | None = None
     send_by: float | None = None
+    stopped: Callable[[], bool] = field(default=lambda: False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +141,13 @@ class Answer:
         return self.hide(links_without_secrets(_reason(body))[:500] or excerpt)
 
 
-def submit(request: PaidRequest, *, send_by: float | None = None) -> Call[Prediction]:
+def submit(
+    request: PaidRequest, *, send_by: float | None = None, stopped: Callable[[], bool] = lambda: False
+) -> Call[Prediction]:
     """Submit a request: the call that pays (API reference 2).
 
     :param send_by: epoch seconds after which it is not sent any more.
+    :param stopped: asked before each attempt whether it must not be sent any more.
     """
     return Call(
         "POST",
@@ -152,6 +157,7 @@ def submit(request: PaidRequest, *, send_by: float | None = None) -> Call[Predic
         pays=True,
         read_timeout=submission_timeout(request),
         send_by=send_by,
+        stopped=stopped,
     )
 
 

@@ -244,11 +244,13 @@ def _ahead(date: str | None) -> float:
 
 
 def _is_late(call: Call[Any]) -> bool:
-    return call.send_by is not None and time.time() > call.send_by
+    return call.stopped() or (call.send_by is not None and time.time() > call.send_by)
 
 
 def _refuse_late(call: Call[Any]) -> None:
-    """Do not send what was to be sent by now: a worker that slept through its time may have been replaced."""
+    """Do not send what was to be sent by now, or by nobody: a worker that slept through its time may have been replaced."""
+    if call.stopped():
+        raise NotConnectedError(f"{call.method} {call.path} was not sent: the task was killed before.")
     if _is_late(call):
         raise NotConnectedError(f"{call.method} {call.path} was not sent: the time to send it is over.")
 

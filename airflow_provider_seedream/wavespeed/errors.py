@@ -170,6 +170,12 @@ class RequestChangedError(WaveSpeedError):
     """An earlier try paid for another request than the one this try would make."""
 
 
+class AccountChangedError(WaveSpeedError):
+    """The key that an earlier try paid with comes from elsewhere now, perhaps from another account: nothing was sent."""
+
+    transient = True
+
+
 class BudgetExceededError(WaveSpeedError):
     """The price is over a ceiling; nothing was sent."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 import math
 from collections.abc import Mapping
@@ -88,6 +89,15 @@ class Prediction:
             inference_ms=_elapsed(inference) or _elapsed(data.get("executionTime")),
             input=next((data[k] for k in ("input", "inputs") if isinstance(data.get(k), dict)), None),
         )
+
+    @property
+    def created(self) -> float | None:
+        """Epoch seconds of acceptance by the API's clock; ``None`` where the answer names no readable time."""
+        try:
+            moment = dt.datetime.fromisoformat(self.created_at or "")
+            return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
+        except (ValueError, OverflowError):
+            return None
 
     @property
     def has_links(self) -> bool:

@@ -7,6 +7,7 @@ import datetime as dt
 import importlib
 import json
 import time
+from types import SimpleNamespace
 from typing import Any
 
 from airflow.providers.common.compat.sdk import TaskDeferred
@@ -18,7 +19,8 @@ class TaskInstance:
     def __init__(self, *, max_tries: int = 0, map_index: int = -1) -> None:
         self.max_tries = max_tries
         self.map_index = map_index
-        self.dag_id, self.run_id, self.task_id, self.try_number = "dag", "run", "gen", 1
+        self.dag_id, self.run_id, self.task_id, self.try_number = "dag", "run", "gen", 0
+        self.start_date: dt.datetime | None = None
         self.xcom: dict[str, Any] = {}
         self.xcom_of_others: dict[str, dict[str, Any]] = {}
 
@@ -54,18 +56,29 @@ class Tries:
     def __init__(self, *, store: bool = True) -> None:
         self.store = TaskStateStore() if store else None
         self.ti = TaskInstance()
+        self.run = SimpleNamespace(clear_number=0, start_date=dt.datetime.now(dt.UTC))
 
     def next_try(self) -> dict[str, Any]:
         """The context of the next try: Airflow empties a task's XCom before each."""
         self.ti.xcom.clear()
+        self.ti.try_number += 1
+        self.ti.start_date = dt.datetime.now(dt.UTC)
         return self.context()
 
-    def clear(self) -> None:
-        """A person clears the task: Airflow raises ``max_tries``."""
-        self.ti.max_tries += 1
+    def clear(self, *, retries: int = 0, counted: bool = True, forgets: bool = False) -> None:
+        """A person clears the task: Airflow sets ``max_tries``, and the run counts it.
+
+        :param retries: of the task, as its DAG says at the clear.
+        :param counted: whether the state of the run is reset; only then does Airflow count.
+        :param forgets: whether Airflow deletes the state of the task, as 3.4 does by default.
+        """
+        self.ti.max_tries = self.ti.try_number + retries
+        self.run.clear_number += counted
+        if forgets and self.store is not None:
+            self.store.rows.clear()
 
     def context(self) -> dict[str, Any]:
-        context: dict[str, Any] = {"ti": self.ti}
+        context: dict[str, Any] = {"ti": self.ti, "dag_run": self.run}
         if self.store is not None:
             context["task_state_store"] = self.store
         return context

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_seedream.emulator import faults
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
+from airflow_provider_seedream.submission.store import KEY
 from airflow_provider_seedream.wavespeed import (
     ImageSet,
     ImageSetPrompt,
@@ -285,4 +286,4 @@ def test_an_unreachable_host_is_told_and_leaves_nothing_behind(seedream_emulator
     tries = Tries()
     with pytest.raises(NotConnectedError, match="found no connection"):
         run(operator(), tries)
-    assert tries.store.rows == {}
+    assert tries.store.get(KEY)["phase"] == "nothing"

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from airflow_provider_seedream.submission.budget import Ceiling, check
 from airflow_provider_seedream.submission.lost import (
+    Window,
     candidates,
     identified,
     may_be_taken,
     unclaimed,
-    window,
 )
 from airflow_provider_seedream.submission.record import (
+    Attempt,
     Changed,
     Collect,
     GiveUp,
@@ -41,10 +42,9 @@ def seen(status, **more):
     return Prediction.from_json({"id": "abc", "status": status, **more})
 
 
-def decided(record, *, prediction=None, fingerprint="f", max_tries=1, on_clear="resubmit"):
-    return decide(
-        record, fingerprint=fingerprint, max_tries=max_tries, on_clear=on_clear, prediction=prediction
-    )
+def decided(record, *, prediction=None, fingerprint="f", max_tries=1, on_clear="resubmit", **counters):
+    attempt = Attempt(max_tries, **counters)
+    return decide(record, fingerprint=fingerprint, attempt=attempt, on_clear=on_clear, prediction=prediction)
 
 
 def test_nothing_remembered_is_submitted():
@@ -158,7 +158,7 @@ def test_a_record_that_cannot_be_read_is_never_taken_for_none(stored):
 
 
 def test_a_lost_submission_is_looked_for_around_its_time():
-    first, last = window(INTENT, clock_ahead=0.0)
+    first, last = Window.of(INTENT, clock_ahead=0.0).asked_for
     assert first.timestamp() < INTENT.intent_at
     assert last.timestamp() > INTENT.arrives_by
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from airflow_provider_seedream.submission import search, submitter
-from airflow_provider_seedream.submission.record import SubmissionRecord
+from airflow_provider_seedream.submission.record import Attempt, SubmissionRecord
 from airflow_provider_seedream.submission.submitter import Order, Postponed, Submitter
 from airflow_provider_seedream.wavespeed import (
     BadRequestError,
@@ -58,6 +59,8 @@ class World:
     fate: str = "accepted"
     read: str = "answered"
     generation: int = 1
+    max_tries: int = 1
+    cleared_in_doubt: bool = False
     prompt: str = "a fox"
     predictions: dict[str, Prediction] = field(default_factory=dict)
     generations: dict[str, int] = field(default_factory=dict)
@@ -74,17 +77,21 @@ class World:
     def may_still_come(self, prompt: str) -> list[str]:
         """What must not be paid beside.
 
-        A prediction of this generation that is not known to have failed; and the one on record, from before a clear,
-        that runs and is for the same request.
+        A prediction of this generation that is not known to have failed, unless a person cleared the task to get another
+        request; and the one on record, from before a clear, that runs and is for the same request.
         """
         return [
             each.id
             for each in self.predictions.values()
-            if (self.generations[each.id] == self.generation and each.status not in FAILED)
+            if (
+                self.generations[each.id] == self.generation
+                and each.status not in FAILED
+                and (not self.cleared_in_doubt or each.input == {"prompt": prompt})
+            )
             or (each.id == self.recorded and not each.status.ended and each.input == {"prompt": prompt})
         ]
 
-    def submit(self, request: ImageSetRequest, *, send_by: float) -> Prediction:
+    def submit(self, request: ImageSetRequest, *, send_by: float, stopped: Callable[[], bool]) -> Prediction:
         if self.fate == "worker killed before":
             raise KilledError
         if self.fate == "not connected":
@@ -161,15 +168,21 @@ class Sequences(RuleBasedStateMachine):
     @rule(fate=st.sampled_from(FATES), read=st.sampled_from(READS), comes_back=st.booleans())
     def a_try(self, fate: str, read: str, comes_back: bool) -> None:
         self.world.fate, self.world.read = fate, read
+        if self.world.record is not None and self.world.record.prediction_id is None:
+            self.world.recorded = None
         request = ImageSetRequest.build(prompt=self.world.prompt)
         order = Order(
             request=request,
             prepare=lambda: request,
             fingerprint=request.fingerprint("c"),
-            max_tries=self.world.generation,
+            attempt=Attempt(self.world.max_tries),
+            began_at=0.0,
+            tried_at=self.world.now,
+            quiet_since=self.world.now,
             price=lambda: 0.035,
             check_budget=lambda cost_usd, spent_usd: None,
-            account="c",
+            source="c",
+            origin="o",
             timeout=TIMEOUT,
             answer_timeout=60.0,
         )
@@ -208,10 +221,14 @@ class Sequences(RuleBasedStateMachine):
 
     @rule()
     def a_person_clears_the_task(self) -> None:
-        # Whoever clears a task whose submission is lost was told to look first, and means to pay again.
+        # A clear means "pay again" only where the set came, or where an error showed what may be paid.
         record = self.world.record
-        if record is None or record.prediction_id is not None:
+        self.world.max_tries += 1
+        if record is not None and record.outcome_unknown and not record.reported:
+            self.world.cleared_in_doubt = True
+        else:
             self.world.generation += 1
+            self.world.cleared_in_doubt = False
 
     @rule(prompt=st.sampled_from(["a fox", "an owl"]))
     def the_prompt_changes(self, prompt: str) -> None:
