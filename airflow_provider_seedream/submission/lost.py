@@ -145,21 +145,22 @@ class WayOut:
     :param on_clear: the task's.
     :param remembered: whether the record outlives a try; else a clear cannot be told what a person decided.
     :param clear: how to clear a task so that Airflow keeps its record.
+    :param takeable: whether ``on_lost_submission="adopt"`` would take the candidate there is, or may find one.
     """
 
     on_lost_submission: OnLostSubmission
     on_clear: OnClear
     remembered: bool = True
     clear: str = "clear the task"
+    takeable: bool = True
 
     def __str__(self) -> str:
         take = "" if self.on_lost_submission == "adopt" else 'set on_lost_submission="adopt" and '
-        ways = [f"To take the only candidate, {take}{self.clear}; this pays nothing."]
-        if not self.remembered:
-            ways.append("To pay for a new set, start a new run of the DAG.")
-        else:
-            ways.append(f"To pay for a new set, {self.pay}.")
-        return " ".join(ways)
+        pay = self.pay if self.remembered else "start a new run of the DAG"
+        ways = (
+            [f"To take the only candidate, {take}{self.clear}; this pays nothing."] if self.takeable else []
+        )
+        return " ".join([*ways, f"To pay for a new set, {pay}."])
 
     @property
     def pay(self) -> str:
@@ -173,40 +174,42 @@ class WayOut:
 
 
 def lost(
-    intent: SubmissionRecord,
-    request: PaidRequest,
-    found: list[Prediction],
-    way_out: WayOut,
-    *,
-    unsearched: WaveSpeedError | None = None,
+    record: SubmissionRecord, request: PaidRequest, found: list[Prediction], way_out: WayOut
 ) -> LostSubmissionError:
     """The error of a submission whose outcome is unknown, with what may be paid and what to do.
 
     Trying again helps only where a later search may find more, or less.
-
-    :param unsearched: why the API could not be asked, if so.
     """
-    since = dt.datetime.fromtimestamp(intent.intent_at, dt.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     listed = ", ".join(f"{each.id} ({each.status_word}, created {each.created_at})" for each in found)
-    seen = f"could not be asked for ({unsearched})" if unsearched else listed or "none seen"
-    if intent.phase is Phase.MISSING:
+    again = way_out.remembered and way_out.on_lost_submission != "fail"
+    return LostSubmissionError(
+        f"{_what_is_unknown(record, request)} {listed or 'none seen'}. Look at them on the vendor's site. {way_out}",
+        transient=again and record.phase is not Phase.MISSING,
+    )
+
+
+def unsearched(
+    record: SubmissionRecord, request: PaidRequest, trouble: WaveSpeedError, way_out: WayOut
+) -> LostSubmissionError:
+    """The same, where the API could not be asked."""
+    remembered = way_out.remembered or record.phase is Phase.MISSING
+    return LostSubmissionError(
+        f"{_what_is_unknown(record, request)} could not be asked for ({trouble}). {way_out}",
+        transient=remembered and trouble.transient,
+    )
+
+
+def _what_is_unknown(record: SubmissionRecord, request: PaidRequest) -> str:
+    price, since = f"${record.cost_usd:g}", dt.datetime.fromtimestamp(record.intent_at, dt.UTC)
+    if record.phase is Phase.MISSING:
         what = (
             "This try is not the first, and Airflow has no record of the tries before it (a clear, clear_on_success or "
             f"the state store removed it, or this Airflow keeps none). One of them may have paid for {request.asks_for} "
-            f"(${intent.cost_usd:g}). Nothing was sent."
+            f"({price}). Nothing was sent."
         )
-        transient = unsearched.transient if unsearched else False
     else:
-        what = (
-            f"A submission of {request.asks_for} (${intent.cost_usd:g}) got no answer; it may have been accepted. "
-            "Not sent again."
-        )
-        again = unsearched.transient if unsearched else way_out.on_lost_submission != "fail"
-        transient = way_out.remembered and again
-    return LostSubmissionError(
-        f"{what} Candidates since {since}: {seen}. Look at them on the vendor's site. {way_out}",
-        transient=transient,
-    )
+        what = f"A submission of {request.asks_for} ({price}) got no answer; it may have been accepted. Not sent again."
+    return f"{what} Candidates since {since:%Y-%m-%d %H:%M:%SZ}:"
 
 
 def changed(earlier: SubmissionRecord, way_out: WayOut) -> RequestChangedError:

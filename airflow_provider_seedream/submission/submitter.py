@@ -337,7 +337,7 @@ class Submitter:
             attempt=order.attempt,
             cost_usd=order.request.cost_usd,
             since=order.began_at,
-            arrives_by=order.quiet_since + order.in_transit,
+            arrives_by=max(time.time(), order.quiet_since + order.in_transit),
         )
         log.warning(
             "Try %d finds no record of the tries before it; searching the account for what they may have paid. On Airflow 3.4, "
@@ -361,7 +361,7 @@ class Submitter:
         try:
             found = search(self.api, record, order.request, self.claimed)
         except ApiError as error:
-            raise self._lost(order, record, [], error) from None
+            raise self._lost(order, record, error) from None
         if missing and anew:
             by = order.tried_at + self.api.clock_ahead
             found = found.without(lambda each: lost.may_be_delivered(each, by))
@@ -376,10 +376,10 @@ class Submitter:
             return mine
         in_doubt = found.possible if self._texts_say_nothing(order, missing) else found.candidates
         if self.on_lost_submission == "fail" and not (missing or anew):
-            raise self._lost(order, record, in_doubt)
+            raise self._lost(order, record, in_doubt, takeable=found.adoptable is not None)
         decided = anew and self.on_lost_submission != "adopt" and record.reported == lost.digest_of(in_doubt)
         if in_doubt and not decided:
-            raise self._lost(order, record, in_doubt)
+            raise self._lost(order, record, in_doubt, takeable=found.adoptable is not None)
         still_in_transit = record.arrives_by - time.time()
         if still_in_transit > 0:
             log.warning(
@@ -395,7 +395,7 @@ class Submitter:
             )
         if self.on_lost_submission == "resubmit" and not record.resubmitted:
             return self._submit(order, record, "a lost submission was looked for and never arrived", False)
-        raise self._lost(order, record, in_doubt)
+        raise self._lost(order, record, in_doubt, takeable=found.adoptable is not None)
 
     def _follows_a_clear(self, attempt: Attempt) -> bool:
         # A store that outlives tries loses its record to a clear. Elsewhere edited retries can look like a clear, so the
@@ -427,16 +427,19 @@ class Submitter:
         self,
         order: Order,
         record: SubmissionRecord,
-        found: list[Prediction],
-        unsearched: ApiError | None = None,
+        found: list[Prediction] | ApiError,
+        *,
+        takeable: bool = False,
     ) -> Exception:
-        if unsearched is None:
-            try:
-                # A person who clears the task from now on has seen the candidates.
-                self._persist(replace(record, reported=lost.digest_of(found)))
-            except Exception:
-                log.exception("The record could not take in that its submission was reported.")
-        return lost.lost(record, order.request, found, self._way_out, unsearched=unsearched)
+        """The error of a submission whose outcome is unknown: with what was found, or why nothing could be searched."""
+        if isinstance(found, ApiError):
+            return lost.unsearched(record, order.request, found, self._way_out)
+        try:
+            # A person who clears the task from now on has seen the candidates.
+            self._persist(replace(record, reported=lost.digest_of(found)))
+        except Exception:
+            log.exception("The record could not take in that its submission was reported.")
+        return lost.lost(record, order.request, found, replace(self._way_out, takeable=takeable or not found))
 
 
 def _unseen(prediction_id: str) -> Prediction:

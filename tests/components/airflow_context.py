@@ -23,11 +23,23 @@ class TaskInstance:
         self.start_date: dt.datetime | None = None
         self.xcom: dict[str, Any] = {}
         self.xcom_of_others: dict[str, dict[str, Any]] = {}
+        self.xcom_of_runs: dict[str, dict[str, dict[str, Any]]] = {}
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcom[key] = json.loads(json.dumps(value))
 
-    def xcom_pull(self, task_ids: Any = None, key: str = "return_value", map_indexes: Any = None) -> Any:
+    def get_task_states(self, *, dag_id: str, task_ids: list[str]) -> dict[str, Any]:
+        return {run: {} for run in (self.run_id, *self.xcom_of_runs)}
+
+    def xcom_pull(
+        self,
+        task_ids: Any = None,
+        key: str = "return_value",
+        map_indexes: Any = None,
+        run_id: str | None = None,
+    ) -> Any:
+        if run_id is not None:
+            return [self.xcom_of_runs[run_id].get(each, {}).get(key) for each in task_ids]
         if isinstance(task_ids, list):
             return [self.xcom_of_others.get(each, self.xcom).get(key) for each in task_ids]
         return self.xcom.get(key)

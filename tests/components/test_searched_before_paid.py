@@ -1,0 +1,533 @@
+"""What may be paid is searched for before anything is paid: after a clear, without a record, by the API's clock."""
+
+from __future__ import annotations
+
+import datetime as dt
+import html
+import threading
+import time
+import unicodedata
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
+
+from airflow_provider_seedream.emulator import faults
+from airflow_provider_seedream.operators.prompt import SeedreamPromptOperator
+from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
+from airflow_provider_seedream.submission.store import KEY
+from airflow_provider_seedream.wavespeed import (
+    AccountChangedError,
+    LostSubmissionError,
+    NotConnectedError,
+)
+from airflow_provider_seedream.wavespeed.prediction import Prediction
+from tests.components.airflow_context import Tries, run
+
+pytestmark = pytest.mark.usefixtures("hurried")
+
+PROMPT = "2 images. First, a café by the sea. Second, <b>Tom & Anna</b> on the beach."
+POLICIES = ("fail", "adopt", "resubmit")
+
+
+class WorkerKilledError(BaseException):
+    """Stands for SIGKILL: nothing of ours runs after it."""
+
+
+def operator(**arguments):
+    return SeedreamSequentialOperator(**{"task_id": "gen", "prompt": PROMPT, **arguments})
+
+
+def die_before_the_answer_is_recorded(monkeypatch, tries, **arguments):
+    """A worker that is killed with its paying request under way: the API accepts it, and no one reads the answer."""
+
+    def killed(*_, **__):
+        raise WorkerKilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("airflow_provider_seedream.submission.submitter.Submitter._keep", killed)
+        with pytest.raises(WorkerKilledError):
+            run(operator(**arguments), tries)
+    assert tries.store.get(KEY)["phase"] == "intent"
+
+
+CLEARED_IN_FLIGHT = pytest.mark.event("Task cleared while the paying request is under way")
+NO_RECORD = pytest.mark.event("A try finds no record of the tries before it")
+OLDER = pytest.mark.event("Another set is older than the lost submission")
+
+
+@CLEARED_IN_FLIGHT
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("deferrable", [True, False], ids=["deferred", "waiting"])
+def test_a_clear_takes_the_submission_that_was_under_way_where_the_api_shows_that_it_is_this_one(
+    seedream_emulator, monkeypatch, policy, deferrable
+):
+    seedream_emulator.configure(result_input=True)
+    tries = Tries()
+    die_before_the_answer_is_recorded(monkeypatch, tries)
+    tries.clear()
+    result = run(operator(on_lost_submission=policy, deferrable=deferrable), tries)
+    assert result["prediction_id"] == seedream_emulator.predictions[0]["id"]
+    assert seedream_emulator.paid_tasks == 1
+
+
+@CLEARED_IN_FLIGHT
+@pytest.mark.parametrize("policy", ["fail", "resubmit"])
+def test_a_clear_pays_nothing_beside_a_candidate_until_an_error_named_it_and_the_task_was_cleared_again(
+    seedream_emulator, monkeypatch, policy
+):
+    tries = Tries()
+    die_before_the_answer_is_recorded(monkeypatch, tries)
+    candidate = seedream_emulator.predictions[0]["id"]
+    tries.clear()
+    with pytest.raises((AirflowFailException, LostSubmissionError), match=candidate) as error:
+        run(operator(on_lost_submission=policy), tries)
+    assert seedream_emulator.paid_tasks == 1
+    assert "To pay for a new set, clear the task." in str(error.value)
+    tries.clear()
+    assert run(operator(on_lost_submission=policy), tries, pauses=[])["prediction_id"] != candidate
+    assert seedream_emulator.paid_tasks == 2
+
+
+@CLEARED_IN_FLIGHT
+def test_the_advice_to_adopt_and_clear_takes_the_only_candidate_and_pays_nothing(seedream_emulator):
+    seedream_emulator.faults.add("submit", faults.DropAfter())
+    tries = Tries()
+    with pytest.raises(AirflowFailException, match='set on_lost_submission="adopt" and clear the task'):
+        run(operator(), tries)
+    tries.clear()
+    result = run(operator(on_lost_submission="adopt"), tries)
+    assert result["prediction_id"] == seedream_emulator.predictions[0]["id"]
+    assert seedream_emulator.paid_tasks == 1
+
+
+@CLEARED_IN_FLIGHT
+def test_a_candidate_that_shows_up_after_the_error_is_not_paid_beside_by_the_clear_that_follows_it(
+    seedream_emulator,
+):
+    seedream_emulator.configure(visibility_delay=2.0)
+    seedream_emulator.faults.add("submit", faults.DropAfter())
+    tries = Tries()
+    with pytest.raises(AirflowFailException, match="none seen"):
+        run(operator(), tries)
+    seedream_emulator.clock.advance(3)
+    tries.clear()
+    with pytest.raises(AirflowFailException, match=seedream_emulator.predictions[0]["id"]):
+        run(operator(), tries)
+    assert seedream_emulator.paid_tasks == 1
+
+
+@CLEARED_IN_FLIGHT
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_clear_submits_once_it_is_certain_that_nothing_arrived(seedream_emulator, policy):
+    seedream_emulator.faults.add("submit", faults.DropBefore())
+    tries = Tries()
+    with pytest.raises((AirflowFailException, LostSubmissionError, TaskDeferred)):
+        operator(on_lost_submission=policy).execute(tries.next_try())
+    tries.clear()
+    assert len(run(operator(on_lost_submission=policy), tries)["images"]) == 2
+    assert seedream_emulator.paid_tasks == 1
+
+
+@CLEARED_IN_FLIGHT
+def test_a_clear_that_asks_for_reuse_pays_nothing_while_the_outcome_is_unknown(
+    seedream_emulator, monkeypatch
+):
+    tries = Tries()
+    die_before_the_answer_is_recorded(monkeypatch, tries)
+    for _ in range(2):
+        tries.clear()
+        with pytest.raises(AirflowFailException, match='set on_clear="resubmit", and clear the task'):
+            run(operator(on_clear="reuse"), tries)
+    assert seedream_emulator.paid_tasks == 1
+
+
+def later(emulator, monkeypatch, seconds):
+    """Let time pass for the API and for this machine."""
+    clock = time.time
+    monkeypatch.setattr(time, "time", lambda: clock() + seconds)
+    emulator.clock.advance(seconds)
+
+
+@OLDER
+@pytest.mark.parametrize("seconds", [6, 51, 110])
+def test_adopt_takes_no_set_that_is_older_than_the_request(seedream_emulator, monkeypatch, seconds):
+    older = run(operator(prompt="2 images. Two other pictures."), Tries())["prediction_id"]
+    later(seedream_emulator, monkeypatch, seconds)
+    seedream_emulator.faults.add("submit", faults.DropBefore())
+    with pytest.raises(LostSubmissionError, match="none seen") as error:
+        run(operator(on_lost_submission="adopt"), Tries(), pauses=[])
+    assert older not in str(error.value)
+
+
+@OLDER
+def test_adopt_goes_by_the_apis_clock_where_the_two_differ(seedream_emulator):
+    older = run(operator(prompt="2 images. Two other pictures."), Tries())["prediction_id"]
+    seedream_emulator.clock.advance(51)
+    seedream_emulator.faults.add("submit", faults.DropBefore())
+    with pytest.raises(LostSubmissionError) as error:
+        run(operator(on_lost_submission="adopt"), Tries(), pauses=[])
+    assert "To take the only candidate" not in str(error.value) or older not in str(error.value)
+    assert seedream_emulator.paid_tasks == 1
+
+
+@OLDER
+def test_resubmit_is_not_stopped_by_a_set_that_is_older_than_the_request(seedream_emulator, monkeypatch):
+    run(operator(), Tries())
+    later(seedream_emulator, monkeypatch, 30)
+    seedream_emulator.faults.add("submit", faults.DropBefore())
+    assert len(run(operator(on_lost_submission="resubmit"), Tries(), pauses=[])["images"]) == 2
+    assert seedream_emulator.paid_tasks == 2
+
+
+@OLDER
+@pytest.mark.parametrize("place", ["another run", "another task"])
+def test_adopt_takes_no_set_that_another_run_or_task_says_is_its_own(seedream_emulator, place):
+    other = run(operator(), Tries())["prediction_id"]
+    seedream_emulator.faults.add("submit", faults.DropBefore())
+    tries = Tries()
+    if place == "another run":
+        tries.ti.xcom_of_runs["manual__2026-01-01"] = {"gen": {"prediction_id": other}}
+    else:
+        tries.ti.xcom_of_others["draw_other"] = {"prediction_id": other}
+    task = operator(on_lost_submission="adopt")
+    task.siblings = ["draw_other"]
+    with pytest.raises(LostSubmissionError, match="none seen"):
+        run(task, tries, pauses=[])
+
+
+@pytest.mark.event("The API shows the prompt in another form")
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        html.escape,
+        lambda text: html.escape(html.escape(text)),
+        str.upper,
+        str.title,
+        lambda text: f"{text[:20]}…",
+        lambda text: text[:25],
+        lambda text: " ".join(text.split()[::-1]),
+        lambda text: f"{text}, masterpiece, 8k",
+        lambda text: "A picture of a coffee house on the coast",
+    ],
+)
+def test_resubmit_pays_nothing_beside_a_prediction_whatever_the_api_says_of_its_prompt(
+    seedream_emulator, monkeypatch, rewrite
+):
+    parse = Prediction.from_json.__func__
+
+    def rewritten(cls, data):
+        inputs = {"prompt": rewrite(PROMPT), "max_images": 2, "size": "2048*2048"}
+        return parse(cls, {**data, "input": inputs})
+
+    monkeypatch.setattr(Prediction, "from_json", classmethod(rewritten))
+    seedream_emulator.faults.add("submit", faults.DropAfter())
+    tries = Tries()
+    for _ in range(2):
+        with pytest.raises(LostSubmissionError) as error:
+            run(operator(on_lost_submission="resubmit"), tries, pauses=[])
+        assert seedream_emulator.predictions[0]["id"] in str(error.value)
+    assert seedream_emulator.paid_tasks == 1
+
+
+@pytest.mark.event("The API shows the prompt in another form")
+def test_another_unicode_form_is_the_same_prompt(seedream_emulator, monkeypatch):
+    parse = Prediction.from_json.__func__
+
+    def decomposed(cls, data):
+        return parse(cls, {**data, "input": {"prompt": unicodedata.normalize("NFD", PROMPT)}})
+
+    monkeypatch.setattr(Prediction, "from_json", classmethod(decomposed))
+    seedream_emulator.faults.add("submit", faults.DropAfter())
+    taken = run(operator(on_lost_submission="resubmit"), Tries())["prediction_id"]
+    assert taken == seedream_emulator.predictions[0]["id"]
+    assert seedream_emulator.paid_tasks == 1
+
+
+@pytest.mark.event("The API shows the prompt in another form")
+@pytest.mark.parametrize("hours", [-30, -1, 1, 30])
+@pytest.mark.parametrize("policy", ["resubmit", "adopt"])
+def test_a_gateway_whose_clock_is_wrong_hides_no_submission(seedream_emulator, monkeypatch, hours, policy):
+    ahead = "airflow_provider_seedream.wavespeed.clients._ahead"
+    monkeypatch.setattr(ahead, lambda date: hours * 3600.0)
+    seedream_emulator.faults.add("submit", faults.DropAfter())
+    with pytest.raises(LostSubmissionError, match=r"created 20"):
+        run(operator(on_lost_submission=policy), Tries(), pauses=[])
+    assert seedream_emulator.paid_tasks == 1
+
+
+@NO_RECORD
+@pytest.mark.parametrize("result_input", [True, False])
+def test_a_clear_after_success_that_removed_the_record_makes_new_images(seedream_emulator, result_input):
+    seedream_emulator.configure(result_input=result_input)
+    tries = Tries()
+    first = run(operator(), tries)["prediction_id"]
+    time.sleep(1.1)
+    tries.clear(forgets=True)
+    assert run(operator(), tries)["prediction_id"] != first
+    assert seedream_emulator.paid_tasks == 2
+
+
+@NO_RECORD
+@pytest.mark.parametrize("store", [True, False], ids=["record removed", "no store"])
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_clear_that_removed_the_record_of_a_running_prediction_resumes_it(seedream_emulator, store, policy):
+    seedream_emulator.configure(result_input=True)
+    seedream_emulator.clock.hold()
+    tries = Tries(store=store)
+    with pytest.raises(TaskDeferred):
+        operator().execute(tries.next_try())
+    tries.clear(forgets=True)
+    result = run(
+        operator(on_lost_submission=policy), tries, between=lambda: seedream_emulator.clock.advance(60)
+    )
+    assert result["prediction_id"] == seedream_emulator.predictions[0]["id"]
+    assert seedream_emulator.paid_tasks == 1
+
+
+@NO_RECORD
+def test_a_clear_that_removed_the_record_pays_nothing_beside_a_prediction_that_cannot_be_told_apart(
+    seedream_emulator, monkeypatch
+):
+    monkeypatch.setattr("airflow.__version__", "3.4.0b2")
+    seedream_emulator.clock.hold()
+    tries = Tries()
+    with pytest.raises(TaskDeferred):
+        operator().execute(tries.next_try())
+    running = seedream_emulator.predictions[0]["id"]
+    tries.clear(forgets=True)
+    with pytest.raises(AirflowFailException, match=running) as error:
+        run(operator(), tries)
+    assert 'clear the task with "Keep task state and resume" ticked' in str(error.value)
+    assert seedream_emulator.paid_tasks == 1
+    tries.clear()
+    adopted = run(
+        operator(on_lost_submission="adopt"), tries, between=lambda: seedream_emulator.clock.advance(60)
+    )
+    assert adopted["prediction_id"] == running
+    assert seedream_emulator.paid_tasks == 1
+
+
+@NO_RECORD
+def test_a_clear_as_the_error_says_pays_for_a_new_set(seedream_emulator):
+    seedream_emulator.clock.hold()
+    tries = Tries()
+    with pytest.raises(TaskDeferred):
+        operator().execute(tries.next_try())
+    tries.clear(forgets=True)
+    with pytest.raises(AirflowFailException, match="To pay for a new set, clear the task"):
+        run(operator(), tries)
+    seedream_emulator.clock.advance(60)
+    tries.clear()
+    run(operator(), tries, pauses=[], between=lambda: seedream_emulator.clock.advance(60))
+    assert seedream_emulator.paid_tasks == 2
+
+
+@NO_RECORD
+def test_a_retry_whose_record_is_gone_collects_what_the_run_paid(seedream_emulator):
+    seedream_emulator.configure(result_input=True)
+    tries = Tries()
+    tries.ti.max_tries = 1
+    first = run(operator(retries=1), tries)["prediction_id"]
+    tries.store.rows.clear()
+    assert run(operator(retries=1), tries)["prediction_id"] == first
+    assert seedream_emulator.paid_tasks == 1
+
+
+@NO_RECORD
+@pytest.mark.parametrize("store", [True, False], ids=["record removed", "no store"])
+def test_a_retry_whose_record_is_gone_pays_nothing_where_the_account_does_not_tell(seedream_emulator, store):
+    tries = Tries(store=store)
+    tries.ti.max_tries = 1
+    first = run(operator(retries=1), tries)["prediction_id"]
+    if store:
+        tries.store.rows.clear()
+    with pytest.raises(AirflowFailException, match=first):
+        run(operator(retries=1), tries)
+    assert seedream_emulator.paid_tasks == 1
+
+
+@NO_RECORD
+@pytest.mark.parametrize("store", [True, False], ids=["record removed", "no store"])
+def test_a_retry_submits_where_no_try_of_the_run_paid(seedream_emulator, store):
+    seedream_emulator.configure(result_input=True)
+    run(operator(prompt="2 images. Those of another DAG."), Tries())
+    tries = Tries(store=store)
+    tries.next_try()
+    assert len(run(operator(), tries)["images"]) == 2
+    assert seedream_emulator.paid_tasks == 2
+
+
+@NO_RECORD
+def test_what_an_earlier_run_paid_is_not_this_runs(seedream_emulator):
+    seedream_emulator.configure(result_input=True)
+    earlier = run(operator(), Tries())["prediction_id"]
+    tries = Tries()
+    tries.run.start_date = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=30)
+    tries.next_try()
+    assert run(operator(), tries, pauses=[])["prediction_id"] != earlier
+    assert seedream_emulator.paid_tasks == 2
+
+
+@NO_RECORD
+def test_a_search_that_fails_in_passing_is_repeated_by_the_next_try(seedream_emulator):
+    tries = Tries()
+    tries.next_try()
+    seedream_emulator.faults.add("list", faults.Status(503), times=5)
+    with pytest.raises(LostSubmissionError, match="could not be asked for"):
+        run(operator(), tries)
+    assert len(run(operator(), tries)["images"]) == 2
+    assert seedream_emulator.paid_tasks == 1
+
+
+@NO_RECORD
+def test_a_first_try_that_ended_before_it_paid_leaves_the_next_one_free_to_submit_at_once(seedream_emulator):
+    run(operator(prompt="2 images. Those of another DAG."), Tries())
+    tries = Tries()
+    with pytest.raises(AirflowFailException):
+        run(operator(size="1*1"), tries)
+    searched = [each.route for each in seedream_emulator.journal].count("list")
+    assert len(run(operator(), tries)["images"]) == 2
+    assert [each.route for each in seedream_emulator.journal].count("list") == searched
+
+
+@NO_RECORD
+def test_an_enhancement_is_not_paid_again_without_a_record(seedream_emulator):
+    arguments = {"task_id": "gen", "prompt": ["a fox", "an owl"], "enhance": True}
+    tries = Tries(store=False)
+    run(SeedreamPromptOperator(**arguments), tries)
+    with pytest.raises(AirflowFailException, match=seedream_emulator.predictions[0]["id"]):
+        run(SeedreamPromptOperator(**arguments), tries)
+    assert seedream_emulator.paid_tasks == 1
+
+
+@NO_RECORD
+def test_reuse_is_refused_where_airflow_removes_the_record_on_success(seedream_emulator, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__STATE_STORE__CLEAR_ON_SUCCESS", "True")
+    with pytest.raises(AirflowFailException, match=r"on_clear='reuse' is refused.*clear_on_success"):
+        run(operator(on_clear="reuse"), Tries())
+    assert seedream_emulator.paid_tasks == 0
+    assert len(run(operator(), Tries())["images"]) == 2
+
+
+@pytest.mark.event("`retries` edited, then a clear")
+@pytest.mark.parametrize("counted", [True, False], ids=["the run counts it", "the run stays as it is"])
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (3, 2), (1, 0), (5, 1), (0, 3)])
+def test_a_clear_makes_new_images_though_retries_was_edited(seedream_emulator, before, after, counted):
+    tries = Tries()
+    tries.ti.max_tries = before
+    first = run(operator(retries=before), tries)["prediction_id"]
+    tries.clear(retries=after, counted=counted)
+    assert run(operator(retries=after), tries)["prediction_id"] != first
+    assert seedream_emulator.paid_tasks == 2
+
+
+@pytest.mark.event("`retries` edited, then a clear")
+def test_edited_retries_alone_are_no_clear_though_the_try_failed_and_another_task_was_cleared(
+    seedream_emulator, monkeypatch
+):
+    tries = Tries()
+    tries.ti.max_tries = 3
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "airflow_provider_seedream.operators.job.announce", lambda *_: (_ for _ in ()).throw(OSError)
+        )
+        with pytest.raises(OSError):  # noqa: PT011
+            run(operator(retries=3), tries)
+    tries.run.clear_number += 1
+    assert len(run(operator(retries=3), tries)["images"]) == 2
+    assert seedream_emulator.paid_tasks == 1
+
+
+@pytest.mark.event("Killed before the paying request left")
+@pytest.mark.parametrize("when", ["the price is asked for", "the day's spending is asked for"])
+def test_a_task_killed_before_it_submits_sends_nothing_and_says_so(
+    seedream_emulator, monkeypatch, capfd, when
+):
+    if when == "the price is asked for":
+        task, route = operator(price_source="api"), "price"
+    else:
+        connection = seedream_emulator.airflow_connection(max_cost_per_day=5)
+        monkeypatch.setenv("AIRFLOW_CONN_SEEDREAM_DEFAULT", connection)
+        task, route = operator(), "usage"
+    seedream_emulator.faults.add(route, faults.Slow(seconds=1.0))
+    tries = Tries()
+    threading.Timer(0.5, task.on_kill).start()
+    with pytest.raises(NotConnectedError, match="the task was killed before"):
+        run(task, tries)
+    assert "Killed. Nothing was sent that pays" in capfd.readouterr().out
+    assert [each.route for each in seedream_emulator.journal if each.route == "submit"] == []
+    assert tries.store.get(KEY)["phase"] == "nothing"
+    assert len(run(operator(), tries)["images"]) == 2
+    assert seedream_emulator.paid_tasks == 1
+
+
+@pytest.mark.event("Killed before the paying request left")
+def test_a_task_killed_between_two_attempts_to_connect_sends_nothing(seedream_emulator, monkeypatch):
+    import requests
+
+    task, real = operator(), requests.Session.request
+
+    def refused_once(session, method, url, **options):
+        if not task.kill.came:
+            task.on_kill()
+            raise requests.ConnectTimeout
+        return real(session, method, url, **options)
+
+    monkeypatch.setattr(requests.Session, "request", refused_once)
+    with pytest.raises(NotConnectedError):
+        run(task, Tries())
+    assert seedream_emulator.paid_tasks == 0
+
+
+@pytest.mark.event("Killed before the paying request left")
+def test_a_task_killed_while_it_submits_keeps_the_id_and_pays_no_second_time(seedream_emulator, capfd):
+    task, tries = operator(), Tries()
+    seedream_emulator.faults.add("submit", faults.Slow(seconds=1.0))
+    threading.Timer(0.5, task.on_kill).start()
+    with pytest.raises(TaskDeferred):
+        task.execute(tries.next_try())
+    assert "Killed. A submission of 2 image(s) of 2048*2048 ($0.07) is under way" in capfd.readouterr().out
+    assert tries.store.get(KEY)["prediction_id"] == seedream_emulator.predictions[0]["id"]
+    run(operator(), tries)
+    assert seedream_emulator.paid_tasks == 1
+
+
+@pytest.mark.event("Killed before the paying request left")
+def test_a_task_killed_while_it_recovers_a_lost_submission_does_not_submit_again(seedream_emulator):
+    task, tries = operator(on_lost_submission="resubmit", deferrable=False), Tries()
+    seedream_emulator.faults.add("submit", faults.DropBefore())
+    threading.Timer(0.5, task.on_kill).start()
+    with pytest.raises(NotConnectedError):
+        run(task, tries)
+    assert seedream_emulator.paid_tasks == 0
+
+
+@pytest.mark.event("Another key is found than the one that paid")
+def test_a_retry_goes_on_with_the_account_that_paid_or_not_at_all(seedream_emulator, monkeypatch):
+    tries = Tries()
+    seedream_emulator.clock.hold()
+    with pytest.raises(TaskDeferred):
+        operator().execute(tries.next_try())
+    assert tries.store.get(KEY)["paid_from"] == "connection seedream_default"
+    connection = seedream_emulator.airflow_connection()
+    with monkeypatch.context() as patch:
+        patch.delenv("AIRFLOW_CONN_SEEDREAM_DEFAULT")
+        patch.setenv("WAVESPEED_API_KEY", "the-key-of-another-account")
+        with pytest.raises(AccountChangedError, match=r"connection seedream_default.*WAVESPEED_API_KEY"):
+            run(operator(), tries)
+    monkeypatch.setenv("AIRFLOW_CONN_SEEDREAM_DEFAULT", connection)
+    run(operator(), tries, between=lambda: seedream_emulator.clock.advance(60))
+    assert seedream_emulator.paid_tasks == 1
+
+
+@pytest.mark.event("Price over a ceiling")
+@pytest.mark.parametrize("days", [1, 2])
+def test_the_ceiling_of_a_day_counts_the_day_of_the_apis_clock(seedream_emulator, monkeypatch, days):
+    seedream_emulator.clock.advance(days * 86400)
+    connection = seedream_emulator.airflow_connection(max_cost_per_day=0.15)
+    monkeypatch.setenv("AIRFLOW_CONN_SEEDREAM_DEFAULT", connection)
+    for _ in range(2):
+        run(operator(), Tries())
+    with pytest.raises(AirflowFailException, match=r"\$0.14 spent today"):
+        run(operator(), Tries())
+    assert seedream_emulator.paid_tasks == 2
