@@ -101,7 +101,9 @@ class SeedreamSequentialDecoratedOperator(DecoratedOperator, SeedreamSequentialO
         if kept is None:
             return None
         if not kept.is_for(self._arguments()):
-            self.log.info("The function gets other arguments than for the prompt of the earlier try; calling it.")
+            self.log.info(
+                "The function gets other arguments than for the prompt of the earlier try; calling it."
+            )
             return None
         return kept.prompt
 

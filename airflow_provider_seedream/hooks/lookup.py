@@ -25,7 +25,7 @@ def connection_exists(conn_id: str) -> bool:
         except NotImplementedError:
             # A backend for variables only.
             continue
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - what Airflow would have caught
             # A variable AIRFLOW_CONN_... that makes no sense does not pass; the settings refuse it by its name.
             if name != "EnvironmentVariablesBackend":
                 failed = f"{name} failed with {type(error).__name__}"
@@ -48,9 +48,10 @@ def could_not_be_read(conn_id: str, why: str) -> NotConnectedError:
 def _backends() -> Sequence[Any]:
     try:
         from airflow.sdk.execution_time.supervisor import ensure_secrets_backend_loaded
-    except ImportError:
-        # Airflow 2.
-        from airflow.configuration import ensure_secrets_loaded as ensure_secrets_backend_loaded
+    except ImportError:  # Airflow 2
+        from airflow.configuration import ensure_secrets_loaded
+
+        return list(ensure_secrets_loaded())
     return list(ensure_secrets_backend_loaded())
 
 

@@ -87,7 +87,9 @@ class SeedreamHook(BaseHook):
         try:
             return self.get_connection(self.seedream_conn_id)
         except AirflowNotFoundException:
-            raise could_not_be_read(self.seedream_conn_id, "Airflow finds it at one time and not at another") from None
+            raise could_not_be_read(
+                self.seedream_conn_id, "Airflow finds it at one time and not at another"
+            ) from None
 
     def _settings_of_environment(self) -> ConnectionSettings:
         settings = ConnectionSettings.of_environment(self.seedream_conn_id, self.default_conn_name)

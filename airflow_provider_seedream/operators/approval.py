@@ -106,9 +106,9 @@ def approval_rounds(
             )
             reviews.append(review)
             next_prompt = _prompt_after(draw.task_id, review.task_id)
-        approved = task(
-            task_id="approved", trigger_rule="none_failed_min_one_success", do_xcom_push=True
-        )(_approved)([review.task_id for review in reviews])
+        approved = task(task_id="approved", trigger_rule="none_failed_min_one_success", do_xcom_push=True)(
+            _approved
+        )([review.task_id for review in reviews])
         reviews >> approved
     return approved
 

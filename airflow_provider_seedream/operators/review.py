@@ -106,7 +106,7 @@ class SeedreamReviewOperator(HITLOperator, BranchMixIn):
         self.on_reject = on_reject
 
     @property
-    def serialized_params(self) -> dict[str, dict[str, Any]]:
+    def serialized_params(self) -> dict[str, Any]:
         """The fields of the form: the note, and nothing of the DAG's params.
 
         It is none of the task's own ``params`` either: the configuration of a run may have a ``note``, which Airflow would
@@ -232,31 +232,35 @@ class SeedreamReviewOperator(HITLOperator, BranchMixIn):
         may_answer = {user.id for user in getattr(kept, "assigned_users", None) or ()}
         if not asks_the_same(body, self.body or ""):
             shown = prediction_of(body)
-            differs = "images or another price" if shown is None else f"images, of prediction {shown}"
+            differs = "images" if shown is None else f"images, of prediction {shown}"
             if shown == image_set.prediction_id:
-                differs = "words about the same images, such as the number of rounds"
+                differs = "images of it, another price or another number of rounds"
         elif may_answer != {user["id"] for user in self.assigned_users or ()}:
             differs = "people who may answer"
         else:
             return
         raise AirflowFailException(
-            f"Nobody is asked about prediction {image_set.prediction_id}: this Airflow never changes the form of a task "
-            f"instance, and the form of this one is about other {differs}. {image_set.prediction_id} stays paid, and nothing "
-            "is published. WAY OUT"
+            f"Nobody is asked about prediction {image_set.prediction_id}: before 3.4, Airflow never changes the form of a task "
+            f"instance, and the form of this one is about other {differs}. Nothing is published; {image_set.prediction_id} "
+            "stays paid. To be asked about it, which is free: once the run is over, delete this task instance over Airflow's "
+            "REST API and clear the failed tasks with run_on_latest_version, as docs/pipelines.md (Approval) shows. A clear "
+            "alone ends here again, and a new run draws and pays again."
         )
 
     def _refuse_unseen(self, image_set: ImageSet, context: Context) -> None:
         """The answer is about what was shown; a clear of the drawing task alone puts another set in its place."""
         ti = context["ti"]
         shown, links = (
-            ti.xcom_pull(task_ids=self.task_id, key=key, map_indexes=ti.map_index) for key in (SHOWN, SHOWN_LINKS)
+            ti.xcom_pull(task_ids=self.task_id, key=key, map_indexes=ti.map_index)
+            for key in (SHOWN, SHOWN_LINKS)
         )
         # A form that an older version of this provider asked left no links behind.
         same_links = links is None or links == [picture.url for picture in image_set.images]
         if shown != image_set.prediction_id or not same_links:
             raise AirflowFailException(
                 f"Prediction {shown} was shown, and now there is {image_set.prediction_id}: the pictures were drawn anew since "
-                "they were shown; clear the review to be asked again, which is free."
+                "they were shown; clear the review to be asked again, which is free. Before Airflow 3.4 it must be given a new form "
+                "for that, as docs/pipelines.md (Approval) shows."
             )
 
     def process_trigger_event_error(self, event: dict[str, Any]) -> None:

@@ -104,14 +104,13 @@ def _plain(value: Any) -> Any:
         return {"name": f"{value.__module__}.{value.__qualname__}"}
     if is_dataclass(value):
         return _typed(value, [[each.name, _plain(getattr(value, each.name))] for each in fields(value)])
-    if type(value).__reduce_ex__ is object.__reduce_ex__ and type(value).__reduce__ is object.__reduce__:
+    inherited = (name for each in type(value).__mro__[:-1] for name in vars(each))
+    if getattr(value, "__dict__", None) and not {"__reduce__", "__reduce_ex__"}.intersection(inherited):
         # A pickle would hold its attributes as well, but say whether two of them are one object.
-        state = getattr(value, "__dict__", None)
-        if state:
-            return _typed(value, _plain(state))
+        return _typed(value, _plain(vars(value)))
     try:
         return _typed(value, hashlib.sha256(pickle.dumps(value, protocol=5)).hexdigest())
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever its class raises
         return _typed(value, None)
 
 
