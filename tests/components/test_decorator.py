@@ -282,6 +282,7 @@ def test_a_clear_to_reuse_with_other_arguments_delivers_no_images_of_the_old_one
 def test_a_retry_with_other_arguments_is_refused_while_another_prompt_is_paid(seedream_emulator):
     tries = Tries()
     overdue(lambda story: f"{story} at dawn", tries, seedream_emulator, op_kwargs={"story": "fox"})
+    seedream_emulator.clock.advance(60)
     with pytest.raises(AirflowFailException, match="for another request"):
         run(operator(lambda story: f"{story} at dawn", op_kwargs={"story": "zebra"}), tries)
     assert seedream_emulator.paid_tasks == 1
