@@ -34,6 +34,11 @@ class SeedreamSequentialDecoratedOperator(DecoratedOperator, SeedreamSequentialO
     called again if the old prediction failed, as its prompt may be why. What is kept lasts as long as the record:
     across retries on Airflow 3.3 and newer, within one try before.
 
+    A prompt that was kept counts for the arguments it was made from. Where they have changed, as after a clear of the list
+    that the task is mapped over, the function is called, and its prompt goes through the operator's usual rules: a clear
+    draws it, a retry is refused while another prompt is paid. So give no argument that changes by itself, such as
+    ``{{ ti.try_number }}``: a function that asks for ``ti`` gets it without that.
+
     A prompt that makes no image set fails the try but not the task: the function may do better next time.
     """
 
@@ -68,11 +73,9 @@ class SeedreamSequentialDecoratedOperator(DecoratedOperator, SeedreamSequentialO
 
     def execute(self, context: Context) -> Any:
         """Ask the function for the prompt, unless an earlier try's is paid for; then submit and wait."""
-        kept = self._kept(context)
-        self.prompt = kept.read()
+        self.prompt = self._prompt_of_an_earlier_try(context)
         if self.prompt is None or not self._job(context).goes_on():
             self.prompt = self._asked(context)
-            kept.write(self.prompt)
         return super().execute(context)
 
     def execute_postponed(self, context: Context, event: Any = None) -> dict[str, Any]:
@@ -80,7 +83,7 @@ class SeedreamSequentialDecoratedOperator(DecoratedOperator, SeedreamSequentialO
 
         :param event: the timer's.
         """
-        self.prompt = self._kept(context).read() or self._asked(context)
+        self.prompt = self._prompt_of_an_earlier_try(context) or self._asked(context)
         return super().execute_postponed(context, event)
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
@@ -88,8 +91,27 @@ class SeedreamSequentialDecoratedOperator(DecoratedOperator, SeedreamSequentialO
 
         :param event: the trigger's.
         """
-        self.prompt = self._kept(context).read()
+        # Whatever the arguments are by now: this is what is paid, and shown.
+        kept = self._kept(context).read()
+        self.prompt = kept.prompt if kept else None
         return super().execute_complete(context, event)
+
+    def _prompt_of_an_earlier_try(self, context: Context) -> str | None:
+        """The prompt that was kept, if the function made it from the arguments that it would get now."""
+        kept = self._kept(context).read()
+        if kept is None:
+            return None
+        if not kept.is_for(self._arguments()):
+            self.log.info(
+                "The function gets other arguments than for the prompt of the earlier try; calling it."
+            )
+            return None
+        return kept.prompt
+
+    def _arguments(self) -> str:
+        from airflow_provider_seedream.submission.kept_prompt import digest
+
+        return digest(self.op_args, self.op_kwargs)
 
     def _kept(self, context: Context) -> KeptPrompt:
         from airflow_provider_seedream.submission.kept_prompt import KeptPrompt
@@ -97,10 +119,19 @@ class SeedreamSequentialDecoratedOperator(DecoratedOperator, SeedreamSequentialO
         return KeptPrompt(context, self.task_id)
 
     def _asked(self, context: Context) -> str:
-        """What the function gives, as text. It is not rendered by Jinja: a language model may have written it.
+        """What the function gives, as text, which is kept. It is not rendered by Jinja: a language model may have written it.
 
         :raises InvalidInputError: if it makes no image set, or one of another count than ``max_images``.
         """
+        from airflow_provider_seedream.submission.kept_prompt import Kept
+
+        # Before the function can change them.
+        arguments = self._arguments()
+        prompt = self._call(context)
+        self._kept(context).write(Kept(prompt, arguments))
+        return prompt
+
+    def _call(self, context: Context) -> str:
         from airflow_provider_seedream.wavespeed.request import ImageSetRequest
 
         context_merge(context, self.op_kwargs)

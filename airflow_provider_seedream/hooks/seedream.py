@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
+from airflow_provider_seedream.hooks.lookup import connection_exists, could_not_be_read
 from airflow_provider_seedream.hooks.settings import ConnectionSettings
 from airflow_provider_seedream.wavespeed.errors import (
     ApiError,
@@ -20,6 +21,8 @@ from airflow_provider_seedream.wavespeed.errors import (
 )
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
+
     from airflow_provider_seedream.wavespeed.clients import AsyncWaveSpeedClient, WaveSpeedClient
     from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
     from airflow_provider_seedream.wavespeed.polling import PollSchedule, Verdict
@@ -37,7 +40,8 @@ class SeedreamHook(BaseHook):
     Password: the API key. Host: the API's origin, default ``https://api.wavespeed.ai``. Extra: ``model`` (default
     model), ``connect_timeout`` and ``read_timeout`` (seconds), ``max_cost`` (ceiling in USD per image set),
     ``max_cost_per_day`` (ceiling in USD for what the account spends in a day, UTC), ``allow_insecure_http``. Where no
-    connection ``seedream_default`` exists, the environment variable ``WAVESPEED_API_KEY`` is used for it.
+    connection ``seedream_default`` exists, the environment variable ``WAVESPEED_API_KEY`` is used for it: only after each
+    secrets backend was asked twice and none failed, as the key may be another account's.
 
     :param seedream_conn_id: the connection.
     """
@@ -57,22 +61,47 @@ class SeedreamHook(BaseHook):
 
         :raises InvalidInputError: naming the field of the connection that is wrong.
         :raises AirflowNotFoundException: if there is no such connection.
+        :raises NotConnectedError: if a secrets backend fails, so that nobody knows whether there is one.
         """
         try:
             connection = self.get_connection(self.seedream_conn_id)
         except AirflowNotFoundException:
-            return ConnectionSettings.of_environment(self.seedream_conn_id, self.default_conn_name)
+            if not connection_exists(self.seedream_conn_id):
+                return self._settings_of_environment()
+            connection = self._found_by_now()
         return ConnectionSettings.of(connection, connection.extra_dejson)
 
     async def asettings(self) -> ConnectionSettings:
         """Like :attr:`settings`, for the event loop. Read anew on each call."""
         from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+        from asgiref.sync import sync_to_async
 
         try:
             connection = await get_async_connection(self.seedream_conn_id)
         except AirflowNotFoundException:
-            return ConnectionSettings.of_environment(self.seedream_conn_id, self.default_conn_name)
+            if not await sync_to_async(connection_exists)(self.seedream_conn_id):
+                return ConnectionSettings.of_environment(self.seedream_conn_id, self.default_conn_name)
+            connection = await sync_to_async(self._found_by_now)()
         return ConnectionSettings.of(connection, await get_async_extra_dejson(connection))
+
+    def _found_by_now(self) -> Connection:
+        try:
+            return self.get_connection(self.seedream_conn_id)
+        except AirflowNotFoundException:
+            raise could_not_be_read(
+                self.seedream_conn_id, "Airflow finds it at one time and not at another"
+            ) from None
+
+    def _settings_of_environment(self) -> ConnectionSettings:
+        settings = ConnectionSettings.of_environment(self.seedream_conn_id, self.default_conn_name)
+        # The account that pays.
+        log.warning(
+            "Airflow has no connection %s; going on with the key of %s at %s, without ceilings.",
+            self.seedream_conn_id,
+            settings.source,
+            settings.endpoint.origin,
+        )
+        return settings
 
     @cached_property
     def client(self) -> WaveSpeedClient:

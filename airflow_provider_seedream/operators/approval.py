@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 MAX_ROUNDS = 10
 
+# Also where default_args say something else: a round that starts before the review before it is over has no prompt.
+_AFTER_A_REVIEW: Mapping[str, Any] = {"trigger_rule": "all_success"}
+
 
 def approval_rounds(
     *,
@@ -44,6 +47,9 @@ def approval_rounds(
     A task group with ``draw_1``, ``review_1``, ``draw_2`` … and ``approved``, whose output, which is given back, is the
     approved image set: publish it. A round is drawn, and paid for, only after the round before was rejected. After an
     approval the rounds left are skipped; after the last rejection ``approved`` is, and what follows it.
+
+    To have other images, reject the form, rather than clear a drawing task or the run: Airflow before 3.4 keeps the first
+    form of a review, and a review whose form shows other images fails (:class:`.SeedreamReviewOperator`).
 
     :param prompt: the scenes of the first round.
     :param rounds: sets that are drawn at the most, 1 to 10; default 3.
@@ -73,7 +79,11 @@ def approval_rounds(
         reviews: list[Any] = []
         next_prompt: Any = prompt
         for number in range(1, rounds + 1):
-            draw: Any = SeedreamSequentialOperator(task_id=f"draw_{number}", prompt=next_prompt, **drawing)
+            draw: Any = SeedreamSequentialOperator(
+                **{**drawing, **(_AFTER_A_REVIEW if reviews else {})},
+                task_id=f"draw_{number}",
+                prompt=next_prompt,
+            )
             if reviews:
                 # After the draw before as well: where that was cleared, it must be over before its set is looked at.
                 [draws[-1], reviews[-1]] >> draw
@@ -92,12 +102,13 @@ def approval_rounds(
                 assigned_users=assigned_users,
                 notifiers=notifiers,
                 response_timeout=response_timeout,
+                **_AFTER_A_REVIEW,
             )
             reviews.append(review)
             next_prompt = _prompt_after(draw.task_id, review.task_id)
-        approved = task(task_id="approved", trigger_rule="none_failed_min_one_success")(_approved)(
-            [review.task_id for review in reviews]
-        )
+        approved = task(task_id="approved", trigger_rule="none_failed_min_one_success", do_xcom_push=True)(
+            _approved
+        )([review.task_id for review in reviews])
         reviews >> approved
     return approved
 
@@ -148,7 +159,6 @@ def _refuse_unfit(draw: SeedreamSequentialOperator) -> None:
         if getattr(draw, name):
             way_out = "Leave it out; publish the approved set with SeedreamPublishOperator."
             raise InvalidInputError(name, getattr(draw, name), rule, way_out)
-    if not draw.wait_for_completion:
-        raise InvalidInputError(
-            "wait_for_completion", False, "there would be nothing to show", "Leave it out."
-        )
+    for name in ("wait_for_completion", "do_xcom_push"):
+        if not getattr(draw, name):
+            raise InvalidInputError(name, False, "there would be nothing to show", "Leave it out.")

@@ -15,6 +15,8 @@ PROMPT = 1000
 """Characters of a prompt that are shown."""
 
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+_SPENT = re.compile(r", all rounds so far \$[0-9.e+-]+(?=\. )")
+_PREDICTION = re.compile(r"Prediction: (\S+)")
 _URL_CHARACTERS = ":/?#[]@!$&'()*+,;=%~"
 
 
@@ -43,7 +45,28 @@ def review_form(image_set: ImageSet, *, number: int, rounds: int, spent_usd: flo
         _picture(place, picture, caption)
         for place, (picture, caption) in enumerate(zip(image_set.images, captions, strict=True), start=1)
     ]
-    return "\n\n".join([f"{price} {next_step}", *shown, f"Prompt: {plain(prompt, PROMPT)}"])
+    return "\n\n".join(
+        [
+            f"{price} {next_step}",
+            *shown,
+            f"Prompt: {plain(prompt, PROMPT)}",
+            f"Prediction: {plain(image_set.prediction_id, CAPTION)}",
+        ]
+    )
+
+
+def asks_the_same(form: str, other: str) -> bool:
+    """Whether two texts of :func:`review_form` show the same images and say the same about what a rejection costs.
+
+    What the rounds so far cost may differ: nothing is paid for an answer because of it.
+    """
+    return _SPENT.sub("", form, count=1) == _SPENT.sub("", other, count=1)
+
+
+def prediction_of(form: str) -> str | None:
+    """The prediction that a text of :func:`review_form` names, or ``None``."""
+    named = _PREDICTION.fullmatch(form.rpartition("\n\n")[2])
+    return None if named is None else re.sub(r"\\(?=\W)", "", named[1])
 
 
 def plain(text: str, length: int) -> str:

@@ -3,13 +3,38 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+import enum
+import hashlib
+import json
+import pickle
+from collections.abc import Collection, Mapping, Sequence, Set
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 KEY = "seedream_prompt"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A prompt, and what a function made it from.
+
+    :param prompt: as it was submitted, or was about to be.
+    :param arguments: :func:`digest` of the function's arguments; ``None`` where an older version kept the prompt.
+    """
+
+    prompt: str
+    arguments: str | None
+
+    def is_for(self, arguments: str) -> bool:
+        """Whether the prompt was made from these arguments, or nobody knows from which.
+
+        :param arguments: their :func:`digest`.
+        """
+        return self.arguments in (None, arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,21 +48,75 @@ class KeptPrompt:
     context: Context
     task_id: str
 
-    def read(self) -> str | None:
-        """The prompt, or ``None`` where none was kept."""
+    def read(self) -> Kept | None:
+        """What was kept, or ``None``."""
         store: Any = self.context.get("task_state_store")
         ti = self.context["ti"]
         if store is not None:
             kept = store.get(KEY)
         else:
             kept = ti.xcom_pull(task_ids=self.task_id, key=KEY, map_indexes=ti.map_index)
-        return kept if isinstance(kept, str) else None
+        if isinstance(kept, str):
+            return Kept(kept, None)
+        if isinstance(kept, Mapping) and isinstance(kept.get("prompt"), str):
+            return Kept(kept["prompt"], kept.get("arguments"))
+        return None
 
-    def write(self, prompt: str) -> None:
+    def write(self, kept: Kept) -> None:
         """Keep a prompt instead of the one before."""
         store: Any = self.context.get("task_state_store")
         if store is not None:
             # Airflow's NEVER_EXPIRE, which older versions have no name for.
-            store.set(KEY, prompt, retention=dt.timedelta.max)
+            store.set(KEY, asdict(kept), retention=dt.timedelta.max)
         else:
-            self.context["ti"].xcom_push(key=KEY, value=prompt)
+            self.context["ti"].xcom_push(key=KEY, value=asdict(kept))
+
+
+def digest(op_args: Collection[Any], op_kwargs: Mapping[str, Any]) -> str:
+    """The SHA-256 of a function's arguments: the same in another process where their values are the same.
+
+    An object that is neither plain data nor can be pickled counts by its type alone. None comes from another task: what
+    Airflow hands on can be stored. So it is a constant of the DAG file, and the same for each try.
+    """
+    try:
+        described = json.dumps(_plain([list(op_args), dict(op_kwargs)]), sort_keys=True)
+    except RecursionError:
+        # A value that holds itself, which no XCom can.
+        described = json.dumps(sorted(op_kwargs))
+    return hashlib.sha256(described.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON that tells different values apart; a list and a tuple are one, as XCom makes one of the other."""
+    if isinstance(value, enum.Enum):
+        return _typed(value, value.name)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {"mapping": _sorted([_plain(key), _plain(each)] for key, each in value.items())}
+    if isinstance(value, Set):
+        return {"set": _sorted(_plain(each) for each in value)}
+    if isinstance(value, bytes | bytearray | memoryview):
+        return {"bytes": hashlib.sha256(value).hexdigest()}
+    if isinstance(value, Sequence):
+        return [_plain(each) for each in value]
+    if isinstance(value, type | FunctionType):
+        return {"name": f"{value.__module__}.{value.__qualname__}"}
+    if is_dataclass(value):
+        return _typed(value, [[each.name, _plain(getattr(value, each.name))] for each in fields(value)])
+    inherited = (name for each in type(value).__mro__[:-1] for name in vars(each))
+    if getattr(value, "__dict__", None) and not {"__reduce__", "__reduce_ex__"}.intersection(inherited):
+        # A pickle would hold its attributes as well, but say whether two of them are one object.
+        return _typed(value, _plain(vars(value)))
+    try:
+        return _typed(value, hashlib.sha256(pickle.dumps(value, protocol=5)).hexdigest())
+    except Exception:  # noqa: BLE001 - whatever its class raises
+        return _typed(value, None)
+
+
+def _typed(value: Any, described: Any) -> dict[str, Any]:
+    return {"type": f"{type(value).__module__}.{type(value).__qualname__}", "value": described}
+
+
+def _sorted(described: Any) -> list[Any]:
+    return sorted(described, key=lambda each: json.dumps(each, sort_keys=True))

@@ -12,8 +12,9 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNot
 from airflow_provider_seedream.emulator import faults
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
-from airflow_provider_seedream.wavespeed import InvalidInputError
+from airflow_provider_seedream.wavespeed import InvalidInputError, NotConnectedError
 from tests.components.airflow_context import Tries, run
+from tests.failing_backend import Vault
 
 CONNECTION = "AIRFLOW_CONN_SEEDREAM_DEFAULT"
 
@@ -107,6 +108,96 @@ def test_a_connection_wins_over_the_environments_key(monkeypatch):
     connection(monkeypatch, password="key-1")
     monkeypatch.setenv("WAVESPEED_API_KEY", "key-2")
     assert settings_both_ways().endpoint.api_key == "key-1"
+
+
+@pytest.fixture
+def vault(monkeypatch, airflow_db):
+    """A secrets backend that can be taken down, where the environment holds the key of another account."""
+    monkeypatch.delenv(CONNECTION, raising=False)
+    monkeypatch.setenv("WAVESPEED_API_KEY", "key-of-another-account")
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", "tests.failing_backend.Vault")
+    monkeypatch.setattr(Vault, "kept", {})
+    monkeypatch.setattr(Vault, "failures", 0)
+    monkeypatch.setattr(Vault, "asked", 0)
+    return Vault
+
+
+ALWAYS = 1000
+IN_VAULT = json.dumps({"conn_type": "seedream", "password": "key-of-ours", "host": "https://gateway.example"})
+
+
+def settings_of(hook, *, in_a_loop):
+    return asyncio.run(hook.asettings()) if in_a_loop else hook.settings
+
+
+@pytest.mark.event("A secrets backend fails while the connection is read")
+@pytest.mark.parametrize("in_a_loop", [False, True], ids=["worker", "triggerer"])
+@pytest.mark.parametrize("kept", [{}, {"seedream_default": IN_VAULT}], ids=["absent", "present"])
+def test_an_outage_of_the_secrets_backend_uses_no_other_key(vault, kept, in_a_loop):
+    vault.kept, vault.failures = kept, ALWAYS
+    with pytest.raises(
+        NotConnectedError, match="seedream_default could not be read: Vault failed with ConnectionError"
+    ) as raised:
+        settings_of(SeedreamHook(), in_a_loop=in_a_loop)
+    assert raised.value.transient
+    assert "canary" not in str(raised.value)
+
+
+@pytest.mark.event("A secrets backend fails while the connection is read")
+@pytest.mark.parametrize("in_a_loop", [False, True], ids=["worker", "triggerer"])
+def test_a_secrets_backend_that_fails_once_is_asked_again(vault, in_a_loop):
+    vault.kept, vault.failures = {"seedream_default": IN_VAULT}, 1
+    settings = settings_of(SeedreamHook(), in_a_loop=in_a_loop)
+    assert (settings.endpoint.api_key, settings.endpoint.origin) == ("key-of-ours", "https://gateway.example")
+
+
+@pytest.mark.parametrize("in_a_loop", [False, True], ids=["worker", "triggerer"])
+def test_a_connection_that_comes_and_goes_uses_no_other_key(vault, monkeypatch, in_a_loop):
+    answers = iter([None, IN_VAULT, None])
+    monkeypatch.setattr(Vault, "get_conn_value", lambda self, *args, **kwargs: next(answers))
+    with pytest.raises(NotConnectedError, match="finds it at one time"):
+        settings_of(SeedreamHook(), in_a_loop=in_a_loop)
+
+
+def test_a_retry_of_a_task_asks_again_and_nothing_is_paid_in_between(vault, seedream_emulator, monkeypatch):
+    vault.kept = {"seedream_default": seedream_emulator.airflow_connection()}
+    monkeypatch.delenv(CONNECTION, raising=False)
+    vault.failures, tries = ALWAYS, Tries()
+    with pytest.raises(NotConnectedError, match="nothing was sent"):
+        run(SeedreamSequentialOperator(task_id="gen", prompt="a fox"), tries)
+    assert seedream_emulator.paid_tasks == 0
+    vault.failures = 0
+    assert run(SeedreamSequentialOperator(task_id="gen", prompt="a fox"), tries)["images"]
+
+
+def test_an_outage_is_not_reported_as_a_connection_that_nobody_made(vault):
+    vault.failures = ALWAYS
+    with pytest.raises(NotConnectedError, match="other_conn could not be read"):
+        _ = SeedreamHook("other_conn").settings
+
+
+@pytest.mark.parametrize("backend", ["Vault", "VariablesOnly"])
+def test_the_environments_key_is_used_where_every_backend_says_that_there_is_no_connection(
+    vault, monkeypatch, caplog, backend
+):
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", f"tests.failing_backend.{backend}")
+    assert settings_both_ways().source == "WAVESPEED_API_KEY"
+    assert (
+        "no connection seedream_default; going on with the key of WAVESPEED_API_KEY at https://api.wavespeed.ai"
+        in caplog.text
+    )
+
+
+def test_a_connection_that_is_found_is_asked_for_once(vault):
+    vault.kept = {"seedream_default": IN_VAULT}
+    assert SeedreamHook().settings.endpoint.api_key == "key-of-ours"
+    assert vault.asked == 1
+
+
+def test_the_test_button_reports_an_outage(vault):
+    vault.failures = ALWAYS
+    ok, message = SeedreamHook().test_connection()
+    assert (ok, "could not be read" in message) == (False, True)
 
 
 def test_the_test_button_shows_the_balance_and_costs_nothing(seedream_emulator):

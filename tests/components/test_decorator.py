@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import datetime as dt
 import itertools
 import random
+from decimal import Decimal
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -209,6 +212,97 @@ def test_without_a_lasting_record_each_try_asks(seedream_emulator):
     seedream_emulator.clock.release()
     assert run(operator(model), tries)["prompt"] == "a fox, idea 2"
     assert seedream_emulator.paid_tasks == 2
+
+
+class Item:
+    """As a custom XCom backend may hand it on."""
+
+    def __init__(self, name):
+        self.name = name
+
+
+ARGUMENTS = {
+    "text": ("fox", "zebra"),
+    "mapping": ({"animal": "fox", "place": "snow"}, {"animal": "zebra", "place": "snow"}),
+    "nested": ([{"animals": ["fox"]}], [{"animals": ["zebra"]}]),
+    "number and text": (1, "1"),
+    "scene": (Scene("a fox"), Scene("a zebra")),
+    "date": (dt.date(2026, 1, 1), dt.date(2026, 1, 2)),
+    "set": ({"fox", "owl"}, {"zebra", "owl"}),
+    "bytes": (b"fox", b"zebra"),
+    "decimal": (Decimal("1.10"), Decimal("1.20")),
+    "object": (Item("fox"), Item("zebra")),
+    "range": (range(3), range(4)),
+    "nothing": (None, ""),
+}
+
+
+@pytest.mark.event("The arguments of a function change between two tries")
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_a_clear_with_other_arguments_of_the_function_delivers_no_images_of_the_old_ones(
+    seedream_emulator, name
+):
+    before, now = ARGUMENTS[name]
+    model, tries = Model(), Tries()
+    overdue(lambda story: model(), tries, seedream_emulator, op_kwargs={"story": before})
+    tries.clear()
+    result = run(
+        operator(lambda story: model(), op_kwargs={"story": now}),
+        tries,
+        between=lambda: seedream_emulator.clock.advance(60),
+    )
+    assert result["prompt"] == "a fox, idea 2"
+    assert (model.calls, seedream_emulator.paid_tasks) == (2, 2)
+
+
+@pytest.mark.event("The arguments of a function change between two tries")
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_a_retry_with_equal_arguments_keeps_the_prompt(seedream_emulator, name):
+    model, tries = Model(), Tries()
+    before, now = (copy.deepcopy(ARGUMENTS[name][0]) for _ in range(2))
+    overdue(lambda story: model(), tries, seedream_emulator, op_kwargs={"story": before})
+    seedream_emulator.clock.advance(60)
+    assert run(operator(lambda story: model(), op_kwargs={"story": now}), tries)["prompt"] == "a fox, idea 1"
+    assert (model.calls, seedream_emulator.paid_tasks) == (1, 1)
+
+
+@pytest.mark.event("The arguments of a function change between two tries")
+def test_a_clear_to_reuse_with_other_arguments_delivers_no_images_of_the_old_ones(seedream_emulator):
+    tries = Tries()
+    first = run(operator(lambda story: f"{story} at dawn", op_kwargs={"story": "fox"}), tries)
+    tries.clear()
+    with pytest.raises(AirflowFailException, match=first["prediction_id"]):
+        run(operator(lambda story: f"{story} at dawn", op_kwargs={"story": "zebra"}, on_clear="reuse"), tries)
+    assert seedream_emulator.paid_tasks == 1
+    again = operator(lambda story: f"{story} at dawn", op_kwargs={"story": "fox"}, on_clear="reuse")
+    assert run(again, tries)["prediction_id"] == first["prediction_id"]
+
+
+@pytest.mark.event("The arguments of a function change between two tries")
+def test_a_retry_with_other_arguments_is_refused_while_another_prompt_is_paid(seedream_emulator):
+    tries = Tries()
+    overdue(lambda story: f"{story} at dawn", tries, seedream_emulator, op_kwargs={"story": "fox"})
+    seedream_emulator.clock.advance(60)
+    with pytest.raises(AirflowFailException, match="for another request"):
+        run(operator(lambda story: f"{story} at dawn", op_kwargs={"story": "zebra"}), tries)
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_arguments_that_change_by_themselves_do_no_harm_where_the_prompt_is_the_same(seedream_emulator):
+    tries = Tries()
+    overdue(lambda now: "a fox", tries, seedream_emulator, op_kwargs={"now": "12:00"})
+    seedream_emulator.clock.advance(60)
+    assert run(operator(lambda now: "a fox", op_kwargs={"now": "12:05"}), tries)["prompt"] == "a fox"
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_a_prompt_that_an_older_version_kept_is_gone_on_with(seedream_emulator):
+    model, tries = Model(), Tries()
+    overdue(model, tries, seedream_emulator)
+    tries.store.set("seedream_prompt", tries.store.get("seedream_prompt")["prompt"])
+    seedream_emulator.clock.advance(60)
+    assert run(operator(model), tries)["prompt"] == "a fox, idea 1"
+    assert (model.calls, seedream_emulator.paid_tasks) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ class Person:
     :param answers: task, option and note of each answer; or what else is done then.
     """
 
-    def __init__(self, dag_id: str, answers: Sequence[tuple[str, str, str] | Callable[[Self], None]]) -> None:
+    def __init__(self, dag_id: str, answers: Sequence[tuple[str, str, Any] | Callable[[Self], None]]) -> None:
         from airflow.api_fastapi.app import create_app
 
         self._client = TestClient(create_app(apps="core"))

@@ -35,6 +35,9 @@ class Airflow:
     def patch(self, path: str, body: dict[str, Any]) -> Any:
         return self._call("PATCH", path, json=body)
 
+    def delete(self, path: str) -> Any:
+        return self._call("DELETE", path)
+
     def unpause(self, dag_id: str) -> None:
         """Let a DAG run that is paused when it is first seen."""
         self._wait_for(dag_id)
@@ -117,9 +120,21 @@ class Run:
             show=self.states,
         )
 
-    def clear(self, task_id: str) -> None:
+    def clear(self, task_id: str, **options: bool) -> None:
         """Clear a task, as the button does."""
         body = {"dag_run_id": self.run_id, "task_ids": [task_id], "dry_run": False, "only_failed": False}
+        self._airflow.post(f"dags/{self.dag_id}/clearTaskInstances", {**body, **options})
+
+    def replace_form(self, task_id: str) -> None:
+        """Give a failed review a new form, as docs/pipelines.md says."""
+        self._airflow.delete(f"{self._path}/taskInstances/{task_id}")
+        body = {
+            "dag_run_id": self.run_id,
+            "only_failed": True,
+            "reset_dag_runs": True,
+            "run_on_latest_version": True,
+            "dry_run": False,
+        }
         self._airflow.post(f"dags/{self.dag_id}/clearTaskInstances", body)
 
     def form(self, task_id: str) -> dict[str, Any]:

@@ -153,3 +153,39 @@ def test_a_set_is_rejected_with_a_note_and_the_next_one_approved(
     manifest = Manifest.from_bytes((scratch / "approved" / run.run_id / "manifest.json").read_bytes())
     assert manifest.image_set.prediction_id == second["prediction_id"] != first["prediction_id"]
     assert run.xcom("cost")["cost_usd"] == 0.14
+
+
+def test_images_that_the_form_does_not_show_are_approved_only_by_a_new_form(
+    airflow: Airflow, emulator: Emulator, scratch: Path
+) -> None:
+    if airflow.get("version")["version"] >= "3.4":
+        pytest.skip("a clear gives the review a new form")
+    with Watch(emulator, hold=False) as watch:
+        run = airflow.trigger("example_seedream_approval")
+        run.wait_for_state("approval.review_1", "awaiting_input", timeout=90)
+        run.answer("approval.review_1", "Reject", note="x" * 501)
+        assert run.wait(timeout=90) == "failed"
+        run.clear("approval.review_1", include_downstream=True, reset_dag_runs=True)
+        run.wait_for_state("approval.review_1", "awaiting_input", timeout=90)
+        assert watch.paid_tasks == 1, "a note that is too long draws nothing"
+
+        first = run.xcom("approval.draw_1")
+        run.clear("approval.draw_1", include_downstream=True)
+        assert run.wait(timeout=90) == "failed"
+        second = run.xcom("approval.draw_1")
+        assert first["prediction_id"] != second["prediction_id"]
+        assert run.form("approval.review_1")["response_received"] is False
+        attempt = run.task("approval.review_1")["try_number"]
+        assert f"Nobody is asked about prediction {second['prediction_id']}" in run.log(
+            "approval.review_1", attempt=attempt
+        )
+
+        run.replace_form("approval.review_1")
+        run.wait_for_state("approval.review_1", "awaiting_input", timeout=90)
+        form = run.form("approval.review_1")["body"]
+        assert all(image["url"] in form for image in second["images"])
+        run.answer("approval.review_1", "Approve", note=["of no use"])
+        assert run.wait(timeout=90) == "success", run.states()
+        assert (watch.paid_tasks, watch.submissions) == (2, 2)
+    manifest = Manifest.from_bytes((scratch / "approved" / run.run_id / "manifest.json").read_bytes())
+    assert manifest.image_set.prediction_id == second["prediction_id"]
