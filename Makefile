@@ -1,4 +1,5 @@
-# Needs Python 3.11 to 3.13 and make, nothing else: every target makes its own environment in .venv once.
+# Needs Python 3.11 to 3.13 and make, nothing else: every target makes its own environment in .venv once. Where
+# Chromium or PostgreSQL is missing (apt-get install chromium postgresql), tests that need it are skipped, and named.
 #
 #   make demo    three scenes through Airflow, into demo-output/
 #   make test    every test; some of them: make test ARGS="tests/pure -k prompt"

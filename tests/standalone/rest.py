@@ -117,10 +117,26 @@ class Run:
             show=self.states,
         )
 
-    def clear(self, task_id: str) -> None:
-        """Clear a task, as the button does."""
-        body = {"dag_run_id": self.run_id, "task_ids": [task_id], "dry_run": False, "only_failed": False}
+    def clear(self, *task_ids: str, downstream: bool = False, keep_task_state: bool | None = None) -> None:
+        """Clear tasks, as the button does.
+
+        :param downstream: also all that follows them.
+        :param keep_task_state: the checkbox that Airflow has from 3.4 on; ``None`` says nothing of it.
+        """
+        body = {
+            "dag_run_id": self.run_id,
+            "task_ids": list(task_ids),
+            "dry_run": False,
+            "only_failed": False,
+            "include_downstream": downstream,
+        }
+        if keep_task_state is not None:
+            body["keep_task_state"] = keep_task_state
         self._airflow.post(f"dags/{self.dag_id}/clearTaskInstances", body)
+
+    def mark_failed(self, task_id: str) -> None:
+        """Mark a task failed, as the button does."""
+        self._airflow.patch(f"{self._path}/taskInstances/{task_id}", {"new_state": "failed"})
 
     def form(self, task_id: str) -> dict[str, Any]:
         """What a task asks a person."""
@@ -130,10 +146,10 @@ class Run:
     def answer(self, task_id: str, option: str, **params: Any) -> None:
         """Answer what a task asks, as the form does, after a moment.
 
-        An answer within a second of the question, as no person gives it, can reach the scheduler before the news that
-        the task waits, and it then takes a healthy task for failed.
+        An answer within seconds of the question can reach the scheduler before the news that the task waits, and it then
+        takes a healthy task for failed. That news was seen to come five to six seconds late.
         """
-        time.sleep(5)
+        time.sleep(10)
         path = f"{self._path}/taskInstances/{task_id}/-1/hitlDetails"
         self._airflow.patch(path, {"chosen_options": [option], "params_input": params})
 
@@ -172,16 +188,18 @@ def wait_until(
     timeout: float,
     what: str,
     show: Callable[[], Any] | None = None,
+    every: float = 0.5,
 ) -> None:
     """Look at a condition until it holds.
 
     :param timeout: seconds after which it is given up.
     :param what: named in the error.
     :param show: gives what to show in the error.
+    :param every: seconds between looks.
     """
     give_up = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > give_up:
             seen = f"; seen: {show()}" if show is not None else ""
             raise AssertionError(f"waited {timeout:.0f} s for {what}{seen}")
-        time.sleep(0.5)
+        time.sleep(every)
