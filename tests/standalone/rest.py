@@ -64,7 +64,7 @@ class Airflow:
         return any(dag["dag_id"] == dag_id for dag in listed)
 
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
-        response = self._session.request(method, f"{self._url}/api/v2/{path}", timeout=60, **arguments)
+        response = self._session.request(method, f"{self._url}/api/v2/{path}", timeout=180, **arguments)
         assert response.ok, f"{method} {path}: {response.status_code} {response.text[:2000]}"
         return response.json()
 
