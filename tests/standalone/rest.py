@@ -117,22 +117,18 @@ class Run:
             show=self.states,
         )
 
-    def clear(self, *task_ids: str, downstream: bool = False, keep_task_state: bool | None = None) -> None:
+    def clear(self, *task_ids: str, **options: bool) -> None:
         """Clear tasks, as the button does.
 
-        :param downstream: also all that follows them.
-        :param keep_task_state: the checkbox that Airflow has from 3.4 on; ``None`` says nothing of it.
+        :param options: further fields of the call, for example ``include_downstream``.
         """
         body = {
             "dag_run_id": self.run_id,
             "task_ids": list(task_ids),
             "dry_run": False,
             "only_failed": False,
-            "include_downstream": downstream,
         }
-        if keep_task_state is not None:
-            body["keep_task_state"] = keep_task_state
-        self._airflow.post(f"dags/{self.dag_id}/clearTaskInstances", body)
+        self._airflow.post(f"dags/{self.dag_id}/clearTaskInstances", {**body, **options})
 
     def mark_failed(self, task_id: str) -> None:
         """Mark a task failed, as the button does."""

@@ -45,6 +45,10 @@ class Row:
     log: str
 
 
+def clear(run: Run, keep: bool | None) -> None:
+    run.clear(*TASKS, **({} if keep is None else {"keep_task_state": keep}))
+
+
 def observe(run: Run, task_id: str, accounts: dict[str, Emulator], first: str | None) -> Row:
     """What became of a task, and what its account was charged for."""
     on_clear, account = task_id.split("_")
@@ -68,7 +72,7 @@ def after_success(airflow: Airflow, accounts: dict[str, Emulator]) -> Rows:
     for keep, run in runs.items():
         assert run.wait(timeout=PATIENCE) == "success", run.states()
         firsts[keep] = {task_id: run.xcom(task_id)["prediction_id"] for task_id in TASKS}
-        run.clear(*TASKS, keep_task_state=keep)
+        clear(run, keep)
     for run in runs.values():
         run.wait(timeout=PATIENCE)
     return {
@@ -101,7 +105,7 @@ def while_deferred(airflow: Airflow, accounts: dict[str, Emulator], after_succes
                 )
             if attempt == 1:
                 for keep, run in runs.items():
-                    run.clear(*TASKS, keep_task_state=keep)
+                    clear(run, keep)
     for run in runs.values():
         run.wait(timeout=PATIENCE)
     return {

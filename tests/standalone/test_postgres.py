@@ -87,7 +87,7 @@ def test_nothing_is_published_that_no_form_has_shown(
         run.wait_for_state(review, "awaiting_input", timeout=PATIENCE)
         first = run.xcom("approval.draw_1")
         assert _shown(first, run)
-        run.clear("approval.draw_1", downstream=True)
+        run.clear("approval.draw_1", include_downstream=True)
         wait_until(lambda: watch.paid_tasks == 2, timeout=PATIENCE, what="a second set", show=run.states)
         wait_until(
             lambda: (
@@ -204,7 +204,7 @@ def test_no_item_of_a_changed_list_gets_the_images_of_another(
         else:
             assert run.wait(timeout=PATIENCE) == "success"
         (scratch / "stories.json").write_text(json.dumps(after))
-        run.clear("stories", downstream=True)
+        run.clear("stories", include_downstream=True)
         wait_until(
             # Only then: what is complete by the time it is looked at would be drawn again for the clear.
             lambda: _tried(run) == [2, 2, 1],
