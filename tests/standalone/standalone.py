@@ -85,10 +85,10 @@ class Standalone:
         self._process: subprocess.Popen[bytes] | None = None
         self._more: list[subprocess.Popen[bytes]] = []
 
-    def start(self, *, timeout: float = 180) -> None:
+    def start(self, *, timeout: float = 400) -> None:
         """Start it and wait until every one of its jobs says that it is healthy.
 
-        :param timeout: seconds; from an empty home it takes 30 to 60.
+        :param timeout: seconds; from an empty home it takes 30 to 60, and minutes on a machine with much else to do.
         :raises AssertionError: when it ends or stays unhealthy; carries the end of its log.
         """
         with self.log.open("wb") as log:
