@@ -1,8 +1,10 @@
-# Needs Python 3.11 to 3.13 and make, nothing else: every target makes its own environment in .venv once.
+# Needs Python 3.11 to 3.13 and make, nothing else: every target makes its own environment in .venv once. Where
+# Chromium or PostgreSQL is missing (apt-get install chromium postgresql), tests that need it are skipped, and named.
 #
 #   make demo    three scenes through Airflow, into demo-output/
 #   make test    every test; some of them: make test ARGS="tests/pure -k prompt"
 #   make older   the main job on an older Airflow: make older AIRFLOW=2.11.2 (or 3.1.8)
+#   make newer   what a clear costs, on the beta of the next Airflow: make newer AIRFLOW=3.4.0b2
 #   make lint    ruff, formatting, types
 #   make format  let ruff rewrite what it can
 #   make simulate  looks per job against delay, by schedule: the figures and the plot of docs/waiting.md
@@ -25,7 +27,7 @@ BENCH_VENV ?= .venv-bench
 BENCH_READY = $(BENCH_VENV)/.ready
 ARGS ?=
 
-.PHONY: help demo test chaos older lint format simulate ui bench bench-triggerer bench-publish clean
+.PHONY: help demo test chaos older newer lint format simulate ui bench bench-triggerer bench-publish clean
 .DEFAULT_GOAL := help
 
 help:
@@ -43,6 +45,11 @@ chaos: $(READY)
 older:
 	$(MAKE) VENV=.venv-$(AIRFLOW) CONSTRAINTS=constraints-airflow-$(AIRFLOW).txt .venv-$(AIRFLOW)/.ready
 	.venv-$(AIRFLOW)/bin/python -m pytest tests/dags/test_any_airflow.py
+
+newer: AIRFLOW = 3.4.0b2
+newer:
+	$(MAKE) VENV=.venv-$(AIRFLOW) CONSTRAINTS=constraints-airflow-$(AIRFLOW).txt .venv-$(AIRFLOW)/.ready
+	.venv-$(AIRFLOW)/bin/python -m pytest tests/standalone/test_clears.py
 
 lint: $(READY)
 	$(BIN)/python -m ruff check .

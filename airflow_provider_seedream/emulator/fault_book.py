@@ -58,6 +58,7 @@ class FaultBook:
         self._lock = threading.Lock()
         self._rules: list[Rule] = []
         self._dice = random.Random(f"faults:{seed}")
+        self._cleared = threading.Event()
 
     def add(
         self,
@@ -85,9 +86,17 @@ class FaultBook:
             self._rules.append(Rule(route, fault, times, after, probability, prediction_id))
 
     def clear(self) -> None:
-        """Forget every rule."""
+        """Forget every rule, and let go of what :class:`~.faults.Slow` holds back."""
         with self._lock:
             self._rules.clear()
+            self._cleared.set()
+            self._cleared = threading.Event()
+
+    @property
+    def cleared(self) -> threading.Event:
+        """Set by the next :meth:`clear`."""
+        with self._lock:
+            return self._cleared
 
     def strike(self, route: str, prediction_id: str | None = None) -> Fault | None:
         """The first fault other than an ending that is due for this request, used up by asking."""

@@ -69,7 +69,7 @@ class Timeout:
 
 @dataclass(frozen=True, slots=True)
 class Slow:
-    """Answer properly, ``seconds`` of real time late."""
+    """Do it and answer properly, ``seconds`` of real time late, or once the faults are cleared."""
 
     seconds: float = 1.0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
@@ -14,6 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from airflow_provider_seedream.emulator import faults
+from airflow_provider_seedream.emulator.clock import LOOK_AGAIN
 from airflow_provider_seedream.emulator.cut import disconnect, half_of
 from airflow_provider_seedream.emulator.journal import JournalEntry
 from airflow_provider_seedream.emulator.requests_in import RefusedError, authorized
@@ -146,8 +148,15 @@ async def struck(
         case faults.Truncated():
             return await half_of(request, await proper())
         case faults.Slow(seconds=seconds):
-            await asyncio.sleep(seconds)
+            await _held_back(request.app[SITE].faults.cleared, seconds)
     return await proper()
+
+
+async def _held_back(let_go: threading.Event, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    # Tests clear faults from other threads, so this looks instead of being told.
+    while (left := end - time.monotonic()) > 0 and not let_go.is_set():  # noqa: ASYNC110
+        await asyncio.sleep(min(left, LOOK_AGAIN))
 
 
 async def _silence(request: web.Request, seconds: float) -> None:

@@ -42,6 +42,20 @@ def bronze() -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="session")
+def telling() -> Iterator[Emulator]:
+    """An account whose API tells the input of a prediction."""
+    with Emulator(api_key=KEY, median_seconds=1.0, result_input=True) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def silent() -> Iterator[Emulator]:
+    """An account whose API does not."""
+    with Emulator(api_key=KEY, median_seconds=1.0, result_input=False) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
 def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that tests and the DAGs in ``dags/`` share."""
     return tmp_path_factory.mktemp("scratch")
@@ -59,6 +73,8 @@ def standalone(
     emulator: Emulator,
     chaotic: Emulator,
     bronze: Emulator,
+    telling: Emulator,
+    silent: Emulator,
     statsd: StatsdServer,
     scratch: Path,
     tmp_path_factory: pytest.TempPathFactory,
@@ -72,6 +88,8 @@ def standalone(
             "AIRFLOW_CONN_SEEDREAM_DEFAULT": emulator.airflow_connection(),
             "AIRFLOW_CONN_SEEDREAM_CHAOS": chaotic.airflow_connection(read_timeout=5),
             "AIRFLOW_CONN_SEEDREAM_BRONZE": bronze.airflow_connection(),
+            "AIRFLOW_CONN_SEEDREAM_TELLING": telling.airflow_connection(),
+            "AIRFLOW_CONN_SEEDREAM_SILENT": silent.airflow_connection(),
             "AIRFLOW_CONN_SEEDREAM_WRONG_KEY": json.dumps(refused),
             "AIRFLOW_CONN_SEEDREAM_UNREACHABLE": json.dumps(unreachable),
             "AIRFLOW__METRICS__STATSD_ON": "True",

@@ -67,7 +67,7 @@ class Airflow:
         return any(dag["dag_id"] == dag_id for dag in listed)
 
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
-        response = self._session.request(method, f"{self._url}/api/v2/{path}", timeout=60, **arguments)
+        response = self._session.request(method, f"{self._url}/api/v2/{path}", timeout=180, **arguments)
         assert response.ok, f"{method} {path}: {response.status_code} {response.text[:2000]}"
         return response.json()
 
@@ -120,10 +120,22 @@ class Run:
             show=self.states,
         )
 
-    def clear(self, task_id: str, **options: bool) -> None:
-        """Clear a task, as the button does."""
-        body = {"dag_run_id": self.run_id, "task_ids": [task_id], "dry_run": False, "only_failed": False}
+    def clear(self, *task_ids: str, **options: bool) -> None:
+        """Clear tasks, as the button does.
+
+        :param options: further fields of the call, for example ``include_downstream``.
+        """
+        body = {
+            "dag_run_id": self.run_id,
+            "task_ids": list(task_ids),
+            "dry_run": False,
+            "only_failed": False,
+        }
         self._airflow.post(f"dags/{self.dag_id}/clearTaskInstances", {**body, **options})
+
+    def mark_failed(self, task_id: str) -> None:
+        """Mark a task failed, as the button does."""
+        self._airflow.patch(f"{self._path}/taskInstances/{task_id}", {"new_state": "failed"})
 
     def replace_form(self, task_id: str) -> None:
         """Give a failed review a new form, as docs/pipelines.md says."""
@@ -145,10 +157,10 @@ class Run:
     def answer(self, task_id: str, option: str, **params: Any) -> None:
         """Answer what a task asks, as the form does, after a moment.
 
-        An answer within a second of the question, as no person gives it, can reach the scheduler before the news that
-        the task waits, and it then takes a healthy task for failed.
+        An answer within seconds of the question can reach the scheduler before the news that the task waits, and it then
+        takes a healthy task for failed. That news was seen to come five to six seconds late.
         """
-        time.sleep(5)
+        time.sleep(10)
         path = f"{self._path}/taskInstances/{task_id}/-1/hitlDetails"
         self._airflow.patch(path, {"chosen_options": [option], "params_input": params})
 
@@ -187,16 +199,18 @@ def wait_until(
     timeout: float,
     what: str,
     show: Callable[[], Any] | None = None,
+    every: float = 0.5,
 ) -> None:
     """Look at a condition until it holds.
 
     :param timeout: seconds after which it is given up.
     :param what: named in the error.
     :param show: gives what to show in the error.
+    :param every: seconds between looks.
     """
     give_up = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > give_up:
             seen = f"; seen: {show()}" if show is not None else ""
             raise AssertionError(f"waited {timeout:.0f} s for {what}{seen}")
-        time.sleep(0.5)
+        time.sleep(every)

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Any
 
 import psutil
 import requests
+import sqlalchemy
 from cryptography.fernet import Fernet
 
 TRIGGER = "airflow_provider_seedream.triggers.seedream.SeedreamPredictionTrigger"
@@ -31,10 +31,17 @@ class Standalone:
     :param dag_files: files copied into its DAGs folder.
     :param env: added to the environment of every process, for example connections.
     :param parallelism: how many tasks may run at once.
+    :param database: SQLAlchemy URL of an empty database; default: SQLite in its home.
     """
 
     def __init__(
-        self, home: Path, *, dag_files: list[Path], env: dict[str, str], parallelism: int = 6
+        self,
+        home: Path,
+        *,
+        dag_files: list[Path],
+        env: dict[str, str],
+        parallelism: int = 6,
+        database: str | None = None,
     ) -> None:
         self.home = home
         self.log = home / "standalone.log"
@@ -44,6 +51,7 @@ class Standalone:
             shutil.copy(file, dags)
         port, worker_log_port, trigger_log_port = _free_ports(3)
         self.url = f"http://127.0.0.1:{port}"
+        self._database = database or f"sqlite:///{home}/airflow.db"
         settings = {
             "API__BASE_URL": self.url,
             "API__HOST": "127.0.0.1",
@@ -57,6 +65,7 @@ class Standalone:
             "CORE__PARALLELISM": str(parallelism),
             "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+            "DATABASE__SQL_ALCHEMY_CONN": self._database,
             "LOGGING__TRIGGER_LOG_SERVER_PORT": str(trigger_log_port),
             # Seconds after which a dead worker's task is tried again, and a dead triggerer's work is taken over.
             "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
@@ -76,10 +85,10 @@ class Standalone:
         self._process: subprocess.Popen[bytes] | None = None
         self._more: list[subprocess.Popen[bytes]] = []
 
-    def start(self, *, timeout: float = 180) -> None:
+    def start(self, *, timeout: float = 400) -> None:
         """Start it and wait until every one of its jobs says that it is healthy.
 
-        :param timeout: seconds; from an empty home it takes 30 to 60.
+        :param timeout: seconds; from an empty home it takes 30 to 60, and minutes on a machine with much else to do.
         :raises AssertionError: when it ends or stays unhealthy; carries the end of its log.
         """
         with self.log.open("wb") as log:
@@ -130,13 +139,17 @@ class Standalone:
         assert {classpath for classpath, _ in rows} <= {TRIGGER}
         return tuple(json.loads(kwargs) for _, kwargs in rows)
 
-    def query(self, statement: str, *arguments: str) -> list[tuple[Any, ...]]:
-        """Rows of its database, for what would take thousands of calls over its API."""
-        database = sqlite3.connect(f"file:{self.home}/airflow.db?mode=ro", uri=True)
+    def query(self, statement: str, **values: str) -> list[tuple[Any, ...]]:
+        """Rows of its database, for what would take thousands of calls over its API.
+
+        :param values: of the statement's ``:names``.
+        """
+        engine = sqlalchemy.create_engine(self._database)
         try:
-            return database.execute(statement, arguments).fetchall()
+            with engine.connect() as connection:
+                return [tuple(row) for row in connection.execute(sqlalchemy.text(statement), values)]
         finally:
-            database.close()
+            engine.dispose()
 
     def task_logs(self, dag_id: str) -> dict[tuple[str, int], list[str]]:
         """The logs of a DAG's mapped tasks, by task and map index, one for each try, and those of their triggers."""

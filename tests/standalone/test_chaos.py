@@ -79,10 +79,9 @@ def chaos(airflow: Airflow, standalone: Standalone, chaotic: Emulator) -> Chaos:
 
 def _values(standalone: Standalone, table: str, key: str, run: Run) -> dict[tuple[str, int], Any]:
     rows = standalone.query(
-        f"select task_id, map_index, value from {table} where dag_id = ? and run_id = ? and key = ?",
-        "chaos",
-        run.run_id,
-        key,
+        f"select task_id, map_index, value from {table} where dag_id = 'chaos' and run_id = :run_id and key = :key",
+        run_id=run.run_id,
+        key=key,
     )
     return {(task_id, map_index): _plain(value) for task_id, map_index, value in rows}
 

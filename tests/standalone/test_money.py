@@ -167,43 +167,6 @@ def test_thirty_sets_on_an_account_of_two_a_minute_all_complete_without_a_failed
     record_property("refusals of thirty sets on Bronze", refusals)
 
 
-@pytest.mark.event("Task cleared after success")
-@pytest.mark.parametrize(("dag_id", "paid"), [("deferred", 2), ("reusing", 1)])
-def test_a_clear_after_success(airflow: Airflow, emulator: Emulator, dag_id: str, paid: int) -> None:
-    with Watch(emulator, hold=False) as watch:
-        run = airflow.trigger(dag_id)
-        first = succeed(run)
-        run.clear("draw")
-        second = succeed(run)
-        assert (watch.paid_tasks, watch.submissions) == (paid, paid)
-        assert (first == second) is (paid == 1)
-
-
-@pytest.mark.event("Task cleared while deferred")
-def test_a_clear_while_deferred(airflow: Airflow, emulator: Emulator) -> None:
-    with Watch(emulator) as watch:
-        run = airflow.trigger("deferred")
-        run.wait_for_state("draw", "deferred", timeout=60)
-        run.clear("draw")
-        wait_until(lambda: run.task("draw")["try_number"] == 2, timeout=60, what="a second try")
-        run.wait_for_state("draw", "deferred", timeout=60)
-        emulator.clock.release()
-        assert succeed(run) == emulator.predictions[-1]["id"]
-        assert (watch.paid_tasks, watch.submissions) == (1, 1)
-
-
-@pytest.mark.event("Task cleared while running")
-def test_a_clear_while_running(airflow: Airflow, emulator: Emulator) -> None:
-    with Watch(emulator) as watch:
-        run = airflow.trigger("waiting")
-        wait_until(lambda: watch.polls > 0, timeout=60, what="the worker to poll")
-        run.clear("draw")
-        wait_until(lambda: run.task("draw")["try_number"] == 2, timeout=90, what="a second try")
-        emulator.clock.release()
-        assert succeed(run) == emulator.predictions[-1]["id"]
-        assert (watch.paid_tasks, watch.submissions) == (1, 1)
-
-
 def test_the_state_store_of_a_finished_run_holds_no_secret_and_little(
     airflow: Airflow, emulator: Emulator, record_property: Callable[[str, object], None]
 ) -> None:

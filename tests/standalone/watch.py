@@ -44,4 +44,14 @@ class Watch:
     @property
     def submissions(self) -> int:
         """Paying requests that arrived, whatever became of them."""
-        return sum(entry.route == "submit" for entry in self._emulator.journal[self._entries :])
+        return self.asked("submit")
+
+    def asked(self, route: str) -> int:
+        """Requests of a route whose answer is decided."""
+        return sum(entry.route == route for entry in self._emulator.journal[self._entries :])
+
+    def answered(self, route: str) -> int:
+        """Those of them whose client was still there for a good answer."""
+        return sum(
+            entry.route == route and entry.status == 200 for entry in self._emulator.journal[self._entries :]
+        )

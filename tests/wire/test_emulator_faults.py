@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -120,6 +121,20 @@ def test_a_slow_answer_is_a_good_one(emulator: Emulator) -> None:
     began = time.monotonic()
     assert submit(emulator).status_code == 200
     assert time.monotonic() - began >= 0.2
+
+
+def test_a_request_that_is_held_back_takes_effect_once_the_faults_are_cleared(emulator: Emulator) -> None:
+    emulator.faults.add("submit", fault.Slow(60))
+    answers: list[requests.Response] = []
+    asking = threading.Thread(target=lambda: answers.append(submit(emulator, timeout=30)))
+    asking.start()
+    while not emulator.connections:
+        time.sleep(0.02)
+    time.sleep(0.2)
+    assert (emulator.paid_tasks, answers) == (0, [])
+    emulator.faults.clear()
+    asking.join(timeout=20)
+    assert (emulator.paid_tasks, answers[0].status_code) == (1, 200)
 
 
 def test_a_fault_strikes_as_often_as_it_says_and_after_as_many_as_it_says(emulator: Emulator) -> None:

@@ -1,0 +1,122 @@
+"""A throw-away PostgreSQL for a test: its own cluster, port and password, gone at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DEBIAN = Path("/usr/lib/postgresql")
+"""Where Debian and Ubuntu keep the server's programs, by version, and not on the path."""
+
+OWNER = "postgres"
+"""Whom the server runs as where the tests run as root, which PostgreSQL refuses. The package makes this user."""
+
+PATIENCE = 60.0
+
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "200",
+    # Nothing of it is worth keeping, so nothing waits for a disk.
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+}
+
+
+@contextlib.contextmanager
+def postgres() -> Iterator[str]:
+    """The SQLAlchemy URL of an empty database. Without a server the test is skipped, and fails where ``CI`` is set."""
+    programs = _programs()
+    if programs is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(
+            "PostgreSQL is missing: apt-get install postgresql"
+        )
+    folder = Path(tempfile.mkdtemp(prefix="seedream-postgres-"))
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        port, password = _free_port(), secrets.token_hex(16)
+        (folder / "password").write_text(password)
+        as_owner = _as_owner(folder)
+        subprocess.run(
+            [
+                *(programs / "initdb", folder / "data", "--username=airflow", f"--pwfile={folder}/password"),
+                *("--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-sync"),
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            **as_owner,
+        )
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [
+                    *(programs / "postgres", "-D", folder / "data", "-p", str(port)),
+                    *(part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")),
+                ],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **as_owner,
+            )
+        _wait_for(port, process, folder / "log")
+        yield f"postgresql+psycopg2://airflow:{password}@127.0.0.1:{port}/postgres"
+    finally:
+        if process is not None:
+            process.send_signal(signal.SIGINT)  # a fast shutdown: open sessions are closed
+            try:
+                process.wait(timeout=PATIENCE)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _programs() -> Path | None:
+    """The folder of ``initdb`` and ``postgres``, the newest version's where Debian has several."""
+    with contextlib.suppress(OSError):
+        versions = [each for each in DEBIAN.iterdir() if (each / "bin" / "initdb").exists()]
+        if versions:
+            return max(versions, key=lambda each: float(each.name)) / "bin"
+    found = shutil.which("initdb")
+    return Path(found).resolve().parent if found else None
+
+
+def _as_owner(folder: Path) -> dict[str, Any]:
+    """How to run a program as one who may run a server, and may write into a folder."""
+    ways: dict[str, Any] = {"cwd": folder, "stdin": subprocess.DEVNULL}
+    if os.geteuid() != 0:
+        return ways
+    owner = pwd.getpwnam(OWNER)
+    for each in (folder, *folder.iterdir()):
+        os.chown(each, owner.pw_uid, owner.pw_gid)
+    return {**ways, "user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+
+
+def _free_port() -> int:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port: int = unused.getsockname()[1]
+        return port
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    give_up = time.monotonic() + PATIENCE
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        assert process.poll() is None, log.read_text(errors="replace")
+        assert time.monotonic() < give_up, log.read_text(errors="replace")
+        time.sleep(0.1)
