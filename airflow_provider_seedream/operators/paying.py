@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Literal
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
+from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
 
 PriceSource = Literal["table", "api"]
 
 
-class PayingOperator(BaseOperator):
+class PayingOperator(RendersOnlyWhatTheAuthorWrote):
     """An operator that may pay for a prediction, which nothing can cancel."""
 
     seedream_conn_id: str

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BranchMixI
 from airflow.providers.standard.operators.hitl import HITLOperator
 
 from airflow_provider_seedream.operators.arguments import refuse_unknown_arguments
+from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.revision import MAX_NOTE, revised
 
@@ -35,7 +36,7 @@ SHOWN = "shown_prediction_id"
 """XCom of the prediction whose pictures the form shows."""
 
 
-class SeedreamReviewOperator(HITLOperator, BranchMixIn):
+class SeedreamReviewOperator(RendersOnlyWhatTheAuthorWrote, HITLOperator, BranchMixIn):
     """Shows an image set to a person, who approves it or rejects it with a note: one round of an approval.
 
     ``approval_rounds()`` puts rounds together. Without an answer within ``response_timeout`` the task fails, and nothing
