@@ -190,6 +190,19 @@ def test_the_output_of_a_task_arrives_as_it_is(
     assert value == VALUES[form]
 
 
+@pytest.mark.parametrize("text", [SUM, FILE])
+def test_what_a_template_gives_is_not_rendered_a_second_time(dag: DAG, text: str) -> None:
+    with dag:
+        gives(text)
+        for operator in (SeedreamSequentialOperator, SeedreamPromptOperator):
+            task_id = operator.__name__
+            template = "{{ ti.xcom_pull(task_ids='model', key='return_value') }}"
+            operator(task_id=task_id, prompt=template)
+            operator.partial(task_id=f"{task_id}_mapped").expand(prompt=[template])
+    for task_id in dag.task_ids[1:]:
+        assert rendered(dag, task_id).prompt == text
+
+
 @every_case
 def test_what_a_mapped_group_got_from_a_task_arrives_as_it_is(
     dag: DAG, operator: Any, name: str, others: dict[str, Any], form: str
