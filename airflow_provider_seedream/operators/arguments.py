@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import inspect
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError, WaveSpeedError
 from airflow_provider_seedream.wavespeed.inputs import closest, refuse_unknown, without_secrets
-from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt, PromptInput, Scene
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
     from airflow_provider_seedream.publishing.manifest import Publisher
+
+PathInput: TypeAlias = "str | os.PathLike[str] | ObjectStoragePath"
+"""Every form in which a folder or a file is accepted."""
 
 
 def refuse_unknown_arguments(
@@ -105,43 +108,53 @@ def refuse_what_rendered_to_nothing(task: Any, names_given: Iterable[str]) -> No
 def object_store_folder(field: str, path: object, conn_id: str | None = None) -> ObjectStoragePath:
     """The folder that a path names, in an object store that this Airflow knows.
 
+    :param path: a text, a path object, or an ``ObjectStoragePath``, whose own connection and options count.
     :param conn_id: Airflow connection of the store.
     :raises InvalidInputError: if it names none, or nothing answers to its scheme.
     """
-    if not isinstance(path, str) or path.strip() in ("", "None"):
+    text = path_text(path)
+    if not isinstance(text, str) or text.strip() in ("", "None"):
         raise InvalidInputError(
             field,
             path,
             "it must name a folder",
             f'Write for example {field}="s3://bucket/stories/{{{{ run_id }}}}", or a local folder.',
         )
-    if "://" not in path and not path.strip().startswith("/"):
+    if "://" not in text and not text.strip().startswith("/"):
         raise InvalidInputError(
             field,
             path,
             "a path without a scheme must be absolute: on a worker, nobody knows what it is relative to",
-            f'Write {field}="s3://{path.strip()}", for example, or an absolute path.',
+            f'Write {field}="s3://{text.strip()}", for example, or an absolute path.',
         )
-    return object_store_path(field, path.strip(), conn_id)
+    return object_store_path(field, text.strip() if isinstance(path, str) or conn_id else path, conn_id)
 
 
-def object_store_path(field: str, path: str, conn_id: str | None = None) -> ObjectStoragePath:
+def path_text(value: object) -> object:
+    """A path object as text; any other value as it is."""
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    return str(value) if isinstance(value, os.PathLike | ObjectStoragePath) else value
+
+
+def object_store_path(field: str, path: Any, conn_id: str | None = None) -> ObjectStoragePath:
     """A place in an object store that this Airflow knows.
 
+    :param path: its text, or an ``ObjectStoragePath``.
     :param conn_id: Airflow connection of the store.
     :raises InvalidInputError: if nothing answers to its scheme.
     """
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     try:
-        place = ObjectStoragePath(path, conn_id=conn_id)
+        place = path if isinstance(path, ObjectStoragePath) else ObjectStoragePath(str(path), conn_id=conn_id)
         place.fs  # noqa: B018 - looks the scheme up
     except (ValueError, ImportError) as error:
         # What a ValueError says may quote a part of the path, hence of its password.
         why = str(error) if isinstance(error, ImportError) else type(error).__name__
         raise InvalidInputError(
             field,
-            without_secrets(path),
+            without_secrets(str(path)),
             f"no object store answers to it ({why})",
             "Install the Airflow provider of the store, for example apache-airflow-providers-amazon[s3fs].",
         ) from None
@@ -156,15 +169,6 @@ def publisher(context: Context) -> Publisher | None:
     if ti is None:
         return None
     return Publisher(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
-
-
-def plain_prompt(prompt: PromptInput) -> object:
-    """A prompt as text, lists and mappings, in which Airflow can render templates."""
-    if isinstance(prompt, ImageSetPrompt):
-        return prompt.to_json()
-    if isinstance(prompt, list | tuple):
-        return [scene.text if isinstance(scene, Scene) else scene for scene in prompt]
-    return prompt
 
 
 @contextmanager

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
 from airflow_provider_seedream.operators.arguments import (
     lasting_errors_fail_at_once,
     refuse_unknown_arguments,
 )
+from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.inputs import closest
 
@@ -40,12 +39,13 @@ class Cost:
         )
 
 
-class SeedreamCostSummaryOperator(BaseOperator):
+class SeedreamCostSummaryOperator(RendersOnlyWhatTheAuthorWrote):
     """Sums up what the tasks before it paid for their image sets, failed and mapped ones included.
 
     Runs when all of them are over, however they ended, and does not hide that one failed: it is a teardown, which has no
     say in the state of the run. Counts what each task instance paid since it was last cleared, its earlier tries
-    included (before Airflow 3.3: its last try), and a submission whose answer was lost as paid. Gives ``{"cost_usd",
+    included (before Airflow 3.3: its last try), and a submission whose answer was lost as paid. In a mapped task group, it
+    counts of each task of the group the instance of its own group instance. Gives ``{"cost_usd",
     "image_sets", "images", "tasks": {task_id: {"cost_usd", "image_sets", "images"}}}``, with the tasks that paid.
 
     :param task_ids: the tasks to sum up, or the one; default: all tasks upstream, direct or not. One that the DAG does
@@ -66,7 +66,9 @@ class SeedreamCostSummaryOperator(BaseOperator):
         """Read the XComs of the tasks and add up."""
         with lasting_errors_fail_at_once():
             task_ids = self._summed_up()
-        tasks = {task_id: cost for task_id in task_ids if (cost := cost_of(context["ti"], task_id)).cost_usd}
+        ti = context["ti"]
+        costs = {task_id: cost_of(ti, task_id, self._instance(ti, task_id)) for task_id in task_ids}
+        tasks = {task_id: cost for task_id, cost in costs.items() if cost.cost_usd}
         total = sum(tasks.values(), Cost())
         for task_id, cost in tasks.items():
             self.log.info(
@@ -93,24 +95,33 @@ class SeedreamCostSummaryOperator(BaseOperator):
                 )
         return task_ids
 
+    def _instance(self, ti: Any, task_id: str) -> int | None:
+        """The instance to count of a task that shares a mapped task group with this one; None for all of a task's."""
+        shared = {group.group_id for group in self.iter_mapped_task_groups()}
+        groups = self.dag.get_task(task_id).iter_mapped_task_groups()
+        return ti.map_index if any(group.group_id in shared for group in groups) else None
 
-def cost_of(ti: Any, task_id: str) -> Cost:
+
+def cost_of(ti: Any, task_id: str, map_index: int | None = None) -> Cost:
     """What the instances of one task paid, and what came of it.
 
     Any task counts that says under the XCom key ``spent_usd`` what it paid.
+
+    :param map_index: the only instance to count; default: all.
     """
     from airflow_provider_seedream.operators.job import ORDERED
     from airflow_provider_seedream.operators.paid_job import SPENT
 
-    spent = [float(usd) for usd in _pulled(ti, task_id, SPENT)]
+    spent = [float(usd) for usd in _pulled(ti, task_id, SPENT, map_index)]
     if not spent:
         return Cost()
-    image_sets = len(list(_pulled(ti, task_id, ORDERED)))
-    results = _pulled(ti, task_id, "return_value") if image_sets else ()
+    image_sets = len(list(_pulled(ti, task_id, ORDERED, map_index)))
+    results = _pulled(ti, task_id, "return_value", map_index) if image_sets else ()
     images = sum(len(result["images"]) for result in results)
     return Cost(round(sum(spent), 6), image_sets, images)
 
 
-def _pulled(ti: Any, task_id: str, key: str) -> Iterator[Any]:
-    """The XComs of all instances of a task, mapped or not."""
-    return (each for each in ti.xcom_pull(task_ids=[task_id], key=key) if each is not None)
+def _pulled(ti: Any, task_id: str, key: str, map_index: int | None) -> Iterator[Any]:
+    """The XComs of one instance of a task, or of all, mapped or not."""
+    which = {} if map_index is None else {"map_indexes": map_index}
+    return (each for each in ti.xcom_pull(task_ids=[task_id], key=key, **which) if each is not None)

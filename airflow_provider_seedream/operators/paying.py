@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Literal
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
+from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
 from airflow_provider_seedream.submission.kill import Kill
 
 PriceSource = Literal["table", "api"]
 
 
-class PayingOperator(BaseOperator):
+class PayingOperator(RendersOnlyWhatTheAuthorWrote):
     """An operator that may pay for a prediction, which nothing can cancel."""
 
     seedream_conn_id: str

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators.arguments import (
     one_of,
-    plain_prompt,
     refuse_unknown_arguments,
     seconds,
 )
@@ -109,7 +108,7 @@ class SeedreamPromptOperator(PayingOperator):
         one_of("price_source", price_source, PriceSource)
         one_of("on_lost_submission", on_lost_submission, OnLostSubmission)
         one_of("on_clear", on_clear, OnClear)
-        self.prompt = plain_prompt(prompt)
+        self.prompt: object = prompt
         # Airflow puts a file's content in the place of its name, so only now is it known what it is.
         self.prompt_is_yaml = isinstance(prompt, str) and prompt.endswith((".yaml", ".yml"))
         self.characters = characters
@@ -128,6 +127,12 @@ class SeedreamPromptOperator(PayingOperator):
         self.on_lost_submission: OnLostSubmission = on_lost_submission
         self.on_clear: OnClear = on_clear
         self.names_given = [name for name in self.template_fields if getattr(self, name) is not None]
+
+    def resolve_template_files(self) -> None:
+        """Put the content of files in the place of their names, in a list of our own and not in the author's."""
+        if isinstance(self.prompt, list):
+            self.prompt = list(self.prompt)
+        super().resolve_template_files()
 
     def execute(self, context: Context) -> str:
         """Make the prompt.

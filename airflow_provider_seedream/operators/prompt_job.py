@@ -48,7 +48,9 @@ class PromptJob(PaidJob):
     def _written(self) -> ImageSetPrompt | str:
         task = self.task
         prompt = task.prompt
-        if isinstance(prompt, str) and task.prompt_is_yaml:
+        # What a task gave in several lines is no name of a file, whatever it ends with, and need not be YAML.
+        is_content = "prompt" in task.from_tasks and "\n" in str(prompt)
+        if isinstance(prompt, str) and task.prompt_is_yaml and not is_content:
             prompt = _yaml(prompt)
         return read_answer(prompt, characters=task.characters, style=task.style, palette=task.palette)
 

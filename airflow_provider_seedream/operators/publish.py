@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_seedream.operators.arguments import (
     lasting_errors_fail_at_once,
@@ -18,6 +18,7 @@ from airflow_provider_seedream.operators.arguments import (
     seconds,
 )
 from airflow_provider_seedream.operators.lineage import TellsLineage
+from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
 from airflow_provider_seedream.publishing.names import DEFAULT_NAMES, FileNames
 from airflow_provider_seedream.publishing.renditions import read_renditions
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError, WaveSpeedError
@@ -26,6 +27,7 @@ from airflow_provider_seedream.wavespeed.inputs import integer_within, switch
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_seedream.operators.arguments import PathInput
     from airflow_provider_seedream.wavespeed.image_set import ImageSet
 
 OutputFormat = Literal["jpeg", "png"]
@@ -34,7 +36,7 @@ OnExisting = Literal["replace_own", "replace", "fail"]
 _USE_OUTPUT = "Give image_set=<the Seedream task>.output."
 
 
-class SeedreamPublishOperator(TellsLineage, BaseOperator):
+class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
     """Brings an image set into a folder of any object store: verified pictures, then ``manifest.json``.
 
     Each picture is fetched without credentials, looked at from first to last byte, and compared with the size (and
@@ -44,8 +46,9 @@ class SeedreamPublishOperator(TellsLineage, BaseOperator):
     null. The events of its ``outlets`` say in ``extra`` which set was published where, and what it cost.
 
     :param image_set: the result of ``SeedreamSequentialOperator``: its ``.output``, a mapping, or JSON text.
-    :param path: folder to publish to, such as ``"s3://bucket/stories/{{ run_id }}"`` or a local one. Mapped
-        instances need a folder each: put ``{{ ti.map_index }}`` into it.
+    :param path: folder to publish to, such as ``"s3://bucket/stories/{{ run_id }}"`` or a local one, as text or as a
+        path object (``ObjectStoragePath``, ``pathlib.Path``). Mapped instances need a folder each: put
+        ``{{ ti.map_index }}`` into it.
     :param seedream_conn_id: connection of type ``seedream`` the set was made with, used only to ask for new links where
         one has expired. Its key is never sent to the CDN.
     :param storage_conn_id: connection of the object store; default: none, or the one named in ``path``.
@@ -79,7 +82,7 @@ class SeedreamPublishOperator(TellsLineage, BaseOperator):
         self,
         *,
         image_set: Mapping[str, Any] | str,
-        path: str,
+        path: PathInput,
         seedream_conn_id: str = "seedream_default",
         storage_conn_id: str | None = None,
         output_format: OutputFormat | None = None,

@@ -6,7 +6,7 @@ from collections.abc import MutableMapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_seedream.operators.arguments import object_store_path
+from airflow_provider_seedream.operators.arguments import object_store_path, path_text
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.inputs import without_secrets
 from airflow_provider_seedream.wavespeed.references import (
@@ -26,6 +26,7 @@ def read_references(images: object) -> list[Reference]:
 
     :raises InvalidInputError: for what is neither a link nor a picture that can be read.
     """
+    images = [path_text(each) for each in images] if isinstance(images, list | tuple) else path_text(images)
     return [
         Reference.link(each) if is_link(each) else Reference.file(each, _content(each))
         for each in sources_of(images)

@@ -11,6 +11,7 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.providers.standard.version_compat import AIRFLOW_V_3_1_3_PLUS
 
 from airflow_provider_seedream.operators.arguments import refuse_unknown_arguments
+from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.revision import MAX_NOTE, revised
 
@@ -43,7 +44,7 @@ SHOWN_LINKS = "shown_image_urls"
 ASK_AGAIN = "Invalid input draws and publishes nothing; clear this task to be asked again, which is free."
 
 
-class SeedreamReviewOperator(HITLOperator, BranchMixIn):
+class SeedreamReviewOperator(RendersOnlyWhatTheAuthorWrote, HITLOperator, BranchMixIn):
     """Shows an image set to a person, who approves it or rejects it with a note: one round of an approval.
 
     ``approval_rounds()`` puts rounds together. Without an answer within ``response_timeout`` the task fails, and nothing

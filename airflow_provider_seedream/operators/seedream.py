@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators.arguments import (
     one_of,
-    plain_prompt,
     refuse_unknown_arguments,
     seconds,
 )
@@ -23,6 +22,7 @@ from airflow_provider_seedream.wavespeed.inputs import switch
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_seedream.operators.arguments import PathInput
     from airflow_provider_seedream.operators.job import ImageSetJob
     from airflow_provider_seedream.wavespeed.prompt import PromptInput
 
@@ -75,8 +75,9 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
     :param on_flagged: pictures that the API flagged: ``"keep"``, ``"drop"`` or ``"fail"``.
     :param wait_for_completion: ``False`` ends the task after submission, with no images in its result; a
         ``SeedreamPredictionSensor`` waits for them.
-    :param output_path: absolute directory or object storage URL to publish to as well, with a manifest. A folder that
-        holds what another task instance published is refused before anything is paid; mapped instances need one each.
+    :param output_path: absolute directory or object storage URL, as text or as a path object, to publish to as well, with a
+        manifest. A folder that holds what another task instance published is refused before anything is paid; mapped
+        instances need one each.
     """
 
     template_fields: Sequence[str] = (
@@ -100,7 +101,7 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
         self,
         *,
         prompt: PromptInput,
-        images: Sequence[str] | str | None = None,
+        images: Sequence[PathInput] | PathInput | None = None,
         max_images: int | str | None = None,
         size: str | Sequence[int] | None = DEFAULT_SIZE,
         width: int | str | None = None,
@@ -121,7 +122,7 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
         on_short_delivery: OnShortDelivery = "accept",
         on_flagged: OnFlagged = "keep",
         wait_for_completion: bool = True,
-        output_path: str | None = None,
+        output_path: PathInput | None = None,
         **kwargs: Any,
     ) -> None:
         refuse_unknown_arguments(type(self), kwargs)
@@ -160,7 +161,7 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
                 "with wait_for_completion=False this task ends before there are pictures to publish",
                 "Leave one of the two out.",
             )
-        self.prompt = plain_prompt(prompt)
+        self.prompt: object = prompt
         self.images = images
         self.max_images = max_images
         if isinstance(size, _DefaultSize):

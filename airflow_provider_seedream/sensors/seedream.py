@@ -24,6 +24,7 @@ from airflow_provider_seedream.operators.arguments import (
     refuse_unknown_arguments,
     seconds,
 )
+from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
 from airflow_provider_seedream.wavespeed.delivery import OnFlagged, OnShortDelivery
 from airflow_provider_seedream.wavespeed.errors import ApiError, DeliveryError, InvalidInputError
 from airflow_provider_seedream.wavespeed.inputs import switch
@@ -38,7 +39,7 @@ POKE_INTERVAL = 60.0
 """Airflow's own default, for a sensor that pokes."""
 
 
-class SeedreamPredictionSensor(BaseSensorOperator):
+class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator):
     """Waits for a prediction that was submitted elsewhere: by a task with ``wait_for_completion=False``, another DAG, the playground.
 
     Never submits, hence never pays; a retry costs nothing. Gives the same mapping as ``SeedreamSequentialOperator`` and

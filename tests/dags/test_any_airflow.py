@@ -64,6 +64,67 @@ with DAG("elsewhere", start_date=dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)
     SeedreamPublishOperator(task_id="publish_known", image_set=known.output, path="file://{folder}/known")
 """
 
+TEMPLATES = """
+import datetime as dt, pathlib
+from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath, task, task_group
+from airflow_provider_seedream.operators.cost import SeedreamCostSummaryOperator
+from airflow_provider_seedream.operators.prompt import SeedreamPromptOperator
+from airflow_provider_seedream.operators.publish import SeedreamPublishOperator
+from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
+from airflow_provider_seedream.wavespeed import ImageSetPrompt, Scene
+
+START = dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)
+OF_A_TASK = ["a {{ 7 * 6 }} fox", "scenes.txt"]
+
+with DAG("of_a_task", start_date=START, schedule=None):
+    @task
+    def model():
+        return [OF_A_TASK]
+
+    @task
+    def mappings():
+        return [{"prompt": {"scenes": OF_A_TASK, "style": OF_A_TASK[0]}}]
+
+    @task
+    def answers():
+        return [["a {# green #} fox", "scenes.txt"]]
+
+    @task.seedream_sequential(retries=0)
+    def function(scenes, other="none"):
+        assert scenes == OF_A_TASK, scenes
+        return ["a {# green #} fox", "an owl"]
+
+    @task_group
+    def group(scenes):
+        SeedreamSequentialOperator(task_id="drawn", prompt=scenes)
+        SeedreamCostSummaryOperator(task_id="sum", task_ids=["group.drawn"], trigger_rule="all_done")
+
+    written, read = model(), answers()
+    SeedreamSequentialOperator.partial(task_id="expand").expand(prompt=written)
+    SeedreamSequentialOperator.partial(task_id="kwargs").expand_kwargs(mappings())
+    SeedreamPromptOperator.partial(task_id="prompt").expand(prompt=read)
+    SeedreamPromptOperator.partial(task_id="prompt_kwargs").expand_kwargs(read.map(lambda each: {"prompt": each}))
+    function.expand(scenes=written)
+    function.override(task_id="called").partial(other="{{ dag.dag_id }}").expand_kwargs(
+        written.map(lambda each: {"scenes": each})
+    )
+    group.expand(scenes=written.concat(written))
+
+for native in (False, True):
+    with DAG(f"of_the_author_{native}", start_date=START, schedule=None, render_template_as_native_obj=native):
+        scenes = [Scene("a {{ 7 * 6 }} fox"), "an owl"]
+        whole = ImageSetPrompt(tuple(scenes), style="1985")
+        draw = SeedreamSequentialOperator(task_id="whole", prompt=whole)
+        SeedreamSequentialOperator.partial(task_id="partial", prompt=whole).expand(max_images=[2])
+        SeedreamSequentialOperator.partial(task_id="expand").expand(prompt=[whole])
+        SeedreamSequentialOperator.partial(task_id="kwargs").expand_kwargs([{"prompt": whole}])
+        SeedreamPromptOperator(task_id="file", prompt="scenes.txt")
+        store = ObjectStoragePath("file://{folder}/store") / "{{ dag.dag_id }}"
+        path = pathlib.Path("{folder}/path") / "{{ dag.dag_id }}"
+        SeedreamPublishOperator(task_id="store", image_set=draw.output, path=store)
+        SeedreamPublishOperator(task_id="path", image_set=draw.output, path=path)
+"""
+
 AIRFLOW = tuple(map(int, version("apache-airflow").split(".")[:2]))
 
 RECORDS_LAST = AIRFLOW >= (3, 3)
@@ -79,7 +140,12 @@ EXAMPLES = Path(__file__).parent.parent.parent / "example_dags"
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("any-airflow")
     (home / "dags").mkdir()
-    (home / "dags" / "any.py").write_text(DAG.replace("{folder}", str(home)))
+    for name, content in (
+        ("any.py", DAG),
+        ("templates.py", TEMPLATES),
+        ("scenes.txt", "{{ 7 * 6 }} of the file"),
+    ):
+        (home / "dags" / name).write_text(content.replace("{folder}", str(home)))
     # An Airflow 2 keeps events only of datasets that it has found in a DAG before.
     for command in (("db", "migrate"), ("dags", "reserialize")):
         done = _airflow(home, {}, *command)
@@ -170,6 +236,59 @@ def test_a_retry_pays_again_only_where_airflow_keeps_no_record(
     assert "had not ended at our deadline" in told
     assert seedream_emulator.paid_tasks == (1 if RECORDS_LAST else 2)
     assert ("taking it up again" in told) is RECORDS_LAST
+
+
+def test_what_came_from_a_task_is_never_rendered(home: Path, seedream_emulator: Emulator) -> None:
+    done = _run(home, seedream_emulator, "of_a_task")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    plain = "2 images. First, a {{ 7 * 6 }} fox. Second, scenes.txt."
+    styled = plain.replace(". S", ". Style: a {{ 7 * 6 }} fox. S") + " Style: a {{ 7 * 6 }} fox."
+    function = "2 images. First, a {# green #} fox. Second, an owl."
+    drawn = sorted(each["input"]["prompt"] for each in seedream_emulator.predictions)
+    assert drawn == sorted([plain] * 3 + [styled] + [function] * 2)
+    assert _results(home, "of_a_task", "prompt%") == [plain.replace("{{ 7 * 6 }}", "{# green #}")] * 2
+    assert [each["cost_usd"] for each in _results(home, "of_a_task", "group.sum")] == [0.07, 0.07]
+    shown = _rendered(home, "of_a_task")
+    assert "42" not in json.dumps(shown)
+    assert "of the file" not in json.dumps(shown)
+    assert shown["expand"]["prompt"] == ["a {{ 7 * 6 }} fox", "scenes.txt"]
+    assert shown["called"]["op_kwargs"]["other"] == "of_a_task"
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_what_the_author_wrote_is_rendered(home: Path, seedream_emulator: Emulator, native: bool) -> None:
+    dag_id = f"of_the_author_{native}"
+    done = _run(home, seedream_emulator, dag_id)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    text = "2 images. First, a 42 fox. Style: 1985. Second, an owl. Style: 1985."
+    assert [each["input"]["prompt"] for each in seedream_emulator.predictions] == [text] * 4
+    assert _results(home, dag_id, "file") == ["42 of the file"]
+    assert (home / "store" / dag_id / "manifest.json").exists()
+    assert (home / "path" / dag_id / "manifest.json").exists()
+
+
+def _results(home: Path, dag_id: str, task_ids: str) -> list[Any]:
+    """What tasks returned, by the pattern of their ids."""
+    query = (
+        "select value from xcom where dag_id = ? and task_id like ? and key = 'return_value' order by task_id"
+    )
+    values = [json.loads(value) for (value,) in _query(home, query, dag_id, task_ids)]
+    # Airflow 3 keeps the JSON of JSON.
+    return [json.loads(value) if AIRFLOW >= (3, 0) else value for value in values]
+
+
+def _rendered(home: Path, dag_id: str) -> dict[str, Any]:
+    """The template fields of all tasks as the UI shows them."""
+    query = "select task_id, rendered_fields from rendered_task_instance_fields where dag_id = ?"
+    return {task_id: json.loads(fields) for task_id, fields in _query(home, query, dag_id)}
+
+
+def _query(home: Path, query: str, *values: str) -> list[Any]:
+    database = sqlite3.connect(f"file:{home}/airflow.db?mode=ro", uri=True)
+    try:
+        return database.execute(query, values).fetchall()
+    finally:
+        database.close()
 
 
 def _event_extras(home: Path) -> list[dict[str, Any]]:
