@@ -24,7 +24,8 @@ class PayingOperator(BaseOperator):
     @cached_property
     def hook(self) -> SeedreamHook:
         """The hook of this task's connection."""
-        return SeedreamHook(self.seedream_conn_id)
+        inline = getattr(self, "enable_base64_output", False)
+        return SeedreamHook(self.seedream_conn_id, inline_images=inline)
 
     def on_kill(self) -> None:
         """Tell what becomes of the prediction: it is paid, the API cannot cancel it, and a retry takes it up."""
