@@ -91,6 +91,8 @@ class Loopback:
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)  # wakes accept()
         self._listening.close()
 
     def _serve(self) -> None:

@@ -34,7 +34,7 @@ _ODD = (ArithmeticError, AttributeError, LookupError, RecursionError, StopIterat
 _ID = re.compile(r"[A-Za-z0-9_-]{8,128}")
 """An id in an answer that is no success. Longer than any other prediction's must be: a gateway counts in few digits."""
 
-MOST_BYTES = 4 * 2**20
+MOST_BYTES = 2 * 2**20
 """Bytes of an answer, on the wire and unpacked: a hundred predictions with prompts and links have less than one MiB."""
 
 MOST_BYTES_LISTED = 16 * 2**20

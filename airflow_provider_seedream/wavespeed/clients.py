@@ -33,6 +33,9 @@ ATTEMPTS = 5
 LONGEST_WAIT = 30.0
 """Seconds between two attempts at the most; a server that asks for more gets its error raised instead."""
 
+AT_ONCE = 65_536
+"""Bytes of an answer that an event loop reads itself: a prediction has a few thousand."""
+
 CONNECTIONS = 100
 """Connections that one event loop opens to one endpoint at the most: enough for 1,000 looks a second at 0.1 s each."""
 
@@ -192,7 +195,10 @@ class AsyncWaveSpeedClient:
         except Exception as error:  # noqa: BLE001 - whatever it is, where it happened decides
             failure = _failed(call, self.endpoint, exchange, error)
         else:
-            return _answer(self.endpoint, response.status, content, response.headers).parse(call)
+            answer = _answer(self.endpoint, response.status, content, response.headers)
+            if len(content) <= AT_ONCE:
+                return answer.parse(call)
+            return await asyncio.to_thread(answer.parse, call)
         raise failure
 
     async def close(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from functools import lru_cache
 from typing import Any
@@ -50,8 +49,8 @@ class Redaction:
         return self._hidden(text)
 
     def may_be_in(self, text: str) -> bool:
-        """Whether the text of an answer is worth a closer look: it holds the key, or an escape that may hide it."""
-        return self._key in text or any(mark in text for mark in _ESCAPES)
+        """Whether the text of an answer holds the key in any form, as far as can be told of the whole."""
+        return self._key in text or self._escaped_in(text)
 
     def answer(self, value: Any, name: str = "") -> Any:
         """A decoded JSON answer, without the key.
@@ -74,18 +73,22 @@ class Redaction:
 
     def _hidden(self, text: str) -> str:
         text = text.replace(self._key, HIDDEN)
-        if not any(mark in text for mark in _ESCAPES):
+        if not self._escaped_in(text):
             return text
         text = _forms(self._key).sub(HIDDEN, text)
-        decoded = text
+        # Escaped in several ways at once, what belongs to the key cannot be told from the rest.
+        return HIDDEN if self._escaped_in(text) else text
+
+    def _escaped_in(self, text: str) -> bool:
+        if not any(mark in text for mark in _ESCAPES):
+            return False
         for _ in range(_NESTED):
-            before, decoded = decoded, _decoded(decoded)
-            if self._key in decoded:
-                # Escaped in several ways at once: what belongs to the key cannot be told from the rest.
-                return HIDDEN
-            if decoded == before:
+            before, text = text, _decoded(text)
+            if self._key in text:
+                return True
+            if text == before:
                 break
-        return text
+        return False
 
 
 @lru_cache(maxsize=4)
@@ -115,13 +118,13 @@ def _decoded(text: str) -> str:
     from html import unescape
     from urllib.parse import unquote
 
-    return unescape(unquote(_JSON_ESCAPE.sub(_unescaped, text)))
+    if "\\" in text:
+        for escape in ("\\\\", '\\"', "\\/", "\\'"):
+            text = text.replace(escape, escape[1])
+        text = _BY_NUMBER.sub(lambda escape: chr(int(escape[1] or escape[2], 16)), text)
+    if "%" in text:
+        text = unquote(text)
+    return unescape(text)
 
 
-_JSON_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[\"\\/'])")
-
-
-def _unescaped(escape: re.Match[str]) -> str:
-    if escape[0][1] == "u":
-        return str(json.loads(f'"{escape[0]}"'))
-    return chr(int(escape[0][2:], 16)) if escape[0][1] == "x" else escape[0][1]
+_BY_NUMBER = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))")

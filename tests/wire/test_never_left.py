@@ -7,6 +7,7 @@ import ssl
 import time
 
 import pytest
+from tenacity import wait_none
 
 from airflow_provider_seedream.emulator import Emulator
 from airflow_provider_seedream.wavespeed import (
@@ -22,7 +23,7 @@ from airflow_provider_seedream.wavespeed.clients import WaveSpeedClient
 from airflow_provider_seedream.wavespeed.endpoint import Endpoint
 from airflow_provider_seedream.wavespeed.errors import Arrival, rule_of
 from tests.loopback import Loopback, answer, server_context, tunnel_to
-from tests.wire.test_clients import no_pauses_between_attempts, send, send_blocking  # noqa: F401 - fixtures
+from tests.wire.test_clients import send_blocking, send_in_a_loop
 
 pytest_plugins = ["airflow_provider_seedream.emulator.pytest_plugin"]
 
@@ -33,12 +34,19 @@ REQUEST = ImageSetRequest.build(prompt=["a fox at dawn", "a fox at noon"])
 KEY = "key-that-nobody-sees"
 
 
+@pytest.fixture(params=[send_blocking, send_in_a_loop], ids=["requests", "aiohttp"])
+def send(request):
+    return request.param
+
+
 @pytest.fixture(autouse=True)
 def no_proxy_of_the_machine(monkeypatch):
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
-    # Two attempts show that another one is made, and are over sooner.
-    monkeypatch.setattr(clients, "ATTEMPTS", 2)
+    policy = clients._policy
+    monkeypatch.setattr(
+        clients, "_policy", lambda call, attempts: {**policy(call, attempts), "wait": wait_none()}
+    )
 
 
 def endpoint(host, **more):
@@ -47,7 +55,7 @@ def endpoint(host, **more):
     )
 
 
-def certainly_not_sent(send, where):  # noqa: F811 - the fixture's value
+def certainly_not_sent(send, where):
     with pytest.raises(NotConnectedError, match=r"found no connection.*Nothing was sent") as failed:
         send(where, calls.submit(REQUEST), attempts=2)
     assert rule_of(failed.value).arrival is Arrival.NEVER
@@ -75,7 +83,7 @@ HANDSHAKES = {
 
 
 @pytest.mark.parametrize("behave", HANDSHAKES.values(), ids=HANDSHAKES)
-def test_a_tls_handshake_that_comes_to_nothing_sends_nothing(send, behave):  # noqa: F811
+def test_a_tls_handshake_that_comes_to_nothing_sends_nothing(send, behave):
     with Loopback(behave) as server:
         began = time.monotonic()
         certainly_not_sent(send, endpoint(f"https://127.0.0.1:{server.port}"))
@@ -108,7 +116,7 @@ TUNNELS = {
 
 
 @pytest.mark.parametrize("behave", TUNNELS.values(), ids=TUNNELS)
-def test_a_tunnel_that_comes_to_nothing_sends_nothing(send, behave, monkeypatch):  # noqa: F811
+def test_a_tunnel_that_comes_to_nothing_sends_nothing(send, behave, monkeypatch):
     with Loopback(behave) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         began = time.monotonic()
@@ -118,7 +126,7 @@ def test_a_tunnel_that_comes_to_nothing_sends_nothing(send, behave, monkeypatch)
         assert b"POST" not in proxy.sent
 
 
-def test_the_error_of_a_refused_tunnel_names_the_proxys_answer(send, monkeypatch):  # noqa: F811
+def test_the_error_of_a_refused_tunnel_names_the_proxys_answer(send, monkeypatch):
     with Loopback(TUNNELS["refused 407"]) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         assert "the proxy answered 407" in str(certainly_not_sent(send, endpoint("https://api.example")))
@@ -143,7 +151,7 @@ PROXIES = [
 
 @pytest.mark.parametrize("proxy", PROXIES)
 @pytest.mark.parametrize("scheme", ["https", "http"])
-def test_a_proxy_that_makes_no_sense_or_is_not_there_sends_nothing(send, proxy, scheme, monkeypatch):  # noqa: F811
+def test_a_proxy_that_makes_no_sense_or_is_not_there_sends_nothing(send, proxy, scheme, monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     monkeypatch.setenv("HTTP_PROXY", proxy)
     assert "secret-word" not in str(certainly_not_sent(send, endpoint(f"{scheme}://api.example")))
@@ -159,18 +167,20 @@ HOSTS = [
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_a_host_that_cannot_be_reached_sends_nothing(send, host):  # noqa: F811
+def test_a_host_that_cannot_be_reached_sends_nothing(send, host):
     certainly_not_sent(send, Endpoint(host, KEY, 0.5, 0.5))
 
 
-def test_a_certificate_that_is_not_trusted_sends_nothing(send, tmp_path):  # noqa: F811
+def test_a_certificate_that_is_not_trusted_sends_nothing(send, tmp_path):
     context, _ = server_context(tmp_path)
     with Loopback(lambda visitor: (visitor.wrap(context), visitor.listen())) as server:
         certainly_not_sent(send, endpoint(f"https://127.0.0.1:{server.port}"))
         assert server.sent == b""
 
 
-@pytest.mark.parametrize("kind", ["missing", "empty file", "no certificate", "empty folder", "folder of others"])
+@pytest.mark.parametrize(
+    "kind", ["missing", "empty file", "no certificate", "empty folder", "folder of others"]
+)
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 def test_certificates_that_cannot_be_read_send_nothing(kind, name, tmp_path, monkeypatch):
     context, _ = server_context(tmp_path)
@@ -202,19 +212,34 @@ AFTER_THE_REQUEST = {
     "closed": lambda visitor: visitor.listen(),
     "reset": lambda visitor: (visitor.listen(), visitor.reset()),
     "nonsense": says(b"\x00\xff\x00\xff\r\n\r\n"),
-    "nonsense before the request": lambda visitor: (visitor.say(b"nonsense\r\n\r\n"), visitor.listen(), visitor.wait(1)),
-    "a header that drips": lambda visitor: (visitor.listen(), visitor.drip(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 9999)),
+    "nonsense before the request": lambda visitor: (
+        visitor.say(b"nonsense\r\n\r\n"),
+        visitor.listen(),
+        visitor.wait(1),
+    ),
+    "a header that drips": lambda visitor: (
+        visitor.listen(),
+        visitor.drip(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 9999),
+    ),
     "half a body": says(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"),
     "many headers": says(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 1000 + b"\r\n"),
     "a long header": says(b"HTTP/1.1 200 OK\r\nA: " + b"b" * 200_000 + b"\r\n\r\n"),
-    "for ever more to come": lambda visitor: (visitor.listen(), visitor.say(b"HTTP/1.1 100 Continue\r\n\r\n"), visitor.wait()),
+    "for ever more to come": lambda visitor: (
+        visitor.listen(),
+        visitor.say(b"HTTP/1.1 100 Continue\r\n\r\n"),
+        visitor.wait(),
+    ),
 }
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize("behave", AFTER_THE_REQUEST.values(), ids=AFTER_THE_REQUEST)
 def test_what_goes_wrong_after_the_request_began_to_leave_may_be_paid_and_is_sent_once(
-    send, behave, tls, tmp_path, monkeypatch  # noqa: F811
+    send,
+    behave,
+    tls,
+    tmp_path,
+    monkeypatch,
 ):
     context, bundle = server_context(tmp_path)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
@@ -227,7 +252,7 @@ def test_what_goes_wrong_after_the_request_began_to_leave_may_be_paid_and_is_sen
         assert len(server.visitors) == 1
 
 
-def test_a_client_certificate_that_is_missed_after_the_request_may_be_paid(send, tmp_path, monkeypatch):  # noqa: F811
+def test_a_client_certificate_that_is_missed_after_the_request_may_be_paid(send, tmp_path, monkeypatch):
     context, bundle = server_context(tmp_path)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_mode = ssl.CERT_REQUIRED
@@ -241,7 +266,7 @@ def test_a_client_certificate_that_is_missed_after_the_request_may_be_paid(send,
 
 
 @pytest.mark.parametrize("status", ["502 Bad Gateway", "504 Gateway Timeout"])
-def test_a_proxy_in_clear_that_answers_for_the_api_may_have_passed_the_request_on(send, status, monkeypatch):  # noqa: F811
+def test_a_proxy_in_clear_that_answers_for_the_api_may_have_passed_the_request_on(send, status, monkeypatch):
     with Loopback(says(answer(b"", status=status))) as proxy:
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
         with pytest.raises(ServerError) as failed:
@@ -250,7 +275,7 @@ def test_a_proxy_in_clear_that_answers_for_the_api_may_have_passed_the_request_o
         assert len(proxy.visitors) == 1
 
 
-def test_a_proxy_in_clear_that_says_nothing_may_have_passed_the_request_on(send, monkeypatch):  # noqa: F811
+def test_a_proxy_in_clear_that_says_nothing_may_have_passed_the_request_on(send, monkeypatch):
     with Loopback(lambda visitor: (visitor.listen(), visitor.wait())) as proxy:
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
         with pytest.raises(NoAnswerError):
@@ -258,11 +283,13 @@ def test_a_proxy_in_clear_that_says_nothing_may_have_passed_the_request_on(send,
         assert len(proxy.visitors) == 1
 
 
-def test_a_request_goes_through_a_tunnel_once_and_its_answer_comes_back(send, tmp_path, monkeypatch):  # noqa: F811
+def test_a_request_goes_through_a_tunnel_once_and_its_answer_comes_back(send, tmp_path, monkeypatch):
     context, bundle = server_context(tmp_path)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
     body = b'{"code": 200, "data": {"id": "0f8fad5b", "status": "created"}}'
-    with Loopback(lambda visitor: (visitor.wrap(context), visitor.listen(), visitor.say(answer(body)))) as server:
+    with Loopback(
+        lambda visitor: (visitor.wrap(context), visitor.listen(), visitor.say(answer(body)))
+    ) as server:
         # By a name that is not this machine's for the client, and in the certificate.
         monkeypatch.setattr("airflow_provider_seedream.wavespeed.network.is_loopback", lambda host: False)
         with Loopback(tunnel_to(server.port)) as proxy:
@@ -272,7 +299,7 @@ def test_a_request_goes_through_a_tunnel_once_and_its_answer_comes_back(send, tm
         assert server.sent.count(b"POST") == 1
 
 
-def test_an_attempt_that_never_left_is_followed_by_one_that_is_paid_once(send, monkeypatch):  # noqa: F811
+def test_an_attempt_that_never_left_is_followed_by_one_that_is_paid_once(send, monkeypatch):
     with Emulator() as emulator:
         monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
         certainly_not_sent(send, endpoint("http://api.example"))
