@@ -39,9 +39,9 @@ async def price(request: web.Request) -> web.Response:
 
 
 async def pricing(request: web.Request) -> web.Response:
-    """``POST /api/v3/model/pricing``, the older form."""
-    model, total = await _quote(request)
-    return success({"model_id": model.model_id, "unit_price": total, "currency": "USD"})
+    """``POST /api/v3/model/pricing``, the older form, which tells the price of one output."""
+    model, _ = await _quote(request)
+    return success({"model_id": model.model_id, "unit_price": float(model.base_price), "currency": "USD"})
 
 
 async def usage_stats(request: web.Request) -> web.Response:

@@ -44,6 +44,7 @@ class SeedreamHook(BaseHook):
     secrets backend was asked twice and none failed, as the key may be another account's.
 
     :param seedream_conn_id: the connection.
+    :param inline_images: whether images may come inside answers, in base64; then an answer may be large.
     """
 
     conn_name_attr = "seedream_conn_id"
@@ -51,9 +52,10 @@ class SeedreamHook(BaseHook):
     conn_type = "seedream"
     hook_name = "Seedream (WaveSpeedAI)"
 
-    def __init__(self, seedream_conn_id: str = default_conn_name) -> None:
+    def __init__(self, seedream_conn_id: str = default_conn_name, *, inline_images: bool = False) -> None:
         super().__init__()
         self.seedream_conn_id = seedream_conn_id
+        self.inline_images = inline_images
 
     @cached_property
     def settings(self) -> ConnectionSettings:
@@ -151,7 +153,7 @@ class SeedreamHook(BaseHook):
         """
         from airflow_provider_seedream.wavespeed import calls
 
-        return self.client.send(calls.result(prediction_id), attempts=attempts)
+        return self.client.send(calls.result(prediction_id, inline=self.inline_images), attempts=attempts)
 
     def wait(
         self,
@@ -170,7 +172,7 @@ class SeedreamHook(BaseHook):
         from airflow_provider_seedream.wavespeed.pace import Pace
         from airflow_provider_seedream.wavespeed.polling import Look, Wait
 
-        call, pace, today = calls.result(prediction_id), Pace(), time.time()
+        call, pace, today = calls.result(prediction_id, inline=self.inline_images), Pace(), time.time()
         wait = Wait(
             prediction_id,
             schedule=schedule,

@@ -19,7 +19,12 @@ from airflow_provider_seedream.operators.references import read_references, uplo
 from airflow_provider_seedream.submission.record import Phase
 from airflow_provider_seedream.wavespeed.delivery import accept, delivered, told
 from airflow_provider_seedream.wavespeed.durations import kind_of_order
-from airflow_provider_seedream.wavespeed.errors import ApiError, DeliveryError, InvalidInputError
+from airflow_provider_seedream.wavespeed.errors import (
+    ApiError,
+    DeliveryError,
+    InvalidInputError,
+    OversizedAnswerError,
+)
 from airflow_provider_seedream.wavespeed.image_set import DEFAULT_MODEL, ImageSet, ImageSetRequest, Picture
 from airflow_provider_seedream.wavespeed.models import version_for
 from airflow_provider_seedream.wavespeed.polling import PollSchedule, Verdict
@@ -209,7 +214,8 @@ class ImageSetJob(PaidJob):
                 return prediction
             trouble = prediction.status_word
         except ApiError as error:
-            if not error.transient or time.time() >= self.deadline():
+            oversized = isinstance(error, OversizedAnswerError)
+            if oversized or not error.transient or time.time() >= self.deadline():
                 raise
             trouble = error
         self.task.log.warning(

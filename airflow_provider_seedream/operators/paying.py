@@ -29,7 +29,8 @@ class PayingOperator(RendersOnlyWhatTheAuthorWrote):
     @cached_property
     def hook(self) -> SeedreamHook:
         """The hook of this task's connection."""
-        return SeedreamHook(self.seedream_conn_id)
+        inline = getattr(self, "enable_base64_output", False)
+        return SeedreamHook(self.seedream_conn_id, inline_images=inline)
 
     @cached_property
     def kill(self) -> Kill:

@@ -28,6 +28,7 @@ from airflow_provider_seedream.publishing.verification import Expectation, Verif
 from airflow_provider_seedream.wavespeed.calls import retry_after
 from airflow_provider_seedream.wavespeed.endpoint import is_loopback
 from airflow_provider_seedream.wavespeed.errors import RateLimitedError, rule_for
+from airflow_provider_seedream.wavespeed.exchange import Exchange
 
 if TYPE_CHECKING:
     from requests import Response
@@ -132,8 +133,10 @@ class _Attempt:
             raise refuse_private(self.url, str(error)) from None
         # Texts of these hold the link with its query: the error starts anew from the class alone.
         except urllib3.exceptions.ProtocolError:
+            self._within(1.0)
             raise self._error(PictureFault.TRUNCATED, "a body that broke off", _RETRY) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            self._within(1.0)
             got = f"no answer ({type(error).__name__})"
             raise self._error(PictureFault.UNREACHABLE, got, _RETRY) from None
 
@@ -146,6 +149,11 @@ class _Attempt:
             if hop:
                 check_redirect(target, of=self.url, from_loopback=from_loopback)
             with (
+                Exchange(
+                    connecting=self._within(self.limits.connect_timeout),
+                    silence=self.limits.read_timeout,
+                    ends_at=self.deadline,
+                ),
                 open_session(public_only=hop > 0 and not from_loopback) as session,
                 closing(
                     session.get(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_seedream import __version__
 from airflow_provider_seedream.publishing.addresses import check_link, is_public
 from airflow_provider_seedream.wavespeed.endpoint import is_loopback
+from airflow_provider_seedream.wavespeed.exchange import watch
 
 if TYPE_CHECKING:
     import socket
@@ -42,6 +43,8 @@ def open_session(*, public_only: bool) -> Iterator[Session]:
         )
         if public_only:
             session.mount("https://", _public_only())
+        for adapter in session.adapters.values():
+            watch(adapter)  # type: ignore[arg-type]  # requests' own
         yield session
 
 

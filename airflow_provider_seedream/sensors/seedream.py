@@ -28,6 +28,7 @@ from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuth
 from airflow_provider_seedream.wavespeed.delivery import OnFlagged, OnShortDelivery
 from airflow_provider_seedream.wavespeed.errors import ApiError, DeliveryError, InvalidInputError
 from airflow_provider_seedream.wavespeed.inputs import switch
+from airflow_provider_seedream.wavespeed.plain_text import is_id
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -223,7 +224,15 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
                 "it must be the id of a prediction",
                 "See what its template renders to; the task before may have pushed none.",
             )
-        return self.prediction_id.strip()
+        prediction_id = self.prediction_id.strip()
+        if not is_id(prediction_id):
+            raise InvalidInputError(
+                "prediction_id",
+                prediction_id,
+                "an id has letters, digits, _ and - only, 128 at most",
+                "See what its template renders to.",
+            )
+        return prediction_id
 
     def _ordered(self) -> ImageSet | None:
         from airflow_provider_seedream.operators.publish import read_image_set

@@ -17,7 +17,7 @@ from airflow_provider_seedream.triggers.line import Line
 from airflow_provider_seedream.wavespeed import calls
 from airflow_provider_seedream.wavespeed.clients import CONNECTIONS
 from airflow_provider_seedream.wavespeed.durations import Durations
-from airflow_provider_seedream.wavespeed.errors import ApiError
+from airflow_provider_seedream.wavespeed.errors import ApiError, OversizedAnswerError
 from airflow_provider_seedream.wavespeed.pace import Pace
 from airflow_provider_seedream.wavespeed.polling import FLOOR, Look, PollSchedule, Wait, refused
 from airflow_provider_seedream.wavespeed.prediction import Prediction
@@ -232,6 +232,9 @@ class PredictionWatcher:
         self._pace.looked(look, began, now)
         self._tell(seat, look)
         verdict = seat.wait.looked(look, began, now)
+        if isinstance(look, OversizedAnswerError) and verdict is None:
+            # Inline images, most likely: the worker reads them, not the loop of everybody.
+            verdict = Verdict(Outcome.COMPLETED, seat.wait.prediction_id)
         if verdict is None:
             self._queue(seat)
             return

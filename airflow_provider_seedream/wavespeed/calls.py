@@ -9,20 +9,43 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Generic, Literal, TypeVar
+from math import isfinite
+from typing import Any, Generic, Literal, TypeGuard, TypeVar
 from urllib.parse import quote
 
-from airflow_provider_seedream.wavespeed.errors import Failure, UnreadableAnswerError, rule_for
+from airflow_provider_seedream.wavespeed.errors import (
+    ApiError,
+    Failure,
+    OversizedAnswerError,
+    UnreadableAnswerError,
+    rule_for,
+)
 from airflow_provider_seedream.wavespeed.inputs import links_without_secrets
 from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
-from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
+from airflow_provider_seedream.wavespeed.plain_text import MOST_OF_LINK, MOST_OF_TEXT, is_link, plain
+from airflow_provider_seedream.wavespeed.prediction import HIDDEN, Prediction, Status
+from airflow_provider_seedream.wavespeed.redaction import Redaction
 
 T = TypeVar("T")
 
-_ODD = (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError)
+_ODD = (ArithmeticError, AttributeError, LookupError, RecursionError, StopIteration, TypeError, ValueError)
 """What reading an answer of an unexpected shape raises."""
 
 _ID = re.compile(r"[A-Za-z0-9_-]{8,128}")
+"""An id in an answer that is no success. Longer than any other prediction's must be: a gateway counts in few digits."""
+
+MOST_BYTES = 2 * 2**20
+"""Bytes of an answer, on the wire and unpacked: a hundred predictions with prompts and links have less than one MiB."""
+
+MOST_BYTES_LISTED = 16 * 2**20
+"""Bytes of a page of predictions: whether inline images are listed is not documented."""
+
+MOST_BYTES_INLINE = 15 * 64 * 2**20
+"""Bytes of an answer with inline images: 15 of 4096*4096 pixels in base64, not compressed at all."""
+
+_MOST_OF_MESSAGE = 500
+_PRICE_FACTOR = 10.0
+_OTHER_PRICE = 'Nothing is paid. Set price_source="table", or ask the vendor.'
 
 CLOCK_SKEW = 120.0
 """Seconds by which this machine's clock and the API's may differ."""
@@ -59,6 +82,7 @@ class Call(Generic[T]):
     :param read_timeout: seconds to wait for the answer, where this call needs more than the endpoint's own.
     :param send_by: epoch seconds after which this call is not sent any more, by no attempt.
     :param stopped: asked before each attempt whether nothing may be sent any more: the task was killed.
+    :param most_bytes: bytes of the answer, on the wire and again unpacked.
     """
 
     method: Literal["GET", "POST"]
@@ -70,33 +94,35 @@ class Call(Generic[T]):
     read_timeout: float | None = None
     send_by: float | None = None
     stopped: Callable[[], bool] = field(default=lambda: False, compare=False)
+    most_bytes: int = MOST_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came back over the wire, whichever client fetched it.
 
-    :param hide: takes the key out of what an error repeats of the answer.
+    :param redaction: takes the key out of all that is read of the answer.
     """
 
     status: int
     text: str
     headers: Mapping[str, str] = field(default_factory=dict)
-    hide: Callable[[str], str] = str
+    redaction: Redaction | None = None
 
     def parse(self, call: Call[T]) -> T:
         """The call's result.
 
         Tolerant of the shapes in API reference section 1: an HTTP error, an error code inside a 200, a flat
-        ``{"error"}``, a gateway's page.
+        ``{"error"}``, a gateway's page. What an error repeats is the API's own message; of an answer without one it
+        says what kind and how long it is, since it may come from anywhere.
 
         :raises ApiError: of the class that the error table names.
         """
         body = self._body()
         envelope = body.get("code") if isinstance(body, Mapping) else None
         code = self.status
-        if 200 <= code < 300 and isinstance(envelope, int) and envelope not in (0, 200):
-            code = envelope
+        if 200 <= code < 300 and _is_whole(envelope) and envelope not in (0, 200):
+            code = envelope if 0 < envelope < 100_000 else -1
         if not 200 <= code < 300:
             rule = rule_for(code)
             told = f"{call.method} {call.path} was answered {self._named(code)}: {self._told(body)}"
@@ -111,24 +137,26 @@ class Answer:
             raise self._unreadable(call, self._told(body), body)
         try:
             return call.read(body["data"])
-        except (UnreadableAnswerError, *_ODD) as error:
-            excerpt = f" {links_without_secrets(self.text)[:300]!r}" if call.pays else ""
-            told = links_without_secrets(f"{error}{excerpt}")
-            trouble = self._unreadable(call, self.hide(told), body)
+        except UnreadableAnswerError as error:
+            trouble = self._unreadable(call, str(error), body)
+        except _ODD as error:
+            why = f"{type(error).__name__} while reading {_shape(body['data'])}"
+            trouble = self._unreadable(call, why, body)
         raise trouble
 
     def _body(self) -> object:
+        """The decoded answer, without the key; None for what is no JSON."""
         try:
-            return json.loads(self.text)
+            body = json.loads(self.text)
+            if self.redaction is not None and self.redaction.may_be_in(self.text):
+                body = self.redaction.answer(body)
         except (ValueError, RecursionError):
             return None
+        return body
 
-    def _unreadable(self, call: Call[Any], why: str, body: object) -> Exception:
-        rule = rule_for(Failure.UNREADABLE)
-        return rule.error(
-            f"{call.method} {call.path} was answered {self.status} with something unreadable: {why}",
-            status=self.status,
-            prediction_id=_named_prediction(body) if call.pays else None,
+    def _unreadable(self, call: Call[Any], why: str, body: object) -> ApiError:
+        return unreadable(
+            call, self.status, why, prediction_id=_named_prediction(body) if call.pays else None
         )
 
     def _named(self, code: int) -> str:
@@ -136,9 +164,39 @@ class Answer:
 
     def _told(self, body: object) -> str:
         # Cut last: of half a link nobody could tell what is secret.
-        text = links_without_secrets(self.text)
-        excerpt = repr(text[:200]) if text.strip() else "an empty body"
-        return self.hide(links_without_secrets(_reason(body))[:500] or excerpt)
+        return plain(links_without_secrets(_reason(body)), _MOST_OF_MESSAGE).strip() or self._kind(body)
+
+    def _kind(self, body: object) -> str:
+        if not self.text.strip():
+            return "an empty body"
+        if body is not None:
+            return f"no message, but {_shape(body)}"
+        stated = next((value for name, value in self.headers.items() if name.lower() == "content-type"), "")
+        # Not what a server wrote there, but what it means.
+        kind = next((kind for kind in ("json", "html", "xml", "text") if kind in stated.lower()), "")
+        return f"{len(self.text):,} characters that are no JSON (content type: {kind or 'unknown'})"
+
+
+def unreadable(
+    call: Call[Any],
+    status: int,
+    why: str,
+    *,
+    prediction_id: str | None = None,
+    too_large: bool = False,
+) -> ApiError:
+    """The error of an answer that is not the API's, or not a whole one.
+
+    :param why: what is wrong with it.
+    :param too_large: whether that is its size.
+    """
+    error = OversizedAnswerError if too_large else rule_for(Failure.UNREADABLE).error
+    message = plain(why, 2 * _MOST_OF_MESSAGE)
+    return error(
+        f"{call.method} {call.path} was answered {status} with something unreadable: {message}",
+        status=status,
+        prediction_id=prediction_id,
+    )
 
 
 def submit(
@@ -158,6 +216,7 @@ def submit(
         read_timeout=submission_timeout(request),
         send_by=send_by,
         stopped=stopped,
+        most_bytes=MOST_BYTES_INLINE if getattr(request, "enable_base64_output", False) else MOST_BYTES,
     )
 
 
@@ -166,8 +225,11 @@ def submission_timeout(request: PaidRequest) -> float | None:
     return SYNC_MODE_WAIT if request.enable_sync_mode else None
 
 
-def result(prediction_id: str) -> Call[Prediction]:
-    """Look at a prediction (API reference 3)."""
+def result(prediction_id: str, *, inline: bool = False) -> Call[Prediction]:
+    """Look at a prediction (API reference 3).
+
+    :param inline: whether its images may come inside the answer, in base64.
+    """
 
     def read(data: object) -> Prediction:
         prediction = Prediction.from_json(data)
@@ -175,7 +237,8 @@ def result(prediction_id: str) -> Call[Prediction]:
             raise UnreadableAnswerError(f"It tells of prediction {prediction.id}, which was not asked for.")
         return prediction
 
-    return Call("GET", f"/api/v3/predictions/{quote(prediction_id, safe='')}/result", read)
+    path = f"/api/v3/predictions/{quote(prediction_id, safe='')}/result"
+    return Call("GET", path, read, most_bytes=MOST_BYTES_INLINE if inline else MOST_BYTES)
 
 
 def list_predictions(
@@ -189,21 +252,24 @@ def list_predictions(
         "created_after": _iso(created_after),
         "created_before": _iso(created_before),
     }
-    return Call("POST", "/api/v3/predictions", _predictions, json=body)
+    return Call("POST", "/api/v3/predictions", _predictions, json=body, most_bytes=MOST_BYTES_LISTED)
 
 
 def balance() -> Call[float]:
     """The account's balance in USD (API reference 7.1)."""
-    return Call("GET", "/api/v3/balance", lambda data: float(data["balance"]))
+    return Call("GET", "/api/v3/balance", lambda data: _dollars(data["balance"]))
 
 
 def price(request: PaidRequest, *, path: Literal["price", "pricing"] = "price") -> Call[float]:
     """What the API would charge for a request, in USD (API reference 7.2). Free; makes no prediction.
 
-    :param path: ``pricing`` is the older name of the same operation.
+    A price is believed from a tenth of what our table says to ten times that. What is outside is no price of this
+    request (a price of another unit, or of nothing), and a ceiling would let it pass.
+
+    :param path: ``pricing`` is the older form, which tells the price of one image.
     """
     body = {"model_id": request.model, "inputs": request.priced_inputs()}
-    return Call("POST", f"/api/v3/model/{path}", _price, json=body)
+    return Call("POST", f"/api/v3/model/{path}", lambda data: _price(data, request), json=body)
 
 
 def upload(filename: str, media_type: str, picture: bytes) -> Call[str]:
@@ -254,23 +320,54 @@ def _predictions(data: Any) -> list[Prediction]:
     return [Prediction.from_json(item) for item in data["items"] or ()]
 
 
+def _dollars(value: Any) -> float:
+    """An amount of money. A number in quotes counts, as other APIs write money so."""
+    if isinstance(value, bool):
+        raise TypeError("a bool is no amount")
+    amount = float(value)
+    if not isfinite(amount):
+        raise ValueError("no amount")
+    return amount
+
+
 def _spent(data: Any) -> float:
-    spent = float(data["summary"]["total_cost"])
-    if not 0 <= spent < float("inf"):
-        raise UnreadableAnswerError(f"It tells that ${spent:g} were spent.")
+    spent = _dollars(data["summary"]["total_cost"])
+    if spent < 0:
+        raise UnreadableAnswerError(f"It says that ${spent:g} were spent.")
     return spent
 
 
-def _price(data: Any) -> float:
-    told = (data.get(key) for key in ("discounted_price", "price", "unit_price"))
-    # Nothing is free: a zero stands for "no discount", and a ceiling would let it pass.
-    return next(float(price) for price in told if price is not None and 0 < float(price) < float("inf"))
+def _price(data: Any, request: PaidRequest) -> float:
+    images = {"discounted_price": 1, "price": 1, "unit_price": request.most_outputs}
+    for name, times in images.items():
+        if data.get(name) in (None, ""):
+            continue
+        try:
+            price = _dollars(data[name]) * times
+        except (OverflowError, TypeError, ValueError):
+            raise UnreadableAnswerError(f"Its {name} is no amount of money. {_OTHER_PRICE}") from None
+        # A zero stands for "no discount": nothing is free.
+        if price:
+            return _believable(price, request, name)
+    raise UnreadableAnswerError(f"It holds no price. {_OTHER_PRICE}")
+
+
+def _believable(price: float, request: PaidRequest, name: str) -> float:
+    table = request.cost_usd
+    if table / _PRICE_FACTOR <= price <= table * _PRICE_FACTOR:
+        return price
+    raise UnreadableAnswerError(
+        f"Its {name} makes ${price:g} for {request.asks_for}, and our table says ${table:g}: that is no price of this "
+        f"request. {_OTHER_PRICE}"
+    )
 
 
 def _download_url(data: Any) -> str:
     link = data["download_url"]
-    if not isinstance(link, str) or not link.startswith(("https://", "http://")):
+    if not isinstance(link, str) or not is_link(link) or len(link) > MOST_OF_LINK:
         raise ValueError("download_url is no link")
+    if not link.isprintable() or " " in link or HIDDEN in link:
+        raise UnreadableAnswerError("Its download_url is not plain, or repeats the API key.")
     return link
 
 
@@ -296,5 +393,20 @@ def _reason(body: object) -> str:
     if not isinstance(body, Mapping):
         return ""
     words = next((body[key] for key in ("message", "error", "detail", "errors") if body.get(key)), "")
-    extra = f" [{body['error_code']}]" if body.get("error_code") else ""
-    return f"{words if isinstance(words, str) else json.dumps(words)}{extra}"
+    extra = f" [{plain(body['error_code'], 60)}]" if body.get("error_code") else ""
+    try:
+        text = words if isinstance(words, str) else json.dumps(words)
+    except (ValueError, RecursionError):
+        text = _shape(words)
+    return f"{text[:MOST_OF_TEXT]}{extra}"
+
+
+def _shape(value: object) -> str:
+    """What a value is, without what it says."""
+    if isinstance(value, Mapping):
+        return f"an object with {len(value)} value(s)"
+    return f"a list of {len(value)}" if isinstance(value, list) else f"a {type(value).__name__}"
+
+
+def _is_whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import io
 import random
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
+from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from airflow_provider_seedream import __version__
-from airflow_provider_seedream.wavespeed.calls import Answer, Call
+from airflow_provider_seedream.wavespeed.body import PIECE, Body, UnfitBodyError
+from airflow_provider_seedream.wavespeed.calls import Answer, Call, unreadable
 from airflow_provider_seedream.wavespeed.endpoint import DEFAULT_ORIGIN, Endpoint
 from airflow_provider_seedream.wavespeed.errors import ApiError, Failure, NotConnectedError, rule_for, rule_of
+from airflow_provider_seedream.wavespeed.exchange import Exchange, NotSentError, watch
 from airflow_provider_seedream.wavespeed.network import certificates, proxy_for, ssl_context
+from airflow_provider_seedream.wavespeed.plain_text import plain
 
 if TYPE_CHECKING:
     import aiohttp
@@ -29,6 +32,9 @@ ATTEMPTS = 5
 
 LONGEST_WAIT = 30.0
 """Seconds between two attempts at the most; a server that asks for more gets its error raised instead."""
+
+AT_ONCE = 65_536
+"""Bytes of an answer that an event loop reads itself: a prediction has a few thousand."""
 
 CONNECTIONS = 100
 """Connections that one event loop opens to one endpoint at the most: enough for 1,000 looks a second at 0.1 s each."""
@@ -52,6 +58,8 @@ class WaveSpeedClient:
         self._session.verify = certificates()
         proxy = proxy_for(endpoint.origin)
         self._session.proxies = {"http": proxy, "https": proxy} if proxy else {}
+        for adapter in self._session.adapters.values():
+            watch(adapter)  # type: ignore[arg-type]  # requests' own
 
     def send(self, call: Call[T], *, attempts: int = ATTEMPTS) -> T:
         """Send a call, again where the error table allows it, and give its result.
@@ -77,34 +85,45 @@ class WaveSpeedClient:
         self.close()
 
     def _once(self, call: Call[T]) -> T:
-        import requests
-        from urllib3.exceptions import HTTPError
-
         _refuse_late(call)
         patience = call.read_timeout or self.endpoint.read_timeout
+        exchange = Exchange(
+            connecting=self.endpoint.connect_timeout,
+            silence=patience,
+            answering=patience,
+            ends_at=time.monotonic() + self.endpoint.total_timeout,
+            send_by=call.send_by,
+            stopped=call.stopped,
+        )
         if call.pays:
             # A pooled connection may have been closed by the server a moment ago; a request that dies on it would
             # count as unknown.
             self._session.close()
         try:
-            with self._session.request(
-                call.method,
-                f"{self.endpoint.origin}{call.path}",
-                json=call.json,
-                data=_stream(call),
-                headers={**_headers("requests"), **_content_type(call)},
-                timeout=(self.endpoint.connect_timeout, patience),
-                allow_redirects=False,
-                stream=True,
-            ) as response:
+            with (
+                exchange,
+                self._session.request(
+                    call.method,
+                    f"{self.endpoint.origin}{call.path}",
+                    json=call.json,
+                    data=_stream(call),
+                    headers={**_headers("requests"), **_content_type(call)},
+                    timeout=(self.endpoint.connect_timeout, patience),
+                    allow_redirects=False,
+                    stream=True,
+                ) as response,
+            ):
                 self.clock_ahead = _ahead(response.headers.get("Date"))
-                text = b"".join(_body(response, time.monotonic() + patience)).decode("utf-8", "replace")
-        except requests.RequestException as error:
-            failure = _failed(call, self.endpoint, _never_left(error), error)
-        except HTTPError as error:
-            failure = _failed(call, self.endpoint, Failure.NO_ANSWER, error)
+                body = Body(call.most_bytes, response.headers.get("Content-Encoding"))
+                while piece := response.raw.read(PIECE, decode_content=False):
+                    body.take(piece)
+                content = body.whole()
+        except UnfitBodyError as error:
+            failure = _unfit(call, response.status_code, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, where it happened decides
+            failure = _failed(call, self.endpoint, exchange, error)
         else:
-            return _answer(self.endpoint, response.status_code, text, response.headers).parse(call)
+            return _answer(self.endpoint, response.status_code, content, response.headers).parse(call)
         # Raised out here, so that the library's error, which holds the request with the key, does not hang on it.
         raise failure
 
@@ -128,10 +147,9 @@ class AsyncWaveSpeedClient:
             total=endpoint.connect_timeout + endpoint.read_timeout, sock_connect=endpoint.connect_timeout
         )
         self._session: aiohttp.ClientSession = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=CONNECTIONS, keepalive_timeout=60, ssl=ssl_context(certificates())
-            ),
+            connector=_connector()(limit=CONNECTIONS, keepalive_timeout=60, ssl=ssl_context(certificates())),
             headers={**_headers("aiohttp"), "Authorization": f"Bearer {endpoint.api_key}"},
+            auto_decompress=False,
         )
 
     async def send(self, call: Call[T], *, attempts: int = ATTEMPTS) -> T:
@@ -149,28 +167,39 @@ class AsyncWaveSpeedClient:
         import aiohttp
 
         _refuse_late(call)
+        exchange = Exchange(connecting=self.endpoint.connect_timeout, silence=self.endpoint.read_timeout)
         try:
-            async with self._session.request(
-                call.method,
-                self._origin.with_path(call.path, encoded=True),
-                json=call.json,
-                data=_stream(call),
-                headers=_content_type(call),
-                timeout=self._timeout
-                if call.read_timeout is None
-                else aiohttp.ClientTimeout(
-                    total=self.endpoint.connect_timeout + call.read_timeout,
-                    sock_connect=self.endpoint.connect_timeout,
-                ),
-                proxy=self._proxy,
-                allow_redirects=False,
-            ) as response:
-                text = (await response.read()).decode("utf-8", "replace")
-                return _answer(self.endpoint, response.status, text, response.headers).parse(call)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            failure = _failed(call, self.endpoint, Failure.NOT_CONNECTED, error)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            failure = _failed(call, self.endpoint, Failure.NO_ANSWER, error)
+            with exchange:
+                response = await self._session.request(
+                    call.method,
+                    self._origin.with_path(call.path, encoded=True),
+                    json=call.json,
+                    data=_stream(call),
+                    headers=_content_type(call),
+                    timeout=self._timeout
+                    if call.read_timeout is None
+                    else aiohttp.ClientTimeout(
+                        total=self.endpoint.connect_timeout + call.read_timeout,
+                        sock_connect=self.endpoint.connect_timeout,
+                    ),
+                    proxy=self._proxy,
+                    allow_redirects=False,
+                )
+            async with response:
+                body = Body(call.most_bytes, response.headers.get("Content-Encoding"))
+                while piece := await response.content.readany():
+                    body.take(piece)
+                content = body.whole()
+        except UnfitBodyError as error:
+            response.close()
+            failure = _unfit(call, response.status, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, where it happened decides
+            failure = _failed(call, self.endpoint, exchange, error)
+        else:
+            answer = _answer(self.endpoint, response.status, content, response.headers)
+            if len(content) <= AT_ONCE:
+                return answer.parse(call)
+            return await asyncio.to_thread(answer.parse, call)
         raise failure
 
     async def close(self) -> None:
@@ -220,26 +249,34 @@ def _policy(call: Call[Any], attempts: int) -> dict[str, Any]:
     }
 
 
-def _answer(endpoint: Endpoint, status: int, text: str, headers: Mapping[str, str]) -> Answer:
-    return Answer(status, endpoint.redact_answer(text), headers, hide=endpoint.redact)
+@cache
+def _connector() -> type[aiohttp.TCPConnector]:
+    """A connector that says when a connection stands, tunnel and handshake included: then the request may leave."""
+    import aiohttp
+
+    class Connector(aiohttp.TCPConnector):
+        async def connect(self, *arguments: Any, **options: Any) -> aiohttp.connector.Connection:
+            connection = await super().connect(*arguments, **options)
+            exchange = Exchange.current()
+            if exchange is not None:
+                exchange.begin()
+            return connection
+
+    return Connector
 
 
-def _body(response: requests.Response, until: float) -> Iterator[bytes]:
-    """A body as it arrives, but no longer than until then: ``timeout`` of requests counts each byte anew."""
-    import requests
+def _answer(endpoint: Endpoint, status: int, content: bytes, headers: Mapping[str, str]) -> Answer:
+    return Answer(status, content.decode("utf-8", "replace"), headers, endpoint.redaction)
 
-    # Of what is there; urllib3 1.26 has only read, which waits for more.
-    read = getattr(response.raw, "read1", response.raw.read)
-    while piece := read(65536, decode_content=True):
-        yield piece
-        if time.monotonic() > until:
-            raise requests.ReadTimeout("The answer took too long.")
+
+def _unfit(call: Call[Any], status: int, error: UnfitBodyError) -> ApiError:
+    return unreadable(call, status, str(error), too_large=error.too_large)
 
 
 def _ahead(date: str | None) -> float:
     try:
         return parsedate_to_datetime(date or "").timestamp() - time.time()
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, OSError):
         return 0.0
 
 
@@ -259,6 +296,7 @@ def _headers(library: str) -> Mapping[str, str]:
     return {
         "X-Client-Name": "airflow-provider-seedream",
         "X-Client-Version": __version__,
+        "Accept-Encoding": "identity",
         "User-Agent": f"airflow-provider-seedream/{__version__} {library}",
     }
 
@@ -281,39 +319,28 @@ def _bearer(endpoint: Endpoint) -> Callable[[requests.PreparedRequest], requests
     return authorize
 
 
-def _never_left(error: requests.RequestException) -> Failure:
-    """Whether a failure of requests happened before the connection stood.
-
-    A TLS failure counts only where the certificate was refused: an end of file may come after the request was sent.
-    """
-    import requests
-    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
-
-    reason = getattr(error.args[0] if error.args else None, "reason", None)
-    if isinstance(error, requests.ConnectTimeout) or isinstance(
-        reason, NewConnectionError | ConnectTimeoutError
-    ):
-        return Failure.NOT_CONNECTED
-    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
-        return Failure.NOT_CONNECTED
-    return Failure.NO_ANSWER
-
-
-def _failed(call: Call[Any], endpoint: Endpoint, failure: Failure, error: Exception) -> ApiError:
-    rule = rule_for(failure)
-    what = {
-        Failure.NOT_CONNECTED: "found no connection",
-        Failure.NO_ANSWER: f"got no answer ({call.read_timeout or endpoint.read_timeout:g} s allowed)",
-    }[failure]
-    told = f"{call.method} {endpoint.origin}{call.path} {what}: {_reason(error)}. {rule.way_out}"
+def _failed(call: Call[Any], endpoint: Endpoint, exchange: Exchange, error: Exception) -> ApiError:
+    """The error of a call without an answer: whether a byte of it may have left decides, not what the libraries say."""
+    rule = rule_for(Failure.NO_ANSWER if exchange.begun else Failure.NOT_CONNECTED)
+    what = (
+        f"got no answer ({call.read_timeout or endpoint.read_timeout:g} s allowed)"
+        if exchange.begun
+        else "found no connection"
+    )
+    # aiohttp tells of a proxy that refuses by an error with its status.
+    refusal = exchange.proxy_status or (None if exchange.begun else getattr(error, "status", None))
+    reason = _reason(error) if refusal in (None, 200) else f"the proxy answered {refusal}"
+    told = f"{call.method} {endpoint.origin}{call.path} {what}: {reason}. {rule.way_out}"
     return rule.error(told.strip())
 
 
 def _reason(error: BaseException) -> str:
     """The system's own word for a failure, or the class of the library's: its text may repeat what was sent."""
     for cause in _causes(error):
+        if isinstance(cause, NotSentError):
+            return str(cause)
         if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
+            return plain(cause.strerror, 200)
     return type(error).__name__
 
 

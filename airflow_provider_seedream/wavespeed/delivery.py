@@ -11,6 +11,7 @@ from typing import Literal
 from airflow_provider_seedream.wavespeed.errors import DeliveryError
 from airflow_provider_seedream.wavespeed.image_set import PRICES_USD, ImageSet, Picture
 from airflow_provider_seedream.wavespeed.prediction import Prediction
+from airflow_provider_seedream.wavespeed.request import MAX_IMAGES
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +30,22 @@ def accept(
 ) -> Prediction:
     """The completed prediction as the policies want it: whole, without its flagged pictures, or not at all.
 
-    ``max_images`` is a maximum for the model, which may deliver fewer (API reference 2.2). A picture counts as flagged
-    only where the API says so.
+    ``max_images`` is a maximum for the model, which may deliver fewer (API reference 2.2). Images beyond it, or beyond
+    what any set may have, are left out. A picture counts as flagged only where the API says so.
 
     :param requested: how many were asked for; None where nobody knows.
     :raises DeliveryError: where a policy refuses the delivery, and where there is no picture at all.
     """
+    most = MAX_IMAGES if requested is None else requested
+    if len(prediction.outputs) > most:
+        log.warning(
+            "Prediction %s delivered %d images where %d is the most; the first %d are taken.",
+            prediction.id,
+            len(prediction.outputs),
+            most,
+            most,
+        )
+        prediction = replace(prediction, outputs=prediction.outputs[:most], flags=prediction.flags[:most])
     delivered, flagged = len(prediction.outputs), sum(flag is True for flag in prediction.flags)
     paid = f"Prediction {prediction.id} is complete and paid"
     if not delivered:

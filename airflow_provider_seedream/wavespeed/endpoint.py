@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from math import inf
 from urllib.parse import urlsplit
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.inputs import integer
+from airflow_provider_seedream.wavespeed.redaction import Redaction
 
 DEFAULT_ORIGIN = "https://api.wavespeed.ai"
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 60.0
 
-SHORTEST_ODD_KEY = 16
-"""Characters from which on a key is not found in an answer by chance."""
+HURRIED = 9.0
+"""Seconds that a person who presses a button waits."""
+
+_PORTS = range(1, 65536)
+_redaction = lru_cache(maxsize=16)(Redaction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +31,16 @@ class Endpoint:
     :param origin: scheme, host and port; nothing else is ever sent the key.
     :param api_key: the key; never shown by ``repr``.
     :param connect_timeout: seconds to wait for a connection; default 10.
-    :param read_timeout: seconds to wait for an answer; default 60 (the API advises 30 to 60, reference 3.2).
+    :param read_timeout: seconds to wait for the first byte of an answer, and again for all of it from that byte on;
+        default 60 (the API advises 30 to 60, reference 3.2).
+    :param total_timeout: seconds for a call of the blocking client, connecting included; default: no such limit.
     """
 
     origin: str
     api_key: str = field(repr=False)
     connect_timeout: float = CONNECT_TIMEOUT
     read_timeout: float = READ_TIMEOUT
+    total_timeout: float = inf
 
     @classmethod
     def build(
@@ -68,21 +77,22 @@ class Endpoint:
         )
 
     def hurried(self) -> Endpoint:
-        """The same endpoint with time-outs that add up to under ten seconds, for a person who waits."""
+        """The same endpoint with time-outs that end a call in under ten seconds, for a person who waits."""
         return replace(
-            self, connect_timeout=min(4.0, self.connect_timeout), read_timeout=min(5.0, self.read_timeout)
+            self,
+            connect_timeout=min(4.0, self.connect_timeout),
+            read_timeout=min(5.0, self.read_timeout),
+            total_timeout=min(HURRIED, self.total_timeout),
         )
 
-    def redact(self, text: str) -> str:
-        """``text`` without the key, for a server that repeats it."""
-        escaped = json.dumps(self.api_key)[1:-1]
-        for form in {self.api_key, escaped, escaped.replace("/", "\\/")}:
-            text = text.replace(form, "***")
-        return text
+    @property
+    def redaction(self) -> Redaction:
+        """What takes the key out of answers."""
+        return _redaction(self.api_key)
 
-    def redact_answer(self, text: str) -> str:
-        """An answer's body without the key, unless the key is so short that it may be part of an id or a link."""
-        return self.redact(text) if len(self.api_key) >= SHORTEST_ODD_KEY else text
+    def redact(self, text: str) -> str:
+        """``text`` without the key, for a server that repeats it, escaped or not."""
+        return self.redaction.text(text)
 
 
 def is_loopback(host: str) -> bool:
@@ -117,7 +127,16 @@ def _origin(text: str, port: int | None, allow_insecure_http: bool) -> str:
             "Use https://, or set allow_insecure_http in the connection's extra if you must.",
         )
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    number = own_port or port
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        raise InvalidInputError("host", _shown(text), "its name cannot be looked up", way_out) from None
+    # The connection form leaves a zero where nobody wrote a port.
+    number = (port or None) if own_port is None else own_port
+    if number is not None and integer(number) not in _PORTS:
+        raise InvalidInputError(
+            "port", number, "it must be from 1 to 65535", "Leave it out for the usual one."
+        )
     return f"{parts.scheme}://{name}{f':{number}' if number else ''}"
 
 

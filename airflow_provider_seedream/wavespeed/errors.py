@@ -113,6 +113,10 @@ class UnreadableAnswerError(ApiError):
     transient = True
 
 
+class OversizedAnswerError(UnreadableAnswerError):
+    """An answer that was not read to its end, for it is larger than what was asked for can be."""
+
+
 class PredictionFailedError(WaveSpeedError):
     """A prediction ended without pictures.
 
@@ -241,7 +245,9 @@ RULES: Mapping[int | Failure, Rule] = MappingProxyType(
         408: Rule(NoAnswerError, Arrival.UNKNOWN),
         429: Rule(RateLimitedError, Arrival.REFUSED),
         Failure.NOT_CONNECTED: Rule(
-            NotConnectedError, Arrival.NEVER, "Nothing was sent. Check the connection's host, DNS and proxy."
+            NotConnectedError,
+            Arrival.NEVER,
+            "Nothing was sent. Check the connection's host, DNS, proxy and certificates.",
         ),
         Failure.NO_ANSWER: Rule(NoAnswerError, Arrival.UNKNOWN),
         Failure.UNREADABLE: Rule(UnreadableAnswerError, Arrival.UNKNOWN),
@@ -283,7 +289,7 @@ def rule_of(error: ApiError) -> Rule:
     """The row of the table that an error was raised from."""
     if error.code is not None:
         return rule_for(error.code)
-    return next(rule for rule in RULES.values() if rule.error is type(error))
+    return next(rule for rule in RULES.values() if isinstance(error, rule.error))
 
 
 def task_code(code: int | None, status: str) -> tuple[str, bool]:

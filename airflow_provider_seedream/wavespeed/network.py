@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from airflow_provider_seedream.wavespeed.endpoint import is_loopback
+from airflow_provider_seedream.wavespeed.errors import NotConnectedError
 
 if TYPE_CHECKING:
     import ssl
@@ -35,12 +36,20 @@ def certificates() -> str:
 
 @cache
 def ssl_context(certificates: str) -> ssl.SSLContext:
-    """A context that trusts them. Shared: making one takes a fortieth of a second, and much memory."""
+    """A context that trusts them. Shared: making one takes a fortieth of a second, and much memory.
+
+    :raises NotConnectedError: if they cannot be read.
+    """
     import ssl
 
     folder = os.path.isdir(certificates)  # noqa: PTH112 - as the libraries ask it
-    context = ssl.create_default_context(
-        cafile=None if folder else certificates, capath=certificates if folder else None
-    )
+    try:
+        context = ssl.create_default_context(
+            cafile=None if folder else certificates, capath=certificates if folder else None
+        )
+    except OSError as error:
+        raise NotConnectedError(
+            f"No certificates can be read from {certificates} ({error.strerror}). See REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE."
+        ) from None
     context.set_alpn_protocols(("http/1.1",))
     return context

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.inputs import closest
 from airflow_provider_seedream.wavespeed.paid_request import Input, digest
+from airflow_provider_seedream.wavespeed.plain_text import refuse_unsendable
 
 OPTIMIZER = "wavespeed-ai/prompt-optimizer"
 PRICE_USD = 0.001
@@ -40,8 +41,10 @@ class EnhancementRequest:
     def build(cls, *, text: str, mode: str = "image", style: str = "default") -> EnhancementRequest:
         """The request that a user's inputs describe.
 
-        :raises InvalidInputError: for a mode or a style that the optimizer does not have.
+        :raises InvalidInputError: for a mode or a style that the optimizer does not have, and for a text with a control
+            character.
         """
+        refuse_unsendable("prompt", text)
         for field, value, choices in (
             ("enhancement_mode", mode, get_args(EnhancementMode)),
             ("enhancement_style", style, get_args(EnhancementStyle)),

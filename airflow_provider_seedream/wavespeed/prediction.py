@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_seedream.wavespeed.errors import PredictionFailedError, UnreadableAnswerError
-from airflow_provider_seedream.wavespeed.inputs import links_without_secrets
+from airflow_provider_seedream.wavespeed.inputs import integer, links_without_secrets
+from airflow_provider_seedream.wavespeed.plain_text import (
+    MOST_OF_ERROR,
+    MOST_OF_LINK,
+    MOST_OF_MODEL,
+    MOST_OF_TEXT,
+    MOST_OF_WORD,
+    is_id,
+    is_link,
+    plain,
+    storable,
+)
+
+log = logging.getLogger(__name__)
+
+HIDDEN = "***"
+"""What stands in an answer in place of the API key."""
+
+_LONGEST_INPUTS = 32
+_LARGEST = 10**12
 
 
 class Status(enum.StrEnum):
@@ -37,9 +57,9 @@ _FINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.TI
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One submitted job as the API describes it.
+    """One submitted job as the API describes it. Its texts are plain and short, so that every store takes them.
 
-    :param id: the API's identifier; opaque.
+    :param id: the API's identifier; opaque, but for its characters: letters, digits, ``_`` and ``-``, at most 128.
     :param model: model id, empty where the answer leaves it out.
     :param status: where the job stands.
     :param status_word: the API's own word for it.
@@ -49,7 +69,8 @@ class Prediction:
     :param code: task code of a failure (API reference 8.3).
     :param created_at: ISO 8601 time of acceptance.
     :param inference_ms: milliseconds of inference.
-    :param input: the inputs, where the API repeats them (not promised).
+    :param input: the inputs, where the API repeats them (not promised). One that no store takes, or that is too long
+        to be compared, is left out: it says nothing about whose prediction this is.
     """
 
     id: str
@@ -68,26 +89,31 @@ class Prediction:
     def from_json(cls, data: object) -> Prediction:
         """Parse an answer's ``data``, tolerating what the documentation leaves open.
 
-        :raises UnreadableAnswerError: if it is no object or has no id.
+        :raises UnreadableAnswerError: if it is no object, has no id, or has one that does not look like an id.
         """
-        if not isinstance(data, dict) or not isinstance(data.get("id"), str) or not data["id"]:
+        if not isinstance(data, dict) or data.get("id") in (None, ""):
             raise UnreadableAnswerError("The answer holds no prediction id.")
-        word = str(data.get("status") or "")
+        if not is_id(data["id"]):
+            shown = plain(ascii(plain(data["id"], 80)), 120)
+            raise UnreadableAnswerError(f"The answer's prediction id {shown} does not look like one.")
+        word = plain(data.get("status") or "", MOST_OF_WORD)
         outputs, flags = _pictures(data.get("outputs"), data.get("has_nsfw_contents"))
         timings = data.get("timings")
         inference = timings.get("inference") if isinstance(timings, dict) else None
         return cls(
             id=data["id"],
-            model=str(data.get("model") or ""),
+            model=plain(data.get("model") or "", MOST_OF_MODEL),
             status=Status(word) if word in Status._value2member_map_ else Status.UNKNOWN,
             status_word=word,
             outputs=outputs,
             flags=flags,
-            error=links_without_secrets(str(data.get("error") or "")),
-            code=_whole(data.get("code")) or None,
-            created_at=str(data["created_at"]) if data.get("created_at") else None,
+            error=_reason(data.get("error")),
+            code=_code(data.get("code")),
+            created_at=plain(data["created_at"], MOST_OF_WORD) if data.get("created_at") else None,
             inference_ms=_elapsed(inference) or _elapsed(data.get("executionTime")),
-            input=next((data[k] for k in ("input", "inputs") if isinstance(data.get(k), dict)), None),
+            input=next(
+                (_inputs(data[k]) for k in ("input", "inputs") if isinstance(data.get(k), dict)), None
+            ),
         )
 
     @property
@@ -102,7 +128,7 @@ class Prediction:
     @property
     def has_links(self) -> bool:
         """Whether the outputs are links, and no pictures inside the answer, or text."""
-        return all(output.startswith(("https://", "http://")) for output in self.outputs)
+        return all(map(is_link, self.outputs))
 
     def summary(self) -> dict[str, Any]:
         """What may travel through Airflow's database: no link, no picture, no prompt."""
@@ -128,8 +154,55 @@ def _pictures(outputs: object, flags: object) -> tuple[tuple[str, ...], tuple[bo
     links = [item.get("url") if isinstance(item, dict) else item for item in items]
     told = [flag if isinstance(flag, bool) else None for flag in flags] if isinstance(flags, list) else []
     pairs = zip(links, told + [None] * len(links), strict=False)
-    pictures = [(link, flag) for link, flag in pairs if isinstance(link, str) and link]
-    return tuple(link for link, _ in pictures), tuple(flag for _, flag in pictures)
+    pictures = [(_output(link), flag) for link, flag in pairs if isinstance(link, str) and link.strip()]
+    return tuple(link for link, _ in pictures if link), tuple(flag for link, flag in pictures if link)
+
+
+def _output(text: str) -> str:
+    """A link, an image in base64, or what the prompt optimizer wrote; blank where it cannot be used.
+
+    A bad link does not make the whole answer unreadable: the prediction is paid, and its other images are there.
+    """
+    text = text.strip()
+    if not is_link(text):
+        # Base64 is as long as it must be; the limit on the answer is its limit.
+        inline = text.isascii() and text.isprintable() and " " not in text
+        return text if inline else plain(text, MOST_OF_TEXT, lines=True)
+    link = text.replace(" ", "%20")
+    if len(link) <= MOST_OF_LINK and link.isprintable() and HIDDEN not in link:
+        return link
+    log.warning(
+        "An output of the answer counts as missing: its link is too long, not plain, or repeats the API key."
+    )
+    return ""
+
+
+def _reason(error: object) -> str:
+    # Links first: a control character that became a blank would seem to end one.
+    text = error[:MOST_OF_TEXT] if isinstance(error, str) else plain(error or "", MOST_OF_TEXT)
+    return plain(links_without_secrets(text), MOST_OF_ERROR)
+
+
+def _inputs(told: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The inputs that can be compared, and kept."""
+    names = [name for name in told if isinstance(name, str) and len(name) <= MOST_OF_WORD and storable(name)]
+    return {name: told[name] for name in names[:_LONGEST_INPUTS] if _comparable(told[name])}
+
+
+def _comparable(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value) <= MOST_OF_TEXT and storable(value)
+    if isinstance(value, list):
+        return len(value) <= _LONGEST_INPUTS and all(
+            not isinstance(each, list) and _comparable(each) for each in value
+        )
+    return value is None or (isinstance(value, int) and abs(value) < _LARGEST)
+
+
+def _code(value: object) -> int | None:
+    """A task code; one of digits counts as well."""
+    code = integer(value) if isinstance(value, str) else _whole(value)
+    return code if code is not None and 0 < code < 100_000 else None
 
 
 def _elapsed(value: object) -> int | None:
@@ -138,6 +211,8 @@ def _elapsed(value: object) -> int | None:
 
 
 def _whole(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return int(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return int(value) if abs(value) < _LARGEST else None

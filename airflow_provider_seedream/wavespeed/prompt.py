@@ -11,6 +11,7 @@ from typing import TypeAlias, TypeGuard
 from airflow_provider_seedream.wavespeed.counting import ORDINALS, counted, named_count
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.inputs import refuse_unknown
+from airflow_provider_seedream.wavespeed.plain_text import refuse_unsendable, refuse_unsendable_scenes
 
 __all__ = [
     "ImageSetPrompt",
@@ -82,7 +83,8 @@ class ImageSetPrompt:
     :param characters: who appears, the same in every image. Said again in every scene, as the vendor advises.
     :param style: how it looks ("fantasy art, cinematic"). Said again in every scene, as the vendor advises.
     :param palette: the colours of the set. Said once, before the scenes.
-    :raises InvalidInputError: for a wrong number of scenes, a blank one, or a part that is no text.
+    :raises InvalidInputError: for a wrong number of scenes, a blank one, a part that is no text, or a character that
+        no database stores reliably.
     """
 
     scenes: tuple[Scene, ...]
@@ -106,6 +108,8 @@ class ImageSetPrompt:
                 raise InvalidInputError(
                     part, value, "it must be text", "Describe it in words, or leave it out."
                 )
+            refuse_unsendable(part, value)
+        refuse_unsendable_scenes(scene.text for scene in self.scenes)
 
     @classmethod
     def of(cls, value: ImageSetPrompt | Mapping[str, object] | Sequence[SceneInput]) -> ImageSetPrompt:
@@ -165,8 +169,8 @@ def prompt_text(value: PromptInput | None) -> str:
     A templated prompt arrives as text; where that is the JSON of scenes (``{{ ... | tojson }}``), fenced or not, it is
     read as such.
 
-    :raises InvalidInputError: for a blank prompt, a wrong shape, and the repr that a template leaves of an object,
-        which nobody means to pay for.
+    :raises InvalidInputError: for a blank prompt, a wrong shape, a control character, and the repr that a template
+        leaves of an object, which nobody means to pay for.
     """
     # Late, as is its other user: DAG files are parsed often, and only workers read what templates and models wrote.
     from airflow_provider_seedream.wavespeed.scene_list import scenes_json
@@ -180,6 +184,7 @@ def prompt_text(value: PromptInput | None) -> str:
     if not isinstance(value, str):
         rule = "it must be text, a list of scenes, or an ImageSetPrompt or its JSON"
         raise InvalidInputError("prompt", value, rule, 'For example "a fox at dawn" or ["a fox", "an owl"].')
+    refuse_unsendable("prompt", value)
     text = value.strip()
     if not text:
         raise InvalidInputError(
@@ -230,6 +235,7 @@ def read_answer(
     shared = {"characters": characters, "style": style, "palette": palette}
     found: object = answer
     if isinstance(answer, str):
+        refuse_unsendable("prompt", answer)
         found = scenes_json(answer) or scenes_listed(answer) or without_talk(answer)
         if isinstance(found, str) and is_json(found):
             raise InvalidInputError(

@@ -56,7 +56,7 @@ class Reference:
             shown = f"{parts.scheme}://***@{host}"
             way_out = "Use a link that needs none, or give the file itself, which is then uploaded."
             raise InvalidInputError("images", shown, "it carries a user or password", way_out)
-        if not host or not is_link(source) or any(character.isspace() for character in source):
+        if not host or not is_link(source) or " " in source or not source.isprintable():
             raise InvalidInputError("images", without_secrets(source), _ALLOWED, _LISTED)
         return cls(source, url=source)
 

@@ -6,6 +6,7 @@ import re
 
 from airflow_provider_seedream.wavespeed.counting import counted, named_count
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.plain_text import refuse_unsendable
 from airflow_provider_seedream.wavespeed.prompt import MAX_SCENES, ordinal, scenes_of
 
 MAX_NOTE = 500
@@ -24,7 +25,7 @@ def revised(prompt: str, count: int, note: str) -> str:
 
     :param prompt: as it was sent.
     :param count: images it asked for.
-    :raises InvalidInputError: for a note that is too long or no text.
+    :raises InvalidInputError: for a note that is too long or no text, or has a control character.
     """
     if not isinstance(note, str) or len(note) > MAX_NOTE:
         raise InvalidInputError(
@@ -33,6 +34,7 @@ def revised(prompt: str, count: int, note: str) -> str:
             f"it must be text of at most {MAX_NOTE} characters",
             "Say in a few words what to change.",
         )
+    refuse_unsendable("note", note)
     opening = counted(count)
     scenes = prompt.strip().removeprefix(opening).lstrip()
     said = _harmless(note)

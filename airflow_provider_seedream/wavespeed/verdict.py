@@ -13,7 +13,12 @@ from airflow_provider_seedream.wavespeed.errors import (
     PredictionFailedError,
     WaitBrokenOffError,
 )
+from airflow_provider_seedream.wavespeed.plain_text import MOST_OF_ERROR, MOST_OF_WORD, plain
 from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
+
+_MOST_OF_ID = 200
+_MOST_OF_MESSAGE = 2 * MOST_OF_ERROR
+"""An error of ours names the prediction and repeats the API's own text."""
 
 
 class Outcome(enum.StrEnum):
@@ -55,18 +60,24 @@ class Verdict:
         :raises WaitBrokenOffError: if the event is anything else.
         """
         try:
-            outcome, prediction_id = Outcome(event["outcome"]), str(event["prediction_id"])  # type: ignore[index]
-            seen, told = event["prediction"] or {}, event["error"] or {}  # type: ignore[index]
+            outcome = Outcome(event["outcome"])  # type: ignore[index]
+            prediction_id = plain(event["prediction_id"], _MOST_OF_ID)  # type: ignore[index]
+            seen, told = _mapping(event["prediction"]), _mapping(event["error"])  # type: ignore[index]
         except (TypeError, KeyError, ValueError):
+            shown = plain(event, MOST_OF_ERROR)
             raise WaitBrokenOffError(
-                f"The trigger sent something that is no event of ours: {event!r}."
+                f"The trigger sent something that is no event of ours: {shown!r}."
             ) from None
-        message = str(told.get("message", ""))
+        message = plain(told.get("message"), _MOST_OF_MESSAGE)
         error: Exception | None = None
         match outcome:
             case Outcome.FAILED:
+                code = seen.get("code")
                 error = PredictionFailedError(
-                    prediction_id, str(seen.get("status")), seen.get("code"), str(seen.get("error", ""))
+                    prediction_id,
+                    plain(seen.get("status"), MOST_OF_WORD),
+                    code if isinstance(code, int) and not isinstance(code, bool) else None,
+                    plain(seen.get("error"), MOST_OF_ERROR),
                 )
             case Outcome.DEADLINE:
                 error = DeadlineReachedError(message)
@@ -79,23 +90,40 @@ class Verdict:
         return cls(outcome, prediction_id, error=error)
 
     def event(self) -> dict[str, Any]:
-        """The trigger event: plain JSON without links, since Airflow logs and stores it in clear."""
+        """The trigger event: plain JSON without links, since Airflow logs and stores it in clear.
+
+        Its texts are made storable here once more, whoever wrote them: Airflow ends a triggerer over an event that it
+        cannot store, and with it the waiting of all tasks.
+        """
         return {
             "outcome": self.outcome.value,
-            "prediction_id": self.prediction_id,
-            "prediction": self.prediction.summary() if self.prediction else None,
+            "prediction_id": plain(self.prediction_id, _MOST_OF_ID),
+            "prediction": _storable(self.prediction.summary()) if self.prediction else None,
             "error": None
             if self.error is None
             else {
                 "class": type(self.error).__name__,
-                "message": str(self.error),
-                "retryable": getattr(self.error, "transient", True),
+                "message": plain(str(self.error), _MOST_OF_MESSAGE),
+                "retryable": bool(getattr(self.error, "transient", True)),
             },
         }
 
 
+def _mapping(value: object) -> Mapping[str, Any]:
+    if value is not None and not isinstance(value, Mapping):
+        raise TypeError("no mapping")
+    return value or {}
+
+
+def _storable(summary: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value if value is None or isinstance(value, int) else plain(value, MOST_OF_ERROR)
+        for name, value in summary.items()
+    }
+
+
 def _broken_off(prediction_id: str, message: str, told: Mapping[str, Any]) -> WaitBrokenOffError:
     return WaitBrokenOffError(
-        f"Waiting for prediction {prediction_id} broke off ({told.get('class')}: {message}). It runs on and stays paid.",
+        f"Waiting for prediction {prediction_id} broke off ({plain(told.get('class'), 100)}: {message}). It runs on and stays paid.",
         transient=bool(told.get("retryable", True)),
     )

@@ -105,9 +105,10 @@ def test_a_flat_error_is_told_in_the_servers_words():
         Answer(400, json.dumps({"error": "no webhook with base64"})).parse(LOOK)
 
 
-def test_a_gateways_page_is_shown_in_excerpt():
-    with pytest.raises(ServerError, match="<html>"):
-        Answer(502, "<html>" + "x" * 10_000).parse(LOOK)
+def test_of_a_gateways_page_only_kind_and_length_are_told():
+    page = Answer(502, "<html>" + "x" * 10_000, {"content-type": "text/html; charset=utf-8"})
+    with pytest.raises(ServerError, match=r"502: 10,006 characters that are no JSON \(content type: html\)"):
+        page.parse(LOOK)
 
 
 def test_an_empty_gateway_answer_says_so():
@@ -207,3 +208,67 @@ def test_the_price_that_counts_is_the_discounted_one():
     call = calls.price(ImageSetRequest.build(prompt="a fox"))
     assert call.read({"price": 0.2, "discounted_price": 0.1}) == 0.1
     assert call.read({"unit_price": 0.3}) == 0.3
+    assert call.read({"price": 0.2, "discounted_price": 0, "unit_price": 0.04}) == 0.2
+    assert call.read({"price": "0.07", "discounted_price": None}) == 0.07
+
+
+def test_a_price_of_one_image_counts_for_each_image_asked_for():
+    call = calls.price(ImageSetRequest.build(prompt="4 foxes", max_images=4), path="pricing")
+    assert call.read({"unit_price": 0.035}) == pytest.approx(0.14)
+
+
+@pytest.mark.parametrize("path", ["price", "pricing"])
+@pytest.mark.parametrize("name", ["price", "discounted_price", "unit_price"])
+@pytest.mark.parametrize(
+    "told",
+    [
+        True,
+        False,
+        1e-12,
+        0,
+        "0",
+        -0.07,
+        float("nan"),
+        float("inf"),
+        "NaN",
+        "free",
+        10**400,
+        [],
+        {},
+        1e9,
+        0.0013,
+        2.9,
+    ],
+)
+def test_a_price_that_makes_no_sense_is_unreadable_and_says_the_way_out(name, told, path):
+    call = calls.price(ImageSetRequest.build(prompt="2 foxes", max_images=2), path=path)
+    with pytest.raises(UnreadableAnswerError, match=r"Nothing is paid. Set price_source=\"table\""):
+        Answer(200, envelope({name: told})).parse(call)
+
+
+@pytest.mark.parametrize("told", [True, "NaN", float("inf"), [], None, "much", 10**400])
+def test_a_balance_that_is_no_amount_is_unreadable(told):
+    with pytest.raises(UnreadableAnswerError):
+        Answer(200, envelope({"balance": told})).parse(calls.balance())
+
+
+@pytest.mark.parametrize("told", ["abc", {"a": 1}, 5, True, [5], [{"id": "a\x00"}], [[]]])
+def test_a_list_that_is_none_of_predictions_is_unreadable(told):
+    now = datetime.now(UTC)
+    call = calls.list_predictions(model="m", created_after=now, created_before=now)
+    with pytest.raises(UnreadableAnswerError):
+        Answer(200, envelope({"items": told})).parse(call)
+
+
+@pytest.mark.parametrize(
+    "told", ["https://c/\x00", "https://c/a b", "https://c/\ud800", "https://c/" + "x" * 5000]
+)
+def test_an_upload_whose_link_cannot_be_stored_is_unreadable(told):
+    with pytest.raises(UnreadableAnswerError):
+        Answer(200, envelope({"download_url": told})).parse(calls.upload("a.png", "image/png", b"x"))
+
+
+@pytest.mark.parametrize("code", [True, "403", 1200, -1, 10**400, 1.5, [], {}])
+def test_an_odd_code_of_an_envelope_is_success_or_unreadable(code):
+    with contextlib.suppress(UnreadableAnswerError):
+        Answer(200, json.dumps({"code": code, "data": {"id": "abc", "status": "created"}})).parse(LOOK)

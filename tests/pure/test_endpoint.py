@@ -103,3 +103,22 @@ def test_a_key_that_was_pasted_into_the_host_is_not_shown(host):
     with pytest.raises(InvalidInputError) as refusal:
         Endpoint.build(host=host, api_key="k")
     assert "canary-key" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "port"),
+    [
+        ("https://h:0", None),
+        ("https://h", 70000),
+        ("https://h", -1),
+        ("https://a..b", None),
+        ("https://" + "a" * 64, None),
+    ],
+)
+def test_a_host_that_cannot_be_asked_is_refused_before_anything_is_sent(host, port):
+    with pytest.raises(InvalidInputError, match=r"(?:host|port)="):
+        Endpoint.build(host=host, port=port, api_key="k")
+
+
+def test_a_person_who_waits_is_answered_within_ten_seconds():
+    assert Endpoint.build(host=None, api_key="k").hurried().total_timeout < 10

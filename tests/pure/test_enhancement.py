@@ -144,3 +144,9 @@ def test_the_request_is_billed_by_all_that_changes_its_answer():
 def test_a_choice_that_the_optimizer_does_not_have_is_refused_with_the_closest(field, choice):
     with pytest.raises(InvalidInputError, match=rf'^enhancement_{field}=.* Did you mean "(image|anime)"'):
         EnhancementRequest.build(text="a fox", **{field: choice})
+
+
+@pytest.mark.parametrize("odd", ["\x00", "\x07", "\ud800"])
+def test_a_text_that_no_database_stores_is_not_sent_to_be_enhanced(odd):
+    with pytest.raises(InvalidInputError, match=r"prompt=.*character 6 is .*U\+"):
+        EnhancementRequest.build(text=f"a fox{odd}")

@@ -14,8 +14,10 @@ from airflow_provider_seedream.wavespeed.prompt import (
     Scene,
     named_count,
     prompt_text,
+    read_answer,
     scenes_of,
 )
+from airflow_provider_seedream.wavespeed.request import ImageSetRequest
 
 NAMES = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
 WORDS = NAMES.split()
@@ -42,13 +44,15 @@ PIECES = [
 plain_words = st.lists(
     st.sampled_from(["a fox", "an owl", "by", "the river", "at dawn,", "in mist", "— slowly"]), min_size=1
 ).map(" ".join)
-described = st.text(min_size=1).filter(str.strip)
+# Other control characters and lone surrogates are refused.
+sendable = st.characters(exclude_categories=["Cc", "Cs"]) | st.sampled_from("\n\t\r")
+described = st.text(sendable, min_size=1).filter(str.strip)
 prompts = st.builds(
     ImageSetPrompt,
     scenes=st.lists(described.map(Scene), min_size=1, max_size=15).map(tuple),
-    characters=st.text(),
-    style=st.text(),
-    palette=st.text(),
+    characters=st.text(sendable),
+    style=st.text(sendable),
+    palette=st.text(sendable),
 )
 
 
@@ -405,3 +409,44 @@ def test_the_name_of_a_file_is_not_paid_for(text):
 )
 def test_brackets_and_json_of_other_shapes_are_prompts_like_any_other(text):
     assert prompt_text(f" {text}\n") == text
+
+
+ODD = ["\x00", "\x07", "\x1b", "\x0b", "\x1c", "\x7f", "\x85", "\x9f", "\ud800", "\udfff"]
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize(
+    ("prompt", "place"),
+    [
+        ("a fox{}", "prompt=.*character 6 is"),
+        (["a fox", "an owl{}"], "prompt=.*character 7 of scene 2 is"),
+        ({"scenes": ["a fox", {"text": "{}an owl"}]}, "prompt=.*character 1 of scene 2 is"),
+        ({"scenes": ["a fox"], "characters": "Mo{}"}, "characters=.*character 3 is"),
+        ({"scenes": ["a fox"], "style": "ink{}"}, "style=.*character 4 is"),
+        ({"scenes": ["a fox"], "palette": "{}red"}, "palette=.*character 1 is"),
+        ("1. a fox\n2. an {}owl", "prompt=.*character 16 is"),
+    ],
+)
+def test_a_prompt_that_no_database_stores_is_refused_with_its_place(prompt, place, odd):
+    def filled(value):
+        if isinstance(value, str):
+            return value.replace("{}", odd)
+        if isinstance(value, list):
+            return [filled(each) for each in value]
+        return {name: filled(each) for name, each in value.items()}
+
+    for read in (prompt_text, read_answer, lambda value: ImageSetRequest.build(prompt=value)):
+        with pytest.raises(InvalidInputError, match=rf"(?s){place} .*U\+{ord(odd):04X}") as refused:
+            read(filled(prompt))
+        assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_the_json_of_a_prompt_hides_no_odd_character(odd):
+    with pytest.raises(InvalidInputError, match="of scene 1"):
+        prompt_text(json.dumps({"scenes": [f"a fox{odd}"]}))
+
+
+def test_line_breaks_tabs_and_letters_of_all_the_world_may_be_sent():
+    text = "a fox\r\n\tat dawn,\u3000狐\u2028\U0001f98a\u200d\ufe0f"
+    assert ImageSetRequest.build(prompt=text).prompt == text

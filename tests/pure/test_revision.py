@@ -20,7 +20,7 @@ PIECES = (
     "\u202e|../|2 pictures of"
 )
 HOSTILE = st.one_of(
-    st.text(max_size=MAX_NOTE),
+    st.text(st.characters(exclude_categories=["Cc", "Cs"]) | st.sampled_from("\n\t"), max_size=MAX_NOTE),
     st.lists(st.sampled_from(PIECES.split("|")), max_size=30).map(lambda words: " ".join(words)[:MAX_NOTE]),
 )
 
@@ -82,3 +82,9 @@ def test_a_note_cannot_pass_for_a_template() -> None:
 def test_a_note_that_is_too_long_or_no_text_is_refused(note: object) -> None:
     with pytest.raises(InvalidInputError, match="note"):
         revised(STORY, 3, note)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("odd", ["\x00", "\x1b", "\ud800"])
+def test_a_note_that_no_database_stores_is_refused(odd: str) -> None:
+    with pytest.raises(InvalidInputError, match=r"note=.*character 5 is .*U\+"):
+        revised(STORY, 3, f"warm{odd}")
