@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_seedream.metrics import resume_decision
-from airflow_provider_seedream.submission.record import SubmissionRecord
+from airflow_provider_seedream.submission.record import Attempt, SubmissionRecord
 from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
 
 
 def record(prediction_id: str | None) -> SubmissionRecord:
     intent = SubmissionRecord.intent(
-        None, fingerprint="f", max_tries=0, cost_usd=0.07, at=1.0, arrives_by=2.0, deadline=3.0
+        None, fingerprint="f", attempt=Attempt(0), cost_usd=0.07, at=1.0, arrives_by=2.0, deadline=3.0
     )
     return intent if prediction_id is None else intent.submitted(prediction_id, at=1.5, deadline=3.0)
 

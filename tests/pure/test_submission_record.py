@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ from airflow_provider_seedream.submission.lost import (
     candidates,
     identified,
     may_be_taken,
+    possible,
     unclaimed,
 )
 from airflow_provider_seedream.submission.record import (
@@ -23,6 +26,7 @@ from airflow_provider_seedream.submission.record import (
     GiveUp,
     Look,
     Lost,
+    Missing,
     Phase,
     Resume,
     SubmissionRecord,
@@ -47,8 +51,50 @@ def decided(record, *, prediction=None, fingerprint="f", max_tries=1, on_clear="
     return decide(record, fingerprint=fingerprint, attempt=attempt, on_clear=on_clear, prediction=prediction)
 
 
-def test_nothing_remembered_is_submitted():
+def test_nothing_remembered_is_submitted_by_the_first_try_only():
     assert isinstance(decided(None), Submit)
+    assert decided(None, try_number=2) == Missing()
+    assert decided(None, max_tries=2, try_number=2, retries=1) == Missing()
+
+
+def test_a_first_try_that_paid_nothing_leaves_the_next_one_free():
+    assert isinstance(decided(SubmissionRecord.nothing(Attempt(1)), try_number=2), Submit)
+
+
+def test_a_missing_record_stays_to_be_searched_for_whatever_is_asked_for():
+    missing = SubmissionRecord.missing(
+        fingerprint="f", attempt=Attempt(1, 2), cost_usd=0.14, since=1.0, arrives_by=2.0
+    )
+    assert decided(missing, fingerprint="g", try_number=3) == Lost(missing)
+    assert missing.may_be_spent_usd == 0.0
+
+
+def test_an_intent_is_searched_for_after_a_clear_as_well():
+    assert decided(INTENT, max_tries=2) == Lost(INTENT)
+    assert isinstance(decided(INTENT, max_tries=2, fingerprint="g"), Submit)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "delivered", "cleared"),
+    [
+        (Attempt(2, 2, retries=2), True, False),
+        (Attempt(3, 2, retries=2), False, True),
+        (Attempt(2, 2, retries=1), True, True),
+        (Attempt(2, 2, retries=1), False, False),
+        (Attempt(2, 2, retries=1, clear_number=1), False, True),
+        (Attempt(2, 2, retries=2, clear_number=1), True, False),
+        (Attempt(2, 2, retries=5, clear_number=1), True, False),
+        (Attempt(2, 3, retries=1), True, True),
+    ],
+)
+def test_a_clear_is_told_from_a_retry_though_retries_was_edited(attempt, delivered, cleared):
+    record = replace(SUBMITTED, max_tries=2, try_number=1, delivered=delivered)
+    assert record.cleared_since(attempt) is cleared
+
+
+def test_a_record_of_an_earlier_version_tells_a_clear_by_max_tries_alone():
+    assert SUBMITTED.cleared_since(Attempt(2, 2))
+    assert not replace(SUBMITTED, delivered=True).cleared_since(Attempt(1, 2, retries=0, clear_number=3))
 
 
 def test_an_intent_without_an_id_is_lost_not_absent():
@@ -161,6 +207,49 @@ def test_a_lost_submission_is_looked_for_around_its_time():
     first, last = Window.of(INTENT, clock_ahead=0.0).asked_for
     assert first.timestamp() < INTENT.intent_at
     assert last.timestamp() > INTENT.arrives_by
+
+
+@pytest.mark.parametrize(
+    ("created", "ahead", "held", "surely"),
+    [
+        (994.0, 0.0, False, False),
+        (996.0, 0.0, True, True),
+        (1304.0, 0.0, True, True),
+        (1306.0, 0.0, False, False),
+        (1000.0, 600.0, True, False),
+        (1600.0, 600.0, True, True),
+        (1500.0, 600.0, False, False),
+        (400.0, -600.0, True, True),
+    ],
+)
+def test_a_prediction_is_never_older_than_its_request_by_the_apis_clock(created, ahead, held, surely):
+    moment = dt.datetime.fromtimestamp(created, dt.UTC).isoformat()
+    found = Prediction.from_json({"id": "prediction", "status": "completed", "created_at": moment})
+    window = Window.of(INTENT, clock_ahead=ahead)
+    assert (window.holds(found), window.surely_holds(found)) == (held, surely)
+
+
+@pytest.mark.parametrize("created", [None, "", "yesterday", "2026-13-01", 5])
+def test_a_prediction_without_a_readable_time_may_be_the_one_and_is_not_taken_for_it(created):
+    found = Prediction.from_json({"id": "prediction", "status": "completed", "created_at": created})
+    window = Window.of(INTENT, clock_ahead=0.0)
+    assert (window.holds(found), window.surely_holds(found)) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "may_be"),
+    [
+        ({"prompt": "another"}, True),
+        ({"max_images": 3}, False),
+        ({"max_images": "2"}, True),
+        ({"max_images": "many"}, True),
+        ({"size": "4096*4096"}, True),
+    ],
+)
+def test_what_may_be_paid_is_told_by_the_count_and_not_by_texts(inputs, may_be):
+    request = ImageSetRequest.build(prompt="2 images of a fox")
+    found = Prediction.from_json({"id": "prediction", "status": "processing", "input": inputs})
+    assert bool(possible([found], request)) is may_be
 
 
 def test_candidates_leave_out_claimed_ids_and_other_inputs():
