@@ -65,6 +65,8 @@ class Standalone:
             "CORE__PARALLELISM": str(parallelism),
             "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+            # A busy machine answers a worker late, and Airflow would take its task for failed after five seconds.
+            "WORKERS__EXECUTION_API_TIMEOUT": "60",
             "DATABASE__SQL_ALCHEMY_CONN": self._database,
             "LOGGING__TRIGGER_LOG_SERVER_PORT": str(trigger_log_port),
             # Seconds after which a dead worker's task is tried again, and a dead triggerer's work is taken over.
