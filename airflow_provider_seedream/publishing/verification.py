@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from airflow_provider_seedream.publishing.appearance import likely
 from airflow_provider_seedream.publishing.errors import PictureError, PictureFault
 from airflow_provider_seedream.publishing.media import (
     DamagedMediaError,
@@ -15,6 +16,7 @@ from airflow_provider_seedream.publishing.media import (
     TruncatedMediaError,
     UnknownMediaError,
     inspect,
+    sniff,
 )
 
 _FAULTS: dict[type[MediaError], PictureFault] = {
@@ -66,12 +68,11 @@ def verify(file: BinaryIO, expected: Expectation, where: str) -> Media:
     try:
         media = inspect(file)
     except MediaError as error:
-        file.seek(0)
         raise PictureError(
             _FAULTS[type(error)],
             where=where,
             expected=str(expected),
-            got=f"a file starting {file.read(24)!r}: {error}",
+            got=_got(file, error),
             way_out="Run the task again; if it stays so, look at the prediction in the WaveSpeedAI dashboard.",
         ) from error
     got = f"{media.media_type.value} of {media.width}x{media.height}"
@@ -86,3 +87,10 @@ def verify(file: BinaryIO, expected: Expectation, where: str) -> Media:
             PictureFault.WRONG_SIZE, where=where, expected=str(expected), got=got, way_out=way_out
         )
     return media
+
+
+def _got(file: BinaryIO, error: MediaError) -> str:
+    file.seek(0)
+    head = file.read(24)
+    kind = sniff(head)
+    return f"{likely(head) if kind is None else kind.value}: {error}"
