@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from airflow_provider_seedream.publishing.appearance import likely
+from airflow_provider_seedream.publishing.decoding import undecodable
 from airflow_provider_seedream.publishing.errors import PictureError, PictureFault
 from airflow_provider_seedream.publishing.media import (
     DamagedMediaError,
@@ -15,10 +16,11 @@ from airflow_provider_seedream.publishing.media import (
     OversizedMediaError,
     TruncatedMediaError,
     UnknownMediaError,
-    inspect,
+    laid_out,
     sniff,
 )
 
+_WAY_OUT = "Run the task again; if it stays so, look at the prediction in the WaveSpeedAI dashboard."
 _FAULTS: dict[type[MediaError], PictureFault] = {
     UnknownMediaError: PictureFault.NOT_A_PICTURE,
     TruncatedMediaError: PictureFault.TRUNCATED,
@@ -66,14 +68,14 @@ def verify(file: BinaryIO, expected: Expectation, where: str) -> Media:
         ``WRONG_SIZE``.
     """
     try:
-        media = inspect(file)
+        media, layout = laid_out(file)
     except MediaError as error:
         raise PictureError(
             _FAULTS[type(error)],
             where=where,
             expected=str(expected),
             got=_got(file, error),
-            way_out="Run the task again; if it stays so, look at the prediction in the WaveSpeedAI dashboard.",
+            way_out=_WAY_OUT,
         ) from error
     got = f"{media.media_type.value} of {media.width}x{media.height}"
     if expected.media_type not in (None, media.media_type):
@@ -85,6 +87,14 @@ def verify(file: BinaryIO, expected: Expectation, where: str) -> Media:
         way_out = "Set check_size=False to take it as it is."
         raise PictureError(
             PictureFault.WRONG_SIZE, where=where, expected=str(expected), got=got, way_out=way_out
+        )
+    if (wrong := undecodable(file, media, layout)) is not None:
+        raise PictureError(
+            PictureFault.DAMAGED,
+            where=where,
+            expected=str(expected),
+            got=f"{got} that is damaged: {wrong}",
+            way_out=_WAY_OUT,
         )
     return media
 
