@@ -41,6 +41,8 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=3)
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-publish-") as folder:
+        for name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
+            del os.environ[name]  # another Airflow's database and connections
         os.environ["AIRFLOW_HOME"] = f"{folder}/airflow"
         os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
         small, large = _picture(2048, "JPEG"), _picture(4096, "PNG")

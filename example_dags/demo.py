@@ -25,6 +25,7 @@ DAGS = Path(__file__).resolve().parent
 PROJECT = DAGS.parent
 HOME = PROJECT / ".airflow" / "demo"
 OUTPUT = PROJECT / "demo-output"
+OF_ANOTHER_AIRFLOW = ("AIRFLOW_", "_AIRFLOW_", "OPENLINEAGE_")
 MEDIAN_SECONDS = 6.0
 """How long the emulator takes to draw, about as long as the real one."""
 
@@ -66,8 +67,7 @@ def prepare_airflow() -> None:
     """A fresh home for Airflow. Its settings are read at its first import, so they stand before that."""
     shutil.rmtree(HOME, ignore_errors=True)
     HOME.mkdir(parents=True)
-    for name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
-        del os.environ[name]
+    leave_other_airflows_alone()
     os.environ |= {
         "AIRFLOW_HOME": str(HOME),
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
@@ -76,6 +76,12 @@ def prepare_airflow() -> None:
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     }
+
+
+def leave_other_airflows_alone() -> None:
+    """Forget what the shell says about another Airflow: its database, its connections, where its lineage goes."""
+    for name in [name for name in os.environ if name.startswith(OF_ANOTHER_AIRFLOW)]:
+        del os.environ[name]
 
 
 @contextlib.contextmanager
@@ -90,15 +96,21 @@ def drawing() -> Iterator[Emulator]:
 
 
 def keep_what_was_paid_for() -> None:
-    """Move pictures of an earlier run aside if real money was paid for them; remove any others."""
+    """Move the folder of an earlier run aside if real money was paid for its pictures; else remove what that run made.
+
+    ``make ui`` publishes to folders within, and you may have put files there: nothing but that set is removed.
+    """
+    from airflow_provider_seedream.publishing.manifest import Manifest
+
     manifest = OUTPUT / "manifest.json"
     if not manifest.is_file():
         return
-    earlier = json.loads(manifest.read_text())
-    if all(urlsplit(image["url"] or "").hostname == "127.0.0.1" for image in earlier["images"]):
-        shutil.rmtree(OUTPUT)
+    earlier = Manifest.from_bytes(manifest.read_bytes())
+    if all(urlsplit(image.url).hostname == "127.0.0.1" for image in earlier.image_set.images):
+        for name in (manifest.name, *earlier.files):
+            (OUTPUT / name).unlink(missing_ok=True)
         return
-    aside = OUTPUT.with_name(f"{OUTPUT.name}-{earlier['prediction_id']}")
+    aside = OUTPUT.with_name(f"{OUTPUT.name}-{earlier.image_set.prediction_id}")
     OUTPUT.rename(aside)
     print(f"Pictures paid for earlier are now in {aside}", flush=True)
 

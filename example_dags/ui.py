@@ -12,22 +12,47 @@ import sys
 import time
 from pathlib import Path
 
-from demo import DAGS, PROJECT, drawing
+from demo import DAGS, PROJECT, drawing, leave_other_airflows_alone
 
 HOME = PROJECT / ".airflow" / "ui"
+OUTPUT = PROJECT / "demo-output"
+FOLDERS = (
+    "SEEDREAM_APPROVED",
+    "SEEDREAM_CAMPAIGNS",
+    "SEEDREAM_MASCOTS",
+    "SEEDREAM_PRODUCTS",
+    "SEEDREAM_STORYBOARDS",
+)
+"""Where the example DAGs publish to."""
 PORT = "8080"
 PATIENCE = 5.0
 """Seconds that Airflow gets to end: its scheduler can hang there."""
 
 
 def main() -> int:
-    """Run until interrupted. The home is kept, so that runs of yesterday are still there."""
-    HOME.mkdir(parents=True, exist_ok=True)
+    """Run until interrupted."""
     port = os.environ.get("AIRFLOW__API__PORT", PORT)
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        print(
+            f"Port {port!r} is none: AIRFLOW__API__PORT may be 1 to 65535, for example AIRFLOW__API__PORT=8081 make ui"
+        )
+        return 1
     if is_taken(int(port)):
         print(f"Port {port} is taken. Name another: AIRFLOW__API__PORT=8081 make ui")
         return 1
     url = f"http://localhost:{port}"
+    prepare_airflow(port, url)
+    with contextlib.ExitStack() as stack:
+        if not os.environ.get("WAVESPEED_API_KEY", "").strip():
+            stack.enter_context(drawing())
+        print(f"In a minute Airflow is at {url}; Ctrl+C ends it", flush=True)
+        return stand_alone()
+
+
+def prepare_airflow(port: str, url: str) -> None:
+    """An Airflow within this clone, whatever the shell says of another one. The home is kept from run to run."""
+    HOME.mkdir(parents=True, exist_ok=True)
+    leave_other_airflows_alone()
     os.environ |= {
         # ``airflow standalone`` starts its parts by the bare name ``airflow``.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
@@ -39,22 +64,16 @@ def main() -> int:
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://localhost:{port}/execution/",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(HOME / "bundles"),
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
-        **dict.fromkeys(
-            ("SEEDREAM_STORYBOARDS", "SEEDREAM_CAMPAIGNS", "SEEDREAM_APPROVED"),
-            f"file://{PROJECT}/demo-output",
-        ),
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        **dict.fromkeys(FOLDERS, f"file://{OUTPUT}"),
     }
-    with contextlib.ExitStack() as stack:
-        if not os.environ.get("WAVESPEED_API_KEY", "").strip():
-            stack.enter_context(drawing())
-        print(f"In a minute Airflow is at {url}; Ctrl+C ends it", flush=True)
-        return stand_alone()
 
 
 def is_taken(port: int) -> bool:

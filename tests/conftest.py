@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from airflow.sdk import DAG
 
 # A developer's own settings would point the tests at a real database, and a real key at real money.
-for _name in [name for name in os.environ if name.startswith(("AIRFLOW_", "WAVESPEED_"))]:
+_OTHERS = ("AIRFLOW_", "_AIRFLOW_", "OPENLINEAGE_", "WAVESPEED_")
+for _name in [name for name in os.environ if name.startswith(_OTHERS)]:
     del os.environ[_name]
 
 # Airflow reads these once, when it is first imported, so they must stand before any test module is.

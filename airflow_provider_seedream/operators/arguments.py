@@ -163,12 +163,14 @@ def object_store_path(field: str, path: Any, conn_id: str | None = None) -> Obje
 
 def publisher(context: Context) -> Publisher | None:
     """The task instance, as a manifest names it."""
+    from airflow_provider_seedream.operators.deployment import deployment
     from airflow_provider_seedream.publishing.manifest import Publisher
 
     ti = context.get("ti")
     if ti is None:
         return None
-    return Publisher(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
+    map_index = -1 if ti.map_index is None else ti.map_index
+    return Publisher(ti.dag_id, ti.run_id, ti.task_id, map_index, deployment())
 
 
 @contextmanager

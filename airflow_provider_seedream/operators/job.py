@@ -16,6 +16,7 @@ from airflow_provider_seedream.operators.arguments import (
 )
 from airflow_provider_seedream.operators.paid_job import PaidJob
 from airflow_provider_seedream.operators.references import read_references, upload
+from airflow_provider_seedream.operators.zones import zones_of_connection
 from airflow_provider_seedream.submission.record import Phase
 from airflow_provider_seedream.wavespeed.delivery import accept, delivered, told
 from airflow_provider_seedream.wavespeed.durations import kind_of_order
@@ -184,7 +185,7 @@ class ImageSetJob(PaidJob):
         if folder is not None:
             from airflow_provider_seedream.publishing.ownership import refuse_others
 
-            refuse_others(folder, publisher(self.context))
+            refuse_others(folder, publisher(self.context), prompt=request.prompt, images=request.max_images)
         if all(each.url for each in request.images):
             return request
         known = self._links()
@@ -271,6 +272,7 @@ class ImageSetJob(PaidJob):
             # Paid is paid: pictures of another size than was asked for are kept, and their size is in the manifest.
             check_size=False,
             published_by=publisher(self.context),
+            zones=zones_of_connection(self.task.hook),
         )
         self.task.published = published
         if prediction.has_links:

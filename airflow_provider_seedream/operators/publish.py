@@ -50,7 +50,8 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
         path object (``ObjectStoragePath``, ``pathlib.Path``). Mapped instances need a folder each: put
         ``{{ ti.map_index }}`` into it.
     :param seedream_conn_id: connection of type ``seedream`` the set was made with, used only to ask for new links where
-        one has expired. Its key is never sent to the CDN.
+        one has expired, and to know whether links may lead to this machine or a private network: only where the
+        connection's host is there. It need not exist. Its key is never sent to the CDN.
     :param storage_conn_id: connection of the object store; default: none, or the one named in ``path``.
     :param output_format: ``"jpeg"`` or ``"png"``, to insist on what was requested; default: what comes.
     :param check_size: refuse pictures of another size than was requested; ``False`` takes them as they are.
@@ -63,6 +64,7 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
     :param storyboard_page: also write ``index.html``, one page without scripts that shows pictures and scenes.
     :param on_existing: where another set is in the folder: ``"replace_own"`` (default) replaces what this task instance
         published there before, and fails for any other; ``"replace"`` deletes whatever is there; ``"fail"`` never does.
+        Where a file that no set claims has a name of this one, ``"replace"`` overwrites it and the others fail.
     :param max_bytes: the most one picture may have; default 96 MiB.
     :param download_timeout: the longest one picture may take with all its retries; seconds or timedelta, default 300.
     :param concurrency: downloads at a time, 1 to 16; default 4.
@@ -121,7 +123,9 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
 
         :raises AirflowFailException: where trying again would not help.
         """
+        from airflow_provider_seedream.hooks.seedream import SeedreamHook
         from airflow_provider_seedream.lineage.assets import announce
+        from airflow_provider_seedream.operators.zones import zones_of_connection
         from airflow_provider_seedream.publishing.download import DownloadLimits
         from airflow_provider_seedream.publishing.manifest import MANIFEST_NAME, Role
         from airflow_provider_seedream.publishing.publish import publish
@@ -145,6 +149,7 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
                 limits=DownloadLimits(max_bytes=self.max_bytes, total_timeout=self.download_timeout),
                 concurrency=self.concurrency,
                 refresh=self._current_links,
+                zones=zones_of_connection(SeedreamHook(self.seedream_conn_id)),
             )
         self.made, self.published = image_set, published
         announce(context, image_set, published)

@@ -3,33 +3,108 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+import socket
+from collections.abc import Callable
+from enum import Enum
 from urllib.parse import SplitResult, urlsplit
 
 from airflow_provider_seedream.publishing.errors import PictureError, PictureFault
 from airflow_provider_seedream.wavespeed.endpoint import is_loopback
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# What networks of one's own are numbered with (RFC 1918, RFC 4193).
+_HOME_V4 = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
+_HOME_V6 = (ipaddress.IPv6Network("fc00::/7"),)
+_SHARED = ipaddress.IPv4Network("100.64.0.0/10")
+# Programs differ in what they make of these, so that one may look at another host than the next connects to.
+_AMBIGUOUS = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
 _WAY_OUT = "Nothing was fetched from there. If the link is genuine, publish from a copy of the set with a public link."
+
+
+class Zone(Enum):
+    """Where an address lies, seen from a worker."""
+
+    PUBLIC = "public"
+    LOOPBACK = "loopback"
+    PRIVATE = "private"
+    SHARED = "shared"
+    """Between a customer and its provider (RFC 6598); overlay networks use it too."""
+    FORBIDDEN = "forbidden"
+    """Link-local (where clouds keep credentials), multicast, unspecified, reserved."""
+
+
+Zones = Callable[[], frozenset[Zone]]
+"""Gives the zones besides the public one that pictures may come from; asked only where a link leads to another."""
+
+
+def no_zones() -> frozenset[Zone]:
+    """Pictures come from the public internet only."""
+    return frozenset()
+
+
+def this_machine() -> frozenset[Zone]:
+    """Pictures may come from this machine too, as the emulator's do."""
+    return frozenset({Zone.LOOPBACK})
+
+
+def zones_of(host: str) -> frozenset[Zone]:
+    """The zones of a host's addresses, public and forbidden ones aside; none where its name cannot be resolved.
+
+    :param host: a name or an address.
+    """
+    try:
+        addresses = resolved(host, None)
+    except OSError:
+        addresses = []
+    return frozenset(map(zone, addresses)) - {Zone.PUBLIC, Zone.FORBIDDEN}
+
+
+def resolved(host: str, port: int | None) -> list[str]:
+    """The addresses that a connection to a host would be made to, the first one first.
+
+    :raises OSError: the name cannot be resolved.
+    """
+    answers = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
+
+
+def zone(address: str) -> Zone:
+    """The zone of an IP address; of an IPv6 address that stands for an IPv4 one, that one's."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return Zone.FORBIDDEN
+    if isinstance(ip, ipaddress.IPv6Address):
+        ip = _carried(ip) or ip
+    if ip.is_loopback:
+        return Zone.LOOPBACK
+    if isinstance(ip, ipaddress.IPv4Address) and ip in _SHARED:
+        return Zone.SHARED
+    if ip.is_unspecified or ip.is_link_local or ip.is_multicast or ip.is_reserved:
+        return Zone.FORBIDDEN
+    if isinstance(ip, ipaddress.IPv6Address) and ip.is_site_local:
+        return Zone.PRIVATE
+    if ip.is_global:
+        return Zone.PUBLIC
+    home = _HOME_V4 if isinstance(ip, ipaddress.IPv4Address) else _HOME_V6
+    return Zone.PRIVATE if any(ip in network for network in home) else Zone.FORBIDDEN
+
+
+def is_allowed(address: str, zones: Zones) -> bool:
+    """Whether a picture may be fetched from an IP address."""
+    found = zone(address)
+    return found is Zone.PUBLIC or (found is not Zone.FORBIDDEN and found in zones())
 
 
 def shown(url: str) -> str:
     """Host and path of a link; its query may hold a signature and is left out."""
     try:
         parts = urlsplit(url)
-        return f"at {parts.hostname or ''}{parts.path}"[:200]
     except ValueError:
         return "at an unreadable link"
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address belongs to the public internet (no private, link-local, loopback… one)."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(ip, ipaddress.IPv6Address):
-        ip = _carried(ip) or ip
-    return ip.is_global and not ip.is_multicast
+    plain = f"at {parts.hostname or ''}{parts.path}"[:200]
+    return "".join(each if each.isprintable() else "?" for each in plain)
 
 
 def _carried(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
@@ -40,18 +115,18 @@ def _carried(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
 
 
 def refuse_private(url: str, address: str) -> PictureError:
-    """The error for a picture whose link leads on to an address that is not public."""
+    """The error for a picture whose link leads to an address that is not public."""
     return PictureError(
         PictureFault.UNSAFE_ADDRESS,
         where=shown(url),
-        expected="a redirect to a public address",
-        got=f"one to {address}",
+        expected="a link to a public address",
+        got=f"one to {ascii(address)[1:-1][:80]}",
         way_out=_WAY_OUT,
     )
 
 
 def check_link(url: str, *, of: str | None = None) -> SplitResult:
-    """Check the link of a picture as the API gave it.
+    """Check how a link is written.
 
     https to any host; http only to this machine itself, where the emulator lives.
 
@@ -63,30 +138,43 @@ def check_link(url: str, *, of: str | None = None) -> SplitResult:
         host, _ = parts.hostname or "", parts.port
     except ValueError:
         raise _unsafe(of or url, "a link that cannot be read") from None
+    if _AMBIGUOUS.search(url) or not host.isascii():
+        raise _unsafe(of or url, "a link that programs read in different ways")
     if not host:
-        raise _unsafe(of or url, f"a link of scheme {parts.scheme!r} without a host")
+        raise _unsafe(of or url, f"a link of scheme {parts.scheme[:20]!r} without a host")
     if parts.username is not None or parts.password is not None:
         raise _unsafe(of or url, "one with a user name in it, which would be sent as credentials")
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
-        raise _unsafe(of or url, f"one of scheme {parts.scheme!r}")
+        raise _unsafe(of or url, f"one of scheme {parts.scheme[:20]!r}")
     return parts
 
 
-def check_redirect(url: str, *, of: str, from_loopback: bool) -> SplitResult:
-    """Check where a redirect leads.
+def check_host(url: str, zones: Zones, *, of: str) -> None:
+    """Check the host of a link as it is written.
 
-    The rules of :func:`check_link`, and no address of a private network written out in the link. What a
-    name resolves to is looked at when the connection is made (``download.py``).
+    What a name resolves to is looked at when the connection is made (``session.py``).
 
+    :param url: a link, or what one leads on to.
+    :param zones: where pictures may come from besides the public internet.
     :param of: the picture's own link.
-    :param from_loopback: that link was to this machine itself, so private addresses are its home.
     :raises PictureError: ``UNSAFE_ADDRESS``.
     """
-    parts = check_link(url, of=of)
-    host = parts.hostname or ""
-    if not from_loopback and (is_loopback(host) or (_is_ip(host) and not is_public(host))):
-        raise refuse_private(of, host)
-    return parts
+    address = written_address(check_link(url, of=of).hostname or "")
+    if address is not None and not is_allowed(address, zones):
+        raise refuse_private(of, address)
+
+
+def written_address(host: str) -> str | None:
+    """The IP address that a host is written as, in any form that programs understand, or None where it is a name."""
+    plain = host.rstrip(".")
+    if is_loopback(plain):
+        return plain if _is_ip(plain) else "127.0.0.1"
+    if _is_ip(plain):
+        return plain
+    try:
+        return socket.inet_ntoa(socket.inet_aton(plain))  # 2130706433, 0x7f.1, 0177.0.0.1
+    except OSError:
+        return None
 
 
 def _is_ip(host: str) -> bool:

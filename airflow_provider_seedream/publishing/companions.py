@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from airflow_provider_seedream.publishing.contact_sheet import contact_sheet
 from airflow_provider_seedream.publishing.manifest import Companion, PublishedPicture, Role
 from airflow_provider_seedream.publishing.media import MediaType
+from airflow_provider_seedream.publishing.names import CONTACT_SHEET_NAME, PAGE_NAME
 from airflow_provider_seedream.publishing.pillow import require_pillow
 from airflow_provider_seedream.publishing.progress import Progress
 from airflow_provider_seedream.publishing.renditions import Rendered, Rendition, render
 from airflow_provider_seedream.publishing.storage import Folder
 from airflow_provider_seedream.publishing.storyboard import storyboard_page
 from airflow_provider_seedream.wavespeed.image_set import ImageSet
-
-CONTACT_SHEET_NAME = "contact-sheet.jpg"
-PAGE_NAME = "index.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +39,15 @@ class Wanted:
             require_pillow("contact_sheet", True)
         if self.renditions:
             require_pillow("renditions", [each.width for each in self.renditions])
+
+    def beside(self, picture: str) -> list[str]:
+        """The names of all that may be made from a picture of this name."""
+        return [each.file(picture) for each in self.renditions]
+
+    def of_the_set(self) -> list[str]:
+        """The names of what is made from all pictures together."""
+        sheet, page = [CONTACT_SHEET_NAME] * self.contact_sheet, [PAGE_NAME] * self.storyboard_page
+        return sheet + page
 
     def renditions_of(self, picture: PublishedPicture) -> list[Rendition]:
         """The renditions of one picture."""

@@ -16,17 +16,23 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 from airflow_provider_seedream.publishing.addresses import (
+    Zone,
+    Zones,
+    check_host,
     check_link,
-    check_redirect,
+    no_zones,
     refuse_private,
     shown,
+    this_machine,
+    written_address,
+    zone,
 )
+from airflow_provider_seedream.publishing.appearance import CONTENT_TYPES, ENCODINGS, known, likely
 from airflow_provider_seedream.publishing.errors import PictureError, PictureFault
 from airflow_provider_seedream.publishing.media import CHUNK, SNIFF_BYTES, sniff
 from airflow_provider_seedream.publishing.session import PrivatePeerError, open_session, proxies
 from airflow_provider_seedream.publishing.verification import Expectation, VerifiedPicture, verify
 from airflow_provider_seedream.wavespeed.calls import retry_after
-from airflow_provider_seedream.wavespeed.endpoint import is_loopback
 from airflow_provider_seedream.wavespeed.errors import RateLimitedError, rule_for
 from airflow_provider_seedream.wavespeed.exchange import Exchange
 
@@ -68,6 +74,7 @@ def download(
     *,
     limits: DownloadLimits | None = None,
     stop: Event | None = None,
+    zones: Zones = this_machine,
 ) -> VerifiedPicture:
     """Fetch a picture and verify it; transient faults are tried again with jitter.
 
@@ -78,6 +85,8 @@ def download(
     :param url: https, or http to this machine itself.
     :param destination: a file that is overwritten; on failure its content is of no use.
     :param stop: set by another thread to give up soon.
+    :param zones: where it may be fetched from besides the public internet; default: this machine itself, for those who
+        call this without a connection. The operators allow only the zones of the connection's own host.
     :raises PictureError: with the fault as data; the link is shown without its query string.
     """
     from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
@@ -87,7 +96,7 @@ def download(
     stop = stop or Event()
     deadline = time.monotonic() + limits.total_timeout
     backoff = wait_random_exponential(multiplier=0.5, max=10)
-    attempt = _Attempt(url, destination, expected, limits, stop, deadline)
+    attempt = _Attempt(url, destination, expected, limits, stop, deadline, zones)
     retrying = Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, PictureError) and error.transient),
         wait=lambda state: max(backoff(state), _asked(state.outcome)),
@@ -115,6 +124,7 @@ class _Attempt:
     limits: DownloadLimits
     stop: Event
     deadline: float
+    zones: Zones
 
     def run(self) -> VerifiedPicture:
         import requests
@@ -143,18 +153,17 @@ class _Attempt:
     @contextmanager
     def _answer(self) -> Iterator[Response]:
         """The answer with status 200, behind at most ``max_redirects`` redirects."""
-        from_loopback = is_loopback(check_link(self.url).hostname or "")
         target = self.url
-        for hop in range(self.limits.max_redirects + 1):
-            if hop:
-                check_redirect(target, of=self.url, from_loopback=from_loopback)
+        for _ in range(self.limits.max_redirects + 1):
+            zones = self._zones(target)
+            check_host(target, zones, of=self.url)
             with (
                 Exchange(
                     connecting=self._within(self.limits.connect_timeout),
                     silence=self.limits.read_timeout,
                     ends_at=self.deadline,
                 ),
-                open_session(public_only=hop > 0 and not from_loopback) as session,
+                open_session(zones) as session,
                 closing(
                     session.get(
                         target,
@@ -179,13 +188,21 @@ class _Attempt:
             "The link does not lead to a picture; ask the API for the prediction's result again.",
         )
 
+    def _zones(self, target: str) -> Zones:
+        """Where a hop may lead besides the public internet: a public link never leads on into a private network."""
+        first = check_link(self.url).hostname or ""
+        address = written_address(first)
+        at_home = address is not None and zone(address) is not Zone.PUBLIC
+        return self.zones if at_home or check_link(target, of=self.url).hostname == first else no_zones
+
     def _check_status(self, response: Response) -> None:
         status = response.status_code
         if status == 200:
             encoding = response.headers.get("Content-Encoding", "identity")
             if encoding != "identity":
                 way_out = "Something between here and the CDN rewrites answers: let it pass images unchanged."
-                raise self._error(PictureFault.NOT_A_PICTURE, f"a body encoded as {encoding[:40]!r}", way_out)
+                got = f"a body encoded as {known(encoding, ENCODINGS)!r}"
+                raise self._error(PictureFault.NOT_A_PICTURE, got, way_out)
             return
         got = f"HTTP status {status}"
         if status in _EXPIRED:
@@ -216,9 +233,10 @@ class _Attempt:
             if len(head) < SNIFF_BYTES:
                 head = (head + piece)[: 2 * SNIFF_BYTES]
                 if len(head) >= SNIFF_BYTES and sniff(head) is None:
-                    kind = response.headers.get("Content-Type", "no content type")[:80]
+                    kind = known(response.headers.get("Content-Type", ""), CONTENT_TYPES)
                     way_out = "Something else answers for the CDN (a proxy, a sign-in page): open the link from the worker."
-                    raise self._error(PictureFault.NOT_A_PICTURE, f"{kind} starting {head!r}", way_out)
+                    got = f"{kind} starting like {likely(head)}"
+                    raise self._error(PictureFault.NOT_A_PICTURE, got, way_out)
             yield piece
             self._within(1.0)
 

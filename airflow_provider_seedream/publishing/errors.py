@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 
 from airflow_provider_seedream.wavespeed.errors import WaveSpeedError
@@ -76,7 +77,28 @@ class FolderTakenError(WaveSpeedError):
     def __init__(
         self, folder: str, prediction_id: str, how: str, way_out: str, *, transient: bool = False
     ) -> None:
-        super().__init__(f"{folder} holds prediction {prediction_id}, published {how}. {way_out}")
+        super().__init__(f"{folder} holds prediction {prediction_id[:80]}, published {how}. {way_out}")
         self.folder = folder
         self.transient = transient
         self.prediction_id = prediction_id
+
+
+class ForeignFileError(FolderTakenError):
+    """The folder has files that a publish would overwrite, and no manifest or record says that they are ours.
+
+    :param folder: its URL.
+    :param names: the files.
+    :param way_out: what to do next.
+    """
+
+    def __init__(self, folder: str, names: Sequence[str], way_out: str) -> None:
+        listed = ", ".join(map(ascii, names[:5])) + (f" and {len(names) - 5} more" if names[5:] else "")
+        WaveSpeedError.__init__(
+            self,
+            f"{folder} holds {listed}, which no manifest or record of a published image set names: somebody else's. "
+            f"Nothing was written. {way_out}",
+        )
+        self.folder = folder
+        self.transient = False
+        self.prediction_id = ""
+        self.names = tuple(names)

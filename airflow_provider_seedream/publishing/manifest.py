@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
@@ -15,6 +16,10 @@ from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
 
 MANIFEST_NAME = "manifest.json"
+MAX_BYTES = 2 * 1024 * 1024
+"""The longest file that is read as a manifest. A set of 15 pictures with ten renditions each has about 60 kB."""
+MAX_FILES = 2000
+"""The most pictures and other files of one set."""
 VERSION = 1
 _SCHEMA = Path(__file__).with_name("manifest.schema.json")
 
@@ -32,12 +37,19 @@ class Publisher:
     """The task instance that published a set.
 
     :param map_index: -1 where the task is not mapped.
+    :param deployment: digest of the deployment's own random id, so that equal names in two deployments are two task
+        instances; None where it is not known.
     """
 
     dag_id: str
     run_id: str
     task_id: str
     map_index: int
+    deployment: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON; a deployment that is not known is left out."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +121,10 @@ class Manifest:
             raise ValueError("a manifest has exactly one file for each image of its set, with the same flag")
 
     @property
-    def files(self) -> frozenset[str]:
-        """Every file that belongs to the set, the manifest itself aside."""
-        return frozenset(each.file for each in self.images) | {each.file for each in self.companions}
+    def files(self) -> dict[str, str]:
+        """The SHA-256 of every file that belongs to the set, by name; the manifest itself is not among them."""
+        pictures = {each.file: each.sha256 for each in self.images}
+        return pictures | {each.file: each.sha256 for each in self.companions}
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: every key of the result, each image with its file, and a version."""
@@ -124,7 +137,7 @@ class Manifest:
             "version": VERSION,
             **plain,
             "companions": [companion.to_json() for companion in self.companions],
-            "published_by": None if self.published_by is None else asdict(self.published_by),
+            "published_by": None if self.published_by is None else self.published_by.to_json(),
         }
 
     def to_bytes(self) -> bytes:
@@ -158,10 +171,12 @@ class Manifest:
 
         :raises InvalidInputError: it is not JSON, or does not follow the schema.
         """
+        if len(data) > MAX_BYTES:
+            raise _refusal("", f"{len(data):,} bytes", f"it may have {MAX_BYTES:,} bytes")
         try:
-            document = json.loads(data)
+            document = json.loads(data, parse_constant=_no_number)
         except ValueError as error:
-            raise _refusal("", data[:60], f"it is not JSON ({error})") from None
+            raise _refusal("", f"{len(data):,} bytes", f"it is not JSON ({error})") from None
         return cls.from_json(document)
 
 
@@ -186,14 +201,26 @@ def validate(document: Mapping[str, Any]) -> None:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
+    # Before the schema, which takes a second for each 4,000 entries.
+    lists = (
+        [value for value in document.values() if isinstance(value, list)]
+        if isinstance(document, dict)
+        else []
+    )
+    if (count := sum(map(len, lists))) > MAX_FILES:
+        raise _refusal("", f"{count:,} entries", f"it may have {MAX_FILES:,}")
     if (error := best_match(Draft202012Validator(schema()).iter_errors(document))) is not None:
         raise _refusal(error.json_path.removeprefix("$"), error.instance, error.message[:200])
-    names = [each["file"] for key in ("images", "companions") for each in document[key]]
-    if twice := {name for name in names if names.count(name) > 1}:
+    names = Counter(each["file"] for key in ("images", "companions") for each in document[key])
+    if twice := [name for name, count in names.items() if count > 1]:
         raise _refusal(".images", min(twice), "a file is named twice")
     pictures = {each["file"] for each in document["images"]}
     if strays := {each["of"] for each in document["companions"] if "of" in each} - pictures:
         raise _refusal(".companions", min(strays), "a rendition is of no picture in the manifest")
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
 
 
 def _refusal(place: str, value: object, allowed: str) -> InvalidInputError:

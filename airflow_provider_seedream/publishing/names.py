@@ -5,17 +5,24 @@ from __future__ import annotations
 import re
 import string
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from airflow_provider_seedream.publishing.media import MediaType
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.prompt import scenes_of
 
 SLUG_LENGTH = 48
 STEM_LENGTH = 80
 DEFAULT_NAMES = "{index:02d}-{scene_slug}.{ext}"
+CONTACT_SHEET_NAME = "contact-sheet.jpg"
+PAGE_NAME = "index.html"
 
 _EXTENSION = ".{ext}"
 _NUMBER = re.compile(r"(0?[1-9]?d?)?")
 _TEXT = re.compile(r"[a-z0-9-]*")
+# The longest stem is a picture's with the suffix of a rendition ("-w4096").
+_PICTURE_NAME = re.compile(r"(?P<stem>[a-z0-9][a-z0-9-]{0,94})\.(?:png|jpg|webp)")
 _LENGTHS = {"index": 2, "scene_slug": 8, "prediction_id": 32}
 _WAY_OUT = f'Write for example "{DEFAULT_NAMES}" (the default), or "{{prediction_id}}-{{index:02d}}.{{ext}}".'
 
@@ -107,5 +114,31 @@ class FileNames:
 
 
 def is_file_name(name: object) -> bool:
-    """Whether a name is one this package could have given: it can only mean a file in its own folder."""
-    return isinstance(name, str) and re.fullmatch(r"[a-z0-9][a-z0-9-]{0,94}\.[a-z0-9]{1,5}", name) is not None
+    """Whether a name is one this package could have given: a file in its own folder, of a kind that is published."""
+    if not isinstance(name, str):
+        return False
+    if name in (PAGE_NAME, CONTACT_SHEET_NAME):
+        return True
+    found = _PICTURE_NAME.fullmatch(name)
+    return found is not None and any(part.isdigit() for part in found["stem"].split("-"))
+
+
+def possible_files(stem: str, media_type: MediaType | None) -> list[str]:
+    """The names that a picture may get once its type is known.
+
+    :param media_type: the type that was asked for, or None where any may come.
+    """
+    types = MediaType if media_type is None else [media_type]
+    return [f"{stem}.{each.extension}" for each in types]
+
+
+def scenes_by_image(prompt: str | None, images: int, requested: int | None) -> Sequence[str | None]:
+    """The scene of each image; unknown for all where fewer images came, as nobody says which are missing."""
+    if prompt is None:
+        return [None] * images
+    scenes = scenes_of(prompt)
+    if len(scenes) == images:
+        return scenes
+    if images == requested == 1:
+        return [" ".join(prompt.split())]
+    return [None] * images

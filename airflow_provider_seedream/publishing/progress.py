@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,32 +21,41 @@ from airflow_provider_seedream.publishing.manifest import (
     Publisher,
     read_picture,
 )
+from airflow_provider_seedream.publishing.manifest import MAX_BYTES as manifest_bytes  # noqa: N811
 from airflow_provider_seedream.publishing.names import is_file_name
-from airflow_provider_seedream.publishing.storage import Folder
+from airflow_provider_seedream.publishing.storage import Folder, TooLongError
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import ImageSet
 
 log = logging.getLogger(__name__)
 
 PROGRESS_NAME = "manifest.json.partial"
-_VERSION = 1
+MAX_BYTES = 2 * 1024 * 1024
+"""The longest file that is read as a record."""
+_VERSION = 2
+_BEGINNING = b'{"version": '
 
 
 def set_key(image_set: ImageSet) -> str:
     """Tells sets apart: the prediction, the size and the links without their queries, which may be signed anew."""
-    links = [urlsplit(image.url)._replace(query="", fragment="").geturl() for image in image_set.images]
+    links = [_without_query(image.url) for image in image_set.images]
     canonical = json.dumps([image_set.prediction_id, image_set.size, links])
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
 
+def _without_query(url: str) -> str:
+    try:
+        return urlsplit(url)._replace(query="", fragment="").geturl()
+    except ValueError:  # a foreign manifest may hold anything
+        return url
+
+
 def read_manifest(folder: Folder) -> Manifest | None:
     """The manifest in a folder; None where there is none, or none that can be read (which is logged)."""
-    data = folder.read(MANIFEST_NAME)
-    if data is None:
-        return None
     try:
-        return Manifest.from_bytes(data)
-    except (InvalidInputError, RecursionError) as error:
+        data = folder.read(MANIFEST_NAME, manifest_bytes)
+        return None if data is None else Manifest.from_bytes(data)
+    except (InvalidInputError, TooLongError, RecursionError) as error:
         log.warning("%s is not a manifest and counts for nothing: %s", folder.location(MANIFEST_NAME), error)
         return None
 
@@ -63,7 +72,8 @@ class Progress:
     :param companions: what was made from them, by file name.
     :param patience: seconds that may pass between two notes of a publish that is alive.
     :param busy_until: epoch seconds until which a publish that wrote this record may be alive.
-    :param replaces: files of an earlier set in this folder, to be removed once the new manifest is there.
+    :param replaces: files of an earlier set in this folder, to be removed once the new manifest is there: by name, the
+        SHA-256 of everything this package may have written there. A file with other bytes is somebody's.
     """
 
     key: str
@@ -71,16 +81,17 @@ class Progress:
     published_by: Publisher | None
     pictures: dict[int, PublishedPicture] = field(default_factory=dict)
     companions: dict[str, Companion] = field(default_factory=dict)
-    replaces: frozenset[str] = frozenset()
+    replaces: Mapping[str, frozenset[str]] = field(default_factory=dict)
     patience: float = 0.0
     busy_until: float = 0.0
     _lock: Any = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def claim(self, folder: Folder, before: Progress | None, found: Manifest | None) -> None:
+    def claim(self, folder: Folder, before: Progress | None, found: Manifest | None) -> bool:
         """Begin: write the record, unless another publish began or ended since the folder was looked at.
 
         :param before: the record that was found, which this one takes the place of.
         :param found: the manifest that was found.
+        :returns: whether there is a manifest of this package in the folder now.
         :raises FolderTakenError: another set has been begun or published meanwhile.
         """
         if before is not None or not folder.create(PROGRESS_NAME, self._written()):
@@ -93,6 +104,7 @@ class Progress:
         if manifest is not None and set_key(manifest.image_set) not in known:
             folder.delete(PROGRESS_NAME)
             raise self._taken_by(folder, manifest.image_set.prediction_id)
+        return manifest is not None
 
     def note(self, folder: Folder, index: int, picture: PublishedPicture) -> None:
         """Write down that a picture is about to be placed.
@@ -138,43 +150,77 @@ class Progress:
             "version": _VERSION,
             "key": self.key,
             "prediction_id": self.prediction_id,
-            "published_by": None if self.published_by is None else asdict(self.published_by),
+            "published_by": None if self.published_by is None else self.published_by.to_json(),
             "pictures": {str(index): asdict(picture) for index, picture in self.pictures.items()},
             "companions": [companion.to_json() for companion in self.companions.values()],
-            "replaces": sorted(self.replaces),
+            "replaces": {name: sorted(digests) for name, digests in sorted(self.replaces.items())},
             "busy_until": time.time() + self.patience,
         }
         return json.dumps(document).encode("ascii")
 
-    def files(self) -> Iterable[str]:
-        """Every file the record knows of."""
-        return {picture.file for picture in self.pictures.values()} | self.companions.keys() | self.replaces
+    def files(self) -> dict[str, frozenset[str]]:
+        """Every file the record knows of, with the SHA-256 of everything this package may have written there."""
+        pictures = {each.file: frozenset({each.sha256}) for each in self.pictures.values()}
+        companions = {each.file: frozenset({each.sha256}) for each in self.companions.values()}
+        return merged(self.replaces, pictures, companions)
 
     @classmethod
     def load(cls, folder: Folder) -> Progress | None:
         """The record in a folder; None where there is none, or none that can be read."""
-        data = folder.read(PROGRESS_NAME)
-        if data is None:
-            return None
+        return cls.look(folder)[0]
+
+    @classmethod
+    def look(cls, folder: Folder) -> tuple[Progress | None, bool]:
+        """The record in a folder, and whether a file of its name is this package's.
+
+        A record that broke off, on a store where half a file is visible, is ours and cannot be read.
+        """
         try:
-            return cls._of(json.loads(data))
+            data = folder.read(PROGRESS_NAME, MAX_BYTES)
+        except TooLongError:
+            return None, False
+        if data is None:
+            return None, False
+        try:
+            document = json.loads(data)
+        except (ValueError, RecursionError):
+            return None, data.startswith(_BEGINNING) or _BEGINNING.startswith(data)
+        try:
+            record = cls._of(document)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return None  # it only saves work: without it the pictures are fetched again
+            return None, False
+        return record, record is not None
 
     @classmethod
     def _of(cls, document: Mapping[str, Any]) -> Progress | None:
-        if document["version"] != _VERSION:
+        if document["version"] not in (1, _VERSION):
             return None
         publisher = document["published_by"]
         pictures = {int(index): read_picture(entry) for index, entry in document["pictures"].items()}
         companions = [Companion.from_json(each) for each in document.get("companions", ())]
-        record = cls(
-            key=document["key"],
-            prediction_id=document["prediction_id"],
+        files: list[PublishedPicture | Companion] = [*pictures.values(), *companions]
+        if not all(is_file_name(each.file) and isinstance(each.bytes, int) for each in files):
+            return None
+        replaces = document["replaces"]
+        if document["version"] == 1:  # names only: what is there is overwritten, and never removed
+            replaces = dict.fromkeys(replaces, ())
+        return cls(
+            key=str(document["key"]),
+            prediction_id=str(document["prediction_id"]),
             published_by=None if publisher is None else Publisher(**publisher),
             pictures=pictures,
             companions={each.file: each for each in companions},
-            replaces=frozenset(document["replaces"]),
+            replaces={
+                name: frozenset(map(str, digests)) for name, digests in replaces.items() if is_file_name(name)
+            },
             busy_until=float(document.get("busy_until", 0.0)),
         )
-        return record if all(is_file_name(name) for name in record.files()) else None
+
+
+def merged(*files: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+    """The files of all, each with all its digests."""
+    found: dict[str, frozenset[str]] = {}
+    for each in files:
+        for name, digests in each.items():
+            found[name] = found.get(name, frozenset()) | digests
+    return found

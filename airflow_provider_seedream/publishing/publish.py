@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from threading import Event
 from typing import TYPE_CHECKING
 
-from airflow_provider_seedream.publishing.companions import PAGE_NAME, Companions, Wanted
+from airflow_provider_seedream.publishing.addresses import Zones, this_machine
+from airflow_provider_seedream.publishing.companions import Companions, Wanted
 from airflow_provider_seedream.publishing.download import DownloadLimits
 from airflow_provider_seedream.publishing.errors import FolderTakenError
 from airflow_provider_seedream.publishing.links import Refresh
 from airflow_provider_seedream.publishing.manifest import (
     MANIFEST_NAME,
+    MAX_FILES,
     Manifest,
     PublishedPicture,
     Publisher,
 )
-from airflow_provider_seedream.publishing.names import DEFAULT_NAMES, FileNames
-from airflow_provider_seedream.publishing.ownership import OnExisting, refuse_taken
+from airflow_provider_seedream.publishing.names import (
+    DEFAULT_NAMES,
+    PAGE_NAME,
+    FileNames,
+    is_file_name,
+    possible_files,
+    scenes_by_image,
+)
+from airflow_provider_seedream.publishing.ownership import Contents, OnExisting, refuse_taken
 from airflow_provider_seedream.publishing.progress import PROGRESS_NAME, Progress, read_manifest, set_key
 from airflow_provider_seedream.publishing.renditions import read_renditions
 from airflow_provider_seedream.publishing.storage import Folder
 from airflow_provider_seedream.publishing.supply import Supply
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import ImageSet
-from airflow_provider_seedream.wavespeed.prompt import scenes_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -68,6 +77,7 @@ def publish(
     limits: DownloadLimits | None = None,
     concurrency: int = CONCURRENCY,
     refresh: Refresh | None = None,
+    zones: Zones = this_machine,
 ) -> Published:
     """Bring an image set into a folder, whole, with its manifest.
 
@@ -85,25 +95,31 @@ def publish(
     :param contact_sheet: also draw ``contact-sheet.jpg`` (needs Pillow).
     :param storyboard_page: also write ``index.html``, which shows the pictures with their scenes.
     :param on_existing: where another set is in the folder: ``"replace"`` it, ``"fail"``, or ``"replace_own"``: replace
-        what ``published_by`` published there before, and fail otherwise.
+        what ``published_by`` published there before, and fail otherwise. Where a file that no set claims has a name of
+        this one: ``"replace"`` writes over it, the others fail.
     :param published_by: recorded in the manifest.
     :param limits: of each download.
     :param concurrency: downloads at a time.
     :param refresh: asked once where a link has expired: gives the prediction's links as they are now, or None.
+    :param zones: where pictures may be fetched from besides the public internet, see :func:`download`.
     :raises InvalidInputError: no images, sources that do not match, a wrong template of names or wrong
         renditions, Pillow missing.
     :raises PictureError: a picture cannot be had, or is not what was requested.
     :raises FolderTakenError: the folder belongs to another set.
+    :raises ForeignFileError: a file that is not this package's has a name of this set.
     """
     wanted = Wanted(contact_sheet, storyboard_page, read_renditions(renditions))
     wanted.check()
+    if len(image_set.images) * (1 + len(wanted.renditions)) + len(wanted.of_the_set()) > MAX_FILES:
+        way_out = f"Leave widths out: a set may have {MAX_FILES:,} files."
+        raise InvalidInputError("renditions", renditions, "they would be too many files", way_out)
     limits = limits or DownloadLimits()
     folder = Folder(target)
     work = _Publication(
         image_set=image_set,
         folder=folder,
         names=FileNames(file_names),
-        scenes=_scenes(image_set),
+        scenes=scenes_by_image(image_set.prompt, len(image_set.images), image_set.requested),
         supply=Supply.build(
             image_set,
             sources=sources,
@@ -111,6 +127,7 @@ def publish(
             check_size=check_size,
             limits=limits,
             refresh=refresh,
+            zones=zones,
         ),
         companions=Companions(image_set, folder, wanted),
         progress=Progress(
@@ -121,18 +138,6 @@ def publish(
         ),
     )
     return work.run(on_existing, concurrency)
-
-
-def _scenes(image_set: ImageSet) -> Sequence[str | None]:
-    """The scene of each image; unknown for all where fewer images came, as nobody says which are missing."""
-    if image_set.prompt is None:
-        return [None] * len(image_set.images)
-    scenes = scenes_of(image_set.prompt)
-    if len(scenes) == len(image_set.images):
-        return scenes
-    if len(image_set.images) == image_set.requested == 1:
-        return [" ".join(image_set.prompt.split())]
-    return [None] * len(image_set.images)
 
 
 @dataclass(slots=True)
@@ -146,16 +151,18 @@ class _Publication:
     progress: Progress
 
     def run(self, on_existing: OnExisting, concurrency: int) -> Published:
-        found, unfinished = read_manifest(self.folder), Progress.load(self.folder)
+        contents = Contents.of(self.folder)
+        found, unfinished = contents.manifest, contents.record
         refuse_taken(self.folder, self.progress, found, unfinished, on_existing)
         self._take_up(found, unfinished, concurrency)
         if found is not None and self._is_whole(found):
-            self._clean(found, unfinished.replaces if unfinished else frozenset())
+            self._clean(found, {} if unfinished is None else unfinished.files(), begun=unfinished is not None)
             log.info(
                 "Prediction %s is published in %s: unchanged.", self.image_set.prediction_id, self.folder
             )
             return Published(str(self.folder), found, fetched=0)
-        self._begin(found, unfinished)
+        contents.refuse_strangers(self.folder, self._names(), on_existing)
+        self._begin(contents)
         fetched = self._place_missing(concurrency)
         pictures = self._pictures()
         companions = self.companions.complete(pictures, self.progress)
@@ -214,16 +221,39 @@ class _Publication:
             picture.media_type,
         )
 
-    def _begin(self, found: Manifest | None, unfinished: Progress | None) -> None:
+    def _names(self) -> Iterator[str]:
+        """Every name that a file of this publish may get."""
+        wanted = self.companions.wanted
+        for index in range(len(self.image_set.images)):
+            if (there := self.progress.pictures.get(index)) is not None:
+                names = [there.file]
+            else:
+                names = possible_files(self._stem(index), self.supply.expected.media_type)
+            for name in names:
+                yield name
+                yield from wanted.beside(name)
+        yield from wanted.of_the_set()
+
+    def _stem(self, index: int) -> str:
+        return self.names.stem(index + 1, self.scenes[index], self.image_set.prediction_id)
+
+    def _begin(self, contents: Contents) -> None:
         """From here on the folder is in work: what is known is written down, then the old manifest goes."""
-        before = set(unfinished.files()) if unfinished else set()
-        if found:
-            before |= found.files
-        self.progress.replaces = frozenset(before)
-        self.progress.claim(self.folder, unfinished, found)
-        self.folder.delete(MANIFEST_NAME)
-        if PAGE_NAME in before and PAGE_NAME not in self.progress.companions:
-            self.folder.delete(PAGE_NAME)  # before the pictures that it shows
+        found, unfinished = contents.manifest, contents.record
+        self.progress.replaces = {name: known for name, known in contents.ours.items() if is_file_name(name)}
+        # One that is not ours is there only where it may be replaced.
+        if self.progress.claim(self.folder, unfinished, found) or MANIFEST_NAME in contents.names:
+            self.folder.delete(MANIFEST_NAME)
+        if PAGE_NAME in self.progress.replaces and PAGE_NAME not in self.progress.companions:
+            self._remove(PAGE_NAME, self.progress.replaces[PAGE_NAME])  # before the pictures that it shows
+
+    def _remove(self, name: str, digests: frozenset[str]) -> None:
+        """Remove a file of an earlier set, unless it has other bytes than this package wrote there."""
+        digest = self.folder.digest(name)
+        if digest in digests:
+            self.folder.delete(name)
+        elif digest is not None:
+            log.warning("%s is left alone: it was changed since.", self.folder.location(name))
 
     def _place_missing(self, concurrency: int) -> int:
         missing = [
@@ -253,7 +283,7 @@ class _Publication:
         return len(missing)
 
     def _place(self, index: int, stop: Event) -> None:
-        name = self.names.stem(index + 1, self.scenes[index], self.image_set.prediction_id)
+        name = self._stem(index)
         with self.folder.staged(name) as temporary:
             verified = self.supply.fetch(index, temporary, stop)
             picture = PublishedPicture(
@@ -279,10 +309,11 @@ class _Publication:
             if read_manifest(self.folder) == manifest:
                 self.folder.delete(MANIFEST_NAME)
             raise
-        self._clean(manifest, self.progress.replaces)
+        self._clean(manifest, self.progress.replaces, begun=True)
 
-    def _clean(self, manifest: Manifest, replaced: frozenset[str]) -> None:
-        for name in sorted(replaced - manifest.files):
-            self.folder.delete(name)
-        self.folder.delete(PROGRESS_NAME)
+    def _clean(self, manifest: Manifest, replaced: Mapping[str, frozenset[str]], *, begun: bool) -> None:
+        for name in sorted(replaced.keys() - manifest.files.keys()):
+            self._remove(name, replaced[name])
+        if begun:
+            self.folder.delete(PROGRESS_NAME)
         self.folder.sweep()

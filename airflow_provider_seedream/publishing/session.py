@@ -1,4 +1,4 @@
-"""The HTTP session pictures are fetched with: no credentials, and on request no private addresses.
+"""The HTTP session pictures are fetched with: no credentials, and no addresses but those that are allowed.
 
 ``requests`` and ``urllib3`` are imported inside functions: this module is reached while DAGs are parsed.
 """
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from airflow_provider_seedream import __version__
-from airflow_provider_seedream.publishing.addresses import check_link, is_public
+from airflow_provider_seedream.publishing.addresses import Zones, check_link, is_allowed, resolved
 from airflow_provider_seedream.wavespeed.endpoint import is_loopback
 from airflow_provider_seedream.wavespeed.exchange import watch
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_session(*, public_only: bool) -> Iterator[Session]:
+def open_session(zones: Zones) -> Iterator[Session]:
     """A session of its own for one request, so that nothing of one host reaches the next.
 
-    :param public_only: refuse to connect to addresses that are not public.
+    :param zones: where it may connect to besides the public internet.
     """
     import requests
 
@@ -41,41 +41,64 @@ def open_session(*, public_only: bool) -> Iterator[Session]:
                 "User-Agent": f"airflow-provider-seedream/{__version__}",
             }
         )
-        if public_only:
-            session.mount("https://", _public_only())
-        for adapter in session.adapters.values():
-            watch(adapter)  # type: ignore[arg-type]  # requests' own
+        adapter = watch(_within(zones))
+        session.mount("https://", adapter)
+        session.mount("http://", adapter)
         yield session
 
 
 class PrivatePeerError(Exception):
-    """A name in a redirect led to an address that is not public."""
+    """A link led to an address that is not allowed."""
 
 
-def _public_only() -> HTTPAdapter:
-    """An adapter that looks at the address actually connected to, before a byte is sent.
+def _within(zones: Zones) -> HTTPAdapter:
+    """An adapter that resolves a name once, and connects to the very addresses it has looked at.
 
-    Resolving the name beforehand would leave time for it to change. Behind a proxy the proxy resolves, and
-    its own rules apply.
+    Behind a proxy the proxy resolves, and its own rules apply.
     """
     from requests.adapters import HTTPAdapter
-    from urllib3.connection import HTTPSConnection
-    from urllib3.connectionpool import HTTPSConnectionPool
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-    class PublicConnection(HTTPSConnection):
+    class Guarded:
+        _dns_host: str
+        port: int
+
         def _new_conn(self) -> socket.socket:
-            connected = super()._new_conn()
-            address = str(connected.getpeername()[0])
-            if not is_public(address):
-                connected.close()
-                raise PrivatePeerError(address)
-            return connected
+            name = self._dns_host
+            try:
+                addresses = resolved(name.strip("[]"), self.port)
+            except (OSError, UnicodeError) as error:
+                raise NewConnectionError(self, f"no address ({type(error).__name__})") from error  # type: ignore[arg-type]
+            allowed = [each for each in addresses if is_allowed(each, zones)]
+            if not allowed:
+                raise PrivatePeerError(addresses[0] if addresses else name)
+            for address in allowed:
+                self._dns_host = address
+                try:
+                    return super()._new_conn()  # type: ignore[misc,no-any-return]
+                except (ConnectTimeoutError, NewConnectionError):
+                    if address == allowed[-1]:
+                        raise
+                finally:
+                    self._dns_host = name
+            raise AssertionError
 
-    class PublicPool(HTTPSConnectionPool):
-        ConnectionCls = PublicConnection
+    class GuardedHTTP(Guarded, HTTPConnection):
+        pass
+
+    class GuardedHTTPS(Guarded, HTTPSConnection):
+        pass
+
+    class HTTPPool(HTTPConnectionPool):
+        ConnectionCls = GuardedHTTP
+
+    class HTTPSPool(HTTPSConnectionPool):
+        ConnectionCls = GuardedHTTPS
 
     adapter = HTTPAdapter()
-    adapter.poolmanager.pool_classes_by_scheme = {"https": PublicPool}
+    adapter.poolmanager.pool_classes_by_scheme = {"http": HTTPPool, "https": HTTPSPool}
     return adapter
 
 

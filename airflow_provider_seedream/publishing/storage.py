@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
+import logging
 import os
+import re
 import secrets
 import tempfile
 import threading
@@ -19,10 +20,20 @@ from airflow_provider_seedream.publishing.media import CHUNK
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
+log = logging.getLogger(__name__)
+
 TEMPORARY_SUFFIX = ".seedream-part"
+_TEMPORARY = re.compile(rf"\.[a-z0-9.-]+\.[0-9a-f]+{re.escape(TEMPORARY_SUFFIX)}(\.[a-z0-9]{{1,5}})?")
 _READ_AHEAD = 1024 * 1024
 _ABANDONED_AFTER = 3600.0
 """Seconds after which a temporary file can belong to no living publish."""
+
+_exclusive: dict[tuple[object, str], bool] = {}
+"""Whether a store refuses to create a file twice, by file system and bucket: tried once in each process."""
+
+
+class TooLongError(ValueError):
+    """A file is longer than anything this package writes under its name."""
 
 
 class Folder:
@@ -49,6 +60,43 @@ class Folder:
     def location(self, name: str) -> str:
         """The full URL of a file in this folder."""
         return str(self._path / name)
+
+    def names(self) -> dict[str, bool]:
+        """What is in the folder now, files and folders alike, by one listing: each name, and whether it is a folder."""
+        if self.local is not None:
+            try:
+                with os.scandir(self.local) as entries:
+                    return {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
+            except FileNotFoundError:
+                return {}
+        place = str(self._path.path).rstrip("/")
+        with self._serial or nullcontext():
+            # Before: the file system may remember an older listing. After: it must not remember this one.
+            self._fs.invalidate_cache(place)
+            try:
+                found = self._fs.ls(place, detail=True)
+            except FileNotFoundError:
+                found = []
+            finally:
+                self._fs.invalidate_cache(place)
+        parent = str(self._fs._strip_protocol(place)).strip("/")
+        inside = [(str(each["name"]).strip("/").rpartition("/"), each.get("type")) for each in found]
+        return {name: kind == "directory" for (above, _, name), kind in inside if above == parent}
+
+    def names_like(self, name: str, names: dict[str, bool]) -> str | None:
+        """The one of ``names`` that a file called ``name`` would take the place of, or None.
+
+        Some stores and disks do not tell ``Index.html`` from ``index.html``.
+        """
+        if name in names:
+            return name
+        alike = next((each for each in names if each.casefold() == name.casefold()), None)
+        if alike is None:
+            return None
+        if self.local is not None:
+            return alike if os.path.lexists(self.local / name) else None
+        with self._serial or nullcontext():
+            return alike if self._fs.exists(self._remote(name)) else None
 
     @contextmanager
     def staged(self, name: str) -> Iterator[Path]:
@@ -104,22 +152,78 @@ class Folder:
                 except OSError:  # a file system without links
                     self.commit(temporary, name)
             return True
-        pipe = getattr(self._fs, "_pipe_file", self._fs.pipe_file)
-        exclusive = {"mode": "create"} if "mode" in inspect.signature(pipe).parameters else {}
-        with self._serial or nullcontext():
+        return self._create_on_store(name, data)
+
+    def _create_on_store(self, name: str, data: bytes) -> bool:
+        store = (self._fs, str(self._path.path).lstrip("/").partition("/")[0])
+        if _exclusive.get(store) is False:
+            return self._create_where_nothing_is(name, data)
+        try:
+            self._pipe(name, data, exclusive=True)
+        except FileExistsError:
+            return False
+        except Exception as error:  # noqa: BLE001 - each store has its own
+            # Some stores know no such request, some refuse the second file with an error of their own.
+            there = self.read(name)
+            if there is not None:
+                return there == data
+            self._pipe(name, data)
+            self._note_exclusive(store, works=False, why=f" ({type(error).__name__})")
+            return True
+        if store not in _exclusive:
+            # A store may take the word and overwrite all the same. The file is ours, so that does no harm now.
             try:
-                self._fs.pipe_file(self._remote(name), data, **exclusive)
+                self._pipe(name, data, exclusive=True)
             except FileExistsError:
-                return False
+                self._note_exclusive(store, works=True)
+            except Exception:
+                log.debug("%s: whether files are created exclusively is not known.", self, exc_info=True)
+            else:
+                self._note_exclusive(store, works=False)
         return True
 
-    def read(self, name: str) -> bytes | None:
-        """A file's content, or None where there is no such file."""
+    def _create_where_nothing_is(self, name: str, data: bytes) -> bool:
+        if self.read(name) is not None:
+            return False
+        self._pipe(name, data)
+        return self.read(name) == data
+
+    def _note_exclusive(self, store: tuple[object, str], *, works: bool, why: str = "") -> None:
+        _exclusive[store] = works
+        if not works:
+            log.info(
+                "%s: this store does not create files exclusively%s. Of two publishes that begin in the same instant, "
+                "one is refused at its next step.",
+                self,
+                why,
+            )
+
+    def _pipe(self, name: str, data: bytes, *, exclusive: bool = False) -> None:
+        with self._serial or nullcontext():
+            if not exclusive:
+                self._fs.pipe_file(self._remote(name), data)
+                return
+            self._fs.pipe_file(self._remote(name), data, mode="create")
+
+    def read(self, name: str, limit: int | None = None) -> bytes | None:
+        """A file's content, or None where there is no such file.
+
+        :param limit: bytes; no more are read.
+        :raises TooLongError: it has more than ``limit``.
+        """
+        part = {} if limit is None else {"start": 0, "end": limit + 1}
         with self._serial or nullcontext():
             try:
-                data: bytes = self._fs.cat_file(self._remote(name))
-            except (FileNotFoundError, NotADirectoryError):
+                data: bytes = self._fs.cat_file(self._remote(name), **part)
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 return None
+            except Exception:
+                # Stores refuse to give a part of an empty file.
+                if limit is None or self._fs.info(self._remote(name))["size"] != 0:
+                    raise
+                return b""
+        if limit is not None and len(data) > limit:
+            raise TooLongError(f"it has more than {limit:,} bytes")
         return data
 
     def readable(self, name: str) -> bytes | Path:
@@ -148,6 +252,18 @@ class Folder:
                 return False
         return seen == length and digest.hexdigest() == sha256
 
+    def digest(self, name: str) -> str | None:
+        """The SHA-256 of a file, in hex, or None where there is no such file."""
+        digest = hashlib.sha256()
+        with self._serial or nullcontext():
+            try:
+                with self._fs.open(self._remote(name), "rb", block_size=_READ_AHEAD) as file:
+                    while piece := file.read(CHUNK):
+                        digest.update(piece)
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                return None
+        return digest.hexdigest()
+
     def delete(self, name: str) -> None:
         """Remove a file if it is there."""
         with self._serial or nullcontext(), suppress(FileNotFoundError, NotADirectoryError):
@@ -157,6 +273,8 @@ class Folder:
         """Remove temporary files that a killed publish left an hour ago or longer: in a local folder, or on this
         worker's disk."""
         for leftover in self._staging.glob(f".*{TEMPORARY_SUFFIX}*"):
+            if not _TEMPORARY.fullmatch(leftover.name):
+                continue  # somebody else's
             with suppress(FileNotFoundError, PermissionError):
                 if time.time() - leftover.stat().st_mtime > _ABANDONED_AFTER:
                     leftover.unlink()

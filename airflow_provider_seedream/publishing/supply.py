@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
+from airflow_provider_seedream.publishing.addresses import Zones
 from airflow_provider_seedream.publishing.download import DownloadLimits, download
 from airflow_provider_seedream.publishing.errors import PictureError, PictureFault
 from airflow_provider_seedream.publishing.links import Links, Refresh
@@ -29,6 +30,7 @@ class Supply:
 
     :param expected: what each must be.
     :param sources: the pictures themselves, or None to fetch them from the links.
+    :param zones: where they may be fetched from besides the public internet.
     """
 
     image_set: ImageSet
@@ -36,6 +38,7 @@ class Supply:
     sources: Sequence[str | bytes] | None
     links: Links
     limits: DownloadLimits
+    zones: Zones
 
     @classmethod
     def build(
@@ -47,6 +50,7 @@ class Supply:
         check_size: bool,
         limits: DownloadLimits | None,
         refresh: Refresh | None,
+        zones: Zones,
     ) -> Supply:
         """Check that there is something to bring, and say what it must be.
 
@@ -81,7 +85,8 @@ class Supply:
             size=(int(size[1]), int(size[2])) if size is not None and check_size else None,
             media_type=None if output_format is None else MediaType.of_format(output_format),
         )
-        return cls(image_set, expected, sources, Links(image_set, refresh), limits or DownloadLimits())
+        links = Links(image_set, refresh)
+        return cls(image_set, expected, sources, links, limits or DownloadLimits(), zones)
 
     def fetch(self, index: int, destination: Path, stop: Event) -> VerifiedPicture:
         """Bring one picture into a file.
@@ -92,12 +97,12 @@ class Supply:
             return self._write(self.sources[index], destination, f"{index + 1} of {self._name}")
         link = self.links.of(index)
         try:
-            return download(link, destination, self.expected, limits=self.limits, stop=stop)
+            return download(link, destination, self.expected, limits=self.limits, stop=stop, zones=self.zones)
         except PictureError as error:
             renewed = self.links.renewed(index) if error.fault is PictureFault.EXPIRED else None
             if renewed is None or renewed == link:
                 raise
-        return download(renewed, destination, self.expected, limits=self.limits, stop=stop)
+        return download(renewed, destination, self.expected, limits=self.limits, stop=stop, zones=self.zones)
 
     @property
     def _name(self) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from airflow_provider_seedream.publishing.appearance import likely
+from airflow_provider_seedream.publishing.decoding import undecodable
 from airflow_provider_seedream.publishing.errors import PictureError, PictureFault
 from airflow_provider_seedream.publishing.media import (
     DamagedMediaError,
@@ -14,9 +16,11 @@ from airflow_provider_seedream.publishing.media import (
     OversizedMediaError,
     TruncatedMediaError,
     UnknownMediaError,
-    inspect,
+    laid_out,
+    sniff,
 )
 
+_WAY_OUT = "Run the task again; if it stays so, look at the prediction in the WaveSpeedAI dashboard."
 _FAULTS: dict[type[MediaError], PictureFault] = {
     UnknownMediaError: PictureFault.NOT_A_PICTURE,
     TruncatedMediaError: PictureFault.TRUNCATED,
@@ -64,15 +68,14 @@ def verify(file: BinaryIO, expected: Expectation, where: str) -> Media:
         ``WRONG_SIZE``.
     """
     try:
-        media = inspect(file)
+        media, layout = laid_out(file)
     except MediaError as error:
-        file.seek(0)
         raise PictureError(
             _FAULTS[type(error)],
             where=where,
             expected=str(expected),
-            got=f"a file starting {file.read(24)!r}: {error}",
-            way_out="Run the task again; if it stays so, look at the prediction in the WaveSpeedAI dashboard.",
+            got=_got(file, error),
+            way_out=_WAY_OUT,
         ) from error
     got = f"{media.media_type.value} of {media.width}x{media.height}"
     if expected.media_type not in (None, media.media_type):
@@ -85,4 +88,19 @@ def verify(file: BinaryIO, expected: Expectation, where: str) -> Media:
         raise PictureError(
             PictureFault.WRONG_SIZE, where=where, expected=str(expected), got=got, way_out=way_out
         )
+    if (wrong := undecodable(file, media, layout)) is not None:
+        raise PictureError(
+            PictureFault.DAMAGED,
+            where=where,
+            expected=str(expected),
+            got=f"{got} that is damaged: {wrong}",
+            way_out=_WAY_OUT,
+        )
     return media
+
+
+def _got(file: BinaryIO, error: MediaError) -> str:
+    file.seek(0)
+    head = file.read(24)
+    kind = sniff(head)
+    return f"{likely(head) if kind is None else kind.value}: {error}"

@@ -29,7 +29,14 @@ from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
 from tests.cdn import Cdn, body, in_turn, picture
 
 PROMPT = "3 images. First, a fox sets out. Second, the fox meets a hare. Third, both sleep."
+CONNECTION = json.dumps({"conn_type": "seedream", "host": "http://127.0.0.1:1", "password": "k" * 20})
 NAMES = ["01-a-fox-sets-out.jpg", "02-the-fox-meets-a-hare.jpg", "03-both-sleep.jpg"]
+
+
+@pytest.fixture(autouse=True)
+def connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection's host is this machine, and so may pictures be."""
+    monkeypatch.setenv("AIRFLOW_CONN_SEEDREAM_DEFAULT", CONNECTION)
 
 
 @pytest.fixture
@@ -206,10 +213,30 @@ def _progress_of(other: ImageSet) -> bytes:
 
 @pytest.mark.parametrize("junk", [b"", b"not json", b"[]", b'{"version": 7}', b"\xff\xfe\x00"])
 @pytest.mark.parametrize("name", ["manifest.json", "manifest.json.partial"])
-def test_unreadable_records_are_written_anew(cdn: Cdn, tmp_path: Path, name: str, junk: bytes) -> None:
+def test_records_of_others_are_written_over_on_request_only(
+    cdn: Cdn, tmp_path: Path, name: str, junk: bytes
+) -> None:
     (tmp_path / name).write_bytes(junk)
-    assert run(image_set(cdn).to_json(), tmp_path)["images"] == 3
+    if (name, junk) != ("manifest.json.partial", b""):  # a record of ours that broke off
+        with pytest.raises(AirflowFailException, match=f"holds '{name}'"):
+            run(image_set(cdn).to_json(), tmp_path)
+        assert (tmp_path / name).read_bytes() == junk
+        assert cdn.requests == []
+    assert run(image_set(cdn).to_json(), tmp_path, on_existing="replace")["images"] == 3
     assert files(tmp_path) == [*NAMES, "manifest.json"]
+
+
+@pytest.mark.parametrize("length", [0, 1, 12, 40, 400])
+def test_a_record_that_broke_off_is_written_again(cdn: Cdn, tmp_path: Path, length: int) -> None:
+    cdn.paths["/p1/1.jpg"] = in_turn(body(b"", 404), body(picture(seed=1)))
+    with pytest.raises(AirflowFailException, match="404"):
+        run(image_set(cdn).to_json(), tmp_path / "half", concurrency=1)
+    record = (tmp_path / "half" / "manifest.json.partial").read_bytes()
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "manifest.json.partial").write_bytes(record[:length])
+    assert run(image_set(cdn).to_json(), out)["images"] == 3
+    assert files(out) == [*NAMES, "manifest.json"]
 
 
 def test_a_record_cannot_name_files_outside_the_folder(cdn: Cdn, tmp_path: Path) -> None:

@@ -1,0 +1,46 @@
+"""Which Airflow deployment this is: equal DAG and run ids in two deployments are two task instances."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+import time
+
+log = logging.getLogger(__name__)
+
+VARIABLE = "seedream_deployment_id"
+"""Airflow variable with the random id of this deployment; the first publish makes it."""
+
+_DESCRIPTION = "Random, made by airflow-provider-seedream: tells what this deployment published from what another did. Keep it."
+_SETTLED_AFTER = 1.0
+"""Seconds after which of two workers that make the variable in the same instant both read the later one's id."""
+
+
+def deployment() -> str | None:
+    """A digest of this deployment's id, or None where it cannot be known now, such as outside of a task.
+
+    Nothing else that a worker sees on every version of Airflow is the same for all workers of a deployment and through
+    every clear, and differs between deployments: times of the run change with a clear, URLs may be left at their
+    defaults, and the database is out of a worker's reach.
+    """
+    from airflow.providers.common.compat.sdk import Variable
+
+    try:
+        # Airflow says "not found" where it could not ask, too: an id that exists must not be replaced for that.
+        found = Variable.get(VARIABLE, None) or Variable.get(VARIABLE, None)
+        if not found:
+            Variable.set(VARIABLE, secrets.token_hex(16), description=_DESCRIPTION)
+            time.sleep(_SETTLED_AFTER)
+            found = Variable.get(VARIABLE, None)
+    except ImportError:  # no task runs here, so there is no supervisor to ask
+        log.debug("Outside of a task the deployment is not known.")
+        return None
+    except Exception as error:  # noqa: BLE001 - each version of Airflow has its own; a paid set is published all the same
+        log.warning(
+            "Variable %s could not be read or written (%s): whether earlier sets are this deployment's is not known.",
+            VARIABLE,
+            type(error).__name__,
+        )
+        return None
+    return None if not found else hashlib.sha256(f"seedream {found}".encode()).hexdigest()[:32]
