@@ -53,6 +53,8 @@ def send_in_a_loop(endpoint, call, **options):
             return await client.send(call, **options)
         finally:
             await client.close()
+            # aiohttp ends TLS connections in the background.
+            await asyncio.sleep(0.1)
 
     return asyncio.run(send())
 
