@@ -96,8 +96,7 @@ with DAG("of_a_task", start_date=START, schedule=None):
 
     @task_group
     def group(scenes):
-        SeedreamSequentialOperator(task_id="drawn", prompt=scenes)
-        SeedreamCostSummaryOperator(task_id="sum", task_ids=["group.drawn"], trigger_rule="all_done")
+        SeedreamSequentialOperator(task_id="drawn", prompt=scenes) >> SeedreamCostSummaryOperator(task_id="sum")
 
     written, read = model(), answers()
     SeedreamSequentialOperator.partial(task_id="expand").expand(prompt=written)
@@ -273,8 +272,9 @@ def _results(home: Path, dag_id: str, task_ids: str) -> list[Any]:
         "select value from xcom where dag_id = ? and task_id like ? and key = 'return_value' order by task_id"
     )
     values = [json.loads(value) for (value,) in _query(home, query, dag_id, task_ids)]
-    # Airflow 3 keeps the JSON of JSON.
-    return [json.loads(value) if AIRFLOW >= (3, 0) else value for value in values]
+    # Some versions keep the JSON of JSON.
+    twice = [isinstance(value, str) and value[:1] in ('"', "{") for value in values]
+    return [json.loads(value) if again else value for value, again in zip(values, twice, strict=True)]
 
 
 def _rendered(home: Path, dag_id: str) -> dict[str, Any]:
