@@ -91,7 +91,7 @@ def _given_by_expand_kwargs(task: BaseOperator, context: Context) -> Iterator[tu
     """
     dag = task.get_dag()
     mapped: Any = None if dag is None else dag.task_dict.get(task.task_id)
-    if dag is None or mapped is None or not mapped.is_mapped:
+    if dag is None or mapped is None or isinstance(mapped, BaseOperator):
         return
     expanded = mapped._get_specified_expand_input().value
     if isinstance(expanded, Sequence):

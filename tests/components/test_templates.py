@@ -100,6 +100,7 @@ def rendered(dag: DAG, task_id: str = "one", map_index: int = 0) -> Any:
         return upstream.doc[key]
 
     ti = SimpleNamespace(map_index=map_index, task_id=task_id, xcom_pull=xcom_pull, _upstream_map_indexes={})
+    ti.task = operator
     context: Any = {"ti": ti, "task": operator, "dag": dag, "params": {}, "ds": "2026-01-01"}
     context["dag_run"] = SimpleNamespace(conf={})
     operator.render_template_fields(context)

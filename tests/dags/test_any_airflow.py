@@ -96,8 +96,7 @@ with DAG("of_a_task", start_date=START, schedule=None):
 
     @task_group
     def group(scenes):
-        SeedreamSequentialOperator(task_id="drawn", prompt=scenes)
-        SeedreamCostSummaryOperator(task_id="sum", task_ids=["group.drawn"], trigger_rule="all_done")
+        SeedreamSequentialOperator(task_id="drawn", prompt=scenes) >> SeedreamCostSummaryOperator(task_id="sum")
 
     written, read = model(), answers()
     SeedreamSequentialOperator.partial(task_id="expand").expand(prompt=written)
@@ -249,6 +248,60 @@ def test_a_retry_pays_nothing_where_neither_a_record_nor_the_account_tells(
     assert seedream_emulator.paid_tasks == 1
     assert ("To pay for a new set, start a new run of the DAG" in told) is not RECORDS_LAST
     assert ("taking it up again" in told) is RECORDS_LAST
+
+
+def test_what_came_from_a_task_is_never_rendered(home: Path, seedream_emulator: Emulator) -> None:
+    done = _run(home, seedream_emulator, "of_a_task")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    plain = "2 images. First, a {{ 7 * 6 }} fox. Second, scenes.txt."
+    styled = plain.replace(". S", ". Style: a {{ 7 * 6 }} fox. S") + " Style: a {{ 7 * 6 }} fox."
+    function = "2 images. First, a {# green #} fox. Second, an owl."
+    drawn = sorted(each["input"]["prompt"] for each in seedream_emulator.predictions)
+    assert drawn == sorted([plain] * 3 + [styled] + [function] * 2)
+    assert _results(home, "of_a_task", "prompt%") == [plain.replace("{{ 7 * 6 }}", "{# green #}")] * 2
+    assert [each["cost_usd"] for each in _results(home, "of_a_task", "group.sum")] == [0.07, 0.07]
+    shown = _rendered(home, "of_a_task")
+    assert "42" not in json.dumps(shown)
+    assert "of the file" not in json.dumps(shown)
+    assert shown["expand"]["prompt"] == ["a {{ 7 * 6 }} fox", "scenes.txt"]
+    assert shown["called"]["op_kwargs"]["other"] == "of_a_task"
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_what_the_author_wrote_is_rendered(home: Path, seedream_emulator: Emulator, native: bool) -> None:
+    dag_id = f"of_the_author_{native}"
+    done = _run(home, seedream_emulator, dag_id)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    text = "2 images. First, a 42 fox. Style: 1985. Second, an owl. Style: 1985."
+    assert [each["input"]["prompt"] for each in seedream_emulator.predictions] == [text] * 4
+    assert _results(home, dag_id, "file") == ["42 of the file"]
+    assert (home / "store" / dag_id / "manifest.json").exists()
+    assert (home / "path" / dag_id / "manifest.json").exists()
+
+
+def _results(home: Path, dag_id: str, task_ids: str) -> list[Any]:
+    """What tasks returned, by the pattern of their ids."""
+    query = (
+        "select value from xcom where dag_id = ? and task_id like ? and key = 'return_value' order by task_id"
+    )
+    values = [json.loads(value) for (value,) in _query(home, query, dag_id, task_ids)]
+    # Some versions keep the JSON of JSON.
+    twice = [isinstance(value, str) and value[:1] in ('"', "{") for value in values]
+    return [json.loads(value) if again else value for value, again in zip(values, twice, strict=True)]
+
+
+def _rendered(home: Path, dag_id: str) -> dict[str, Any]:
+    """The template fields of all tasks as the UI shows them."""
+    query = "select task_id, rendered_fields from rendered_task_instance_fields where dag_id = ?"
+    return {task_id: json.loads(fields) for task_id, fields in _query(home, query, dag_id)}
+
+
+def _query(home: Path, query: str, *values: str) -> list[Any]:
+    database = sqlite3.connect(f"file:{home}/airflow.db?mode=ro", uri=True)
+    try:
+        return database.execute(query, values).fetchall()
+    finally:
+        database.close()
 
 
 def _event_extras(home: Path) -> list[dict[str, Any]]:
