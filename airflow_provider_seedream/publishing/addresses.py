@@ -141,12 +141,18 @@ def check_link(url: str, *, of: str | None = None) -> SplitResult:
     if _AMBIGUOUS.search(url) or not host.isascii():
         raise _unsafe(of or url, "a link that programs read in different ways")
     if not host:
-        raise _unsafe(of or url, f"a link of scheme {parts.scheme[:20]!r} without a host")
+        raise _unsafe(of or url, f"a link of {_scheme(parts)} without a host")
     if parts.username is not None or parts.password is not None:
         raise _unsafe(of or url, "one with a user name in it, which would be sent as credentials")
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
-        raise _unsafe(of or url, f"one of scheme {parts.scheme[:20]!r}")
+        raise _unsafe(of or url, f"one of {_scheme(parts)}")
     return parts
+
+
+def _scheme(parts: SplitResult) -> str:
+    """The scheme of a link, where it is a common one: a redirect may say anything."""
+    common = ("", "data", "file", "ftp", "gs", "http", "https", "s3")
+    return f"scheme {parts.scheme!r}" if parts.scheme in common else "an unusual scheme"
 
 
 def check_host(url: str, zones: Zones, *, of: str) -> None:

@@ -16,9 +16,11 @@ Piece = bytes | tuple[int, int]
 
 _CODECS = {MediaType.PNG: ("PNG", "zlib"), MediaType.JPEG: ("JPEG", "jpg"), MediaType.WEBP: ("WEBP", "webp")}
 _STRIP = 256
-_TAIL = 16
-"""Bytes at the end of a scan, of which a decoder that finds its way must need some."""
+_TAIL = 512
+"""Bytes at the end of a scan, of which a decoder that finds its way must need some that show: the last of them may be
+for pixels beyond the edge, and two whole blocks have no more."""
 _NOISE = random.Random(7).randbytes(4096).replace(b"\xff", b"\x5a")  # noqa: S311 - must be the same each time
+_NOISES = (_NOISE, _NOISE[::-1])
 _one_at_a_time = threading.Lock()
 """The pixels of one picture are in memory at a time, whatever the number of downloads."""
 
@@ -68,10 +70,12 @@ def _has_too_much(file: BinaryIO, layout: Layout, name: str, pixels: int) -> boo
     tail = _TAIL + len(end) - len(end.rstrip(b"\x00"))
     if tail + 1 < len(end) and end[-tail - 1] == 0xFF:
         tail += 1  # what follows FF is not a byte of its own
-    if tail > len(end) // 2 or _pixels(file, _spoiled(layout, tail), name, layout) != pixels:
+    if tail > len(end) // 2:
+        return False
+    if any(_pixels(file, _spoiled(layout, tail, noise), name, layout) != pixels for noise in _NOISES):
         return False
     # Of a single colour there may be no other bytes that mean anything else.
-    return _pixels(file, _spoiled(layout, length), name, layout) != pixels
+    return _pixels(file, _spoiled(layout, length, _NOISE), name, layout) != pixels
 
 
 def _longer(layout: Layout) -> list[Piece]:
@@ -85,12 +89,12 @@ def _longer(layout: Layout) -> list[Piece]:
     return found
 
 
-def _spoiled(layout: Layout, count: int) -> list[Piece]:
+def _spoiled(layout: Layout, count: int, noise: bytes) -> list[Piece]:
     """The picture with other bytes in place of the last ``count`` of its scan."""
     ((_, behind),) = layout.scans
     found: list[Piece] = []
     for start, end in layout.kept:
-        found += [(start, end - count), _NOISE[:count]] if end == behind else [(start, end)]
+        found += [(start, end - count), noise[:count]] if end == behind else [(start, end)]
     return found
 
 

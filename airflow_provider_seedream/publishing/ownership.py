@@ -95,7 +95,7 @@ class Contents:
                 way_out += ' To overwrite it, set on_existing="replace".'
             raise ForeignFileError(str(folder), in_the_way, way_out)
         if found:
-            log.warning("%s: %s will be overwritten.", folder, ", ".join(map(ascii, found)))
+            log.warning("%s: %s may be overwritten.", folder, ", ".join(map(ascii, found)))
 
 
 def refuse_taken(

@@ -174,10 +174,8 @@ class Folder:
             # A store may take the word and overwrite all the same. The file is ours, so that does no harm now.
             try:
                 self._pipe(name, data, exclusive=True)
-            except FileExistsError:
+            except Exception:  # noqa: BLE001 - FileExistsError, or the store's own
                 self._note_exclusive(store, works=True)
-            except Exception:
-                log.debug("%s: whether files are created exclusively is not known.", self, exc_info=True)
             else:
                 self._note_exclusive(store, works=False)
         return True

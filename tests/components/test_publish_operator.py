@@ -586,12 +586,37 @@ def test_an_expired_link_is_renewed_once_for_the_whole_set(cdn: Cdn, tmp_path: P
 
 
 def test_links_that_cannot_be_renewed_leave_the_expiry_as_the_error(
-    cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    cdn: Cdn, tmp_path: Path, hurried: None
 ) -> None:
-    monkeypatch.delenv("WAVESPEED_API_KEY", raising=False)
     cdn.paths["/p1/0.jpg"] = body(b"", 403)
     with pytest.raises(AirflowFailException, match="seven days"):
-        run(image_set(cdn, count=1).to_json(), tmp_path, seedream_conn_id="absent")
+        run(image_set(cdn, count=1).to_json(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        None,
+        "the environment's key",
+        {"conn_type": "seedream", "password": "k" * 20},
+        {"conn_type": "seedream", "host": "https://192.0.2.1", "password": "k" * 20},
+        {"conn_type": "seedream", "host": "https://10.0.0.1", "password": "k" * 20},
+        {"conn_type": "seedream", "host": "http://127.0.0.1:1"},
+    ],
+)
+def test_links_to_this_machine_are_refused_where_no_connection_is_there(
+    cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: Any
+) -> None:
+    monkeypatch.delenv("AIRFLOW_CONN_SEEDREAM_DEFAULT")
+    monkeypatch.delenv("WAVESPEED_API_KEY", raising=False)
+    if isinstance(named, str):
+        monkeypatch.setenv("WAVESPEED_API_KEY", "k" * 20)
+    elif named is not None:
+        monkeypatch.setenv("AIRFLOW_CONN_SEEDREAM_DEFAULT", json.dumps(named))
+    with pytest.raises(AirflowFailException, match=r"got one to 127\.0\.0\.1"):
+        run(image_set(cdn).to_json(), tmp_path)
+    assert cdn.requests == []
+    assert "manifest.json" not in files(tmp_path)
 
 
 def test_the_operator_asks_the_api_for_new_links(

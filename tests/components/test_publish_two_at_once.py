@@ -6,11 +6,13 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
+from fsspec.implementations.memory import MemoryFileSystem
 
+from airflow_provider_seedream.publishing import storage
 from airflow_provider_seedream.publishing.errors import FolderTakenError
 from airflow_provider_seedream.publishing.manifest import Manifest, Publisher
 from airflow_provider_seedream.publishing.progress import Progress, set_key
@@ -171,3 +173,126 @@ def test_where_a_file_system_has_no_links_a_file_is_created_all_the_same(
     folder = Folder(ObjectStoragePath(f"file://{tmp_path}"))
     assert folder.create("record", b"first")
     assert [each.name for each in tmp_path.iterdir()] == ["record"]
+
+
+class AzureLike(MemoryFileSystem):  # type: ignore[misc]
+    """Takes ``mode`` among its keywords and not by name, as adlfs does."""
+
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+
+    def pipe_file(self, path: str, value: bytes, **kwargs: Any) -> None:
+        if kwargs.get("mode") == "create" and self.exists(path):
+            raise FileExistsError(path)
+        super().pipe_file(path, value)
+
+
+class Overwriting(AzureLike):
+    """Takes any keyword and overwrites all the same."""
+
+    store: ClassVar[dict[str, Any]] = {}
+
+    def pipe_file(self, path: str, value: bytes, **kwargs: Any) -> None:
+        MemoryFileSystem.pipe_file(self, path, value)
+
+
+class WithoutMode(AzureLike):
+    """Knows no such keyword."""
+
+    store: ClassVar[dict[str, Any]] = {}
+
+    def pipe_file(self, path: str, value: bytes) -> None:
+        MemoryFileSystem.pipe_file(self, path, value)
+
+
+class OddlyRefusing(AzureLike):
+    """Refuses the second file with an error of its own, as SeaweedFS behind s3fs does."""
+
+    store: ClassVar[dict[str, Any]] = {}
+
+    def pipe_file(self, path: str, value: bytes, **kwargs: Any) -> None:
+        try:
+            super().pipe_file(path, value, **kwargs)
+        except FileExistsError:
+            raise OSError(22, "Invalid argument") from None
+
+
+class Unconditional(AzureLike):
+    """Answers 501 to a conditional request, as Alibaba's does."""
+
+    store: ClassVar[dict[str, Any]] = {}
+
+    def pipe_file(self, path: str, value: bytes, **kwargs: Any) -> None:
+        if kwargs:
+            raise NotImplementedError("501")
+        super().pipe_file(path, value)
+
+
+STORES = [AzureLike, Overwriting, WithoutMode, OddlyRefusing, Unconditional]
+
+
+def folder_on(store: type[MemoryFileSystem]) -> Folder:
+    """A folder on a store of this kind. Airflow keeps the first one that a process attaches, so it is put in by hand."""
+    try:
+        from airflow.sdk.io import attach
+    except ImportError:
+        from airflow.io.store import attach
+
+    storage._exclusive.clear()
+    attach("memory", fs=MemoryFileSystem())
+    folder = Folder(ObjectStoragePath(f"memory://bucket/{time.time_ns()}"))
+    folder._fs = store()
+    return folder
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_whether_a_store_creates_exclusively_is_tried_and_not_read_from_a_signature(
+    store: type[MemoryFileSystem],
+) -> None:
+    folder = folder_on(store)
+    assert folder.create("record", b"first")
+    assert not folder.create("record", b"second")
+    assert folder.read("record") == b"first"
+    assert set(folder.names()) == {"record"}
+
+
+@pytest.mark.parametrize("store", [AzureLike, OddlyRefusing])
+def test_on_a_store_that_creates_exclusively_nothing_is_written_over_what_appears_in_the_same_instant(
+    store: type[MemoryFileSystem], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_on(store)
+    assert folder.create("known", b"now")
+    pipe = store.pipe_file
+
+    def another_is_first(self: Any, path: str, value: bytes, **kwargs: Any) -> None:
+        monkeypatch.setattr(store, "pipe_file", pipe)
+        self.store.pop(path, None)
+        MemoryFileSystem.pipe_file(self, path, b"another's")
+        pipe(self, path, value, **kwargs)
+
+    monkeypatch.setattr(store, "pipe_file", another_is_first)
+    assert not folder.create("record", b"mine")
+    assert folder.read("record") == b"another's"
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_store_is_tried_once_in_a_process(
+    store: type[MemoryFileSystem], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = folder_on(store)
+    caplog.set_level("INFO", logger="airflow_provider_seedream")
+    taken: list[str] = []
+    original = store.pipe_file
+
+    def pipe_file(self: Any, path: str, value: bytes, **kwargs: Any) -> None:
+        taken.append(path)
+        original(self, path, value, **kwargs)
+
+    monkeypatch.setattr(store, "pipe_file", pipe_file)
+    assert folder.create("one", b"1")
+    tried = len(taken)
+    assert folder.create("two", b"2")
+    assert tried == 2
+    assert len(taken) == 3
+    said = [each for each in caplog.messages if "does not create files exclusively" in each]
+    assert len(said) == (store in (Overwriting, WithoutMode, Unconditional))

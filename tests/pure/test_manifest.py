@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
+import time
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from airflow_provider_seedream.publishing.manifest import (
+    MAX_BYTES,
+    MAX_FILES,
     Companion,
     Manifest,
     PublishedPicture,
@@ -306,3 +310,74 @@ def test_names_of_a_set_differ_on_every_store_and_mean_files_in_their_folder(
     assert all(is_file_name(name) and len(name) <= 84 for name in names)
     reserved = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
     assert reserved.isdisjoint(name.partition(".")[0] for name in names)
+
+
+def many(count: int) -> bytes:
+    document = copy.deepcopy(MANIFEST.to_json())
+    rendition = document["companions"][1]
+    document["companions"] = [{**rendition, "file": f"01-a-fox-w{index}.webp"} for index in range(count)]
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        many(24_000),
+        many(8_000),
+        many(2_500),
+        json.dumps({**MANIFEST.to_json(), "companions": list(range(300_000))}).encode(),
+        json.dumps({**MANIFEST.to_json(), "images": [{}] * 300_000}).encode(),
+        b" " * (MAX_BYTES + 1),
+        json.dumps({"version": 1, "prompt": "x" * MAX_BYTES}).encode(),
+        b"[" * 100_000,
+        json.dumps({**MANIFEST.to_json(), "cost_usd": float("nan")}).encode(),
+        b'{"version": ' + b"1" * 5000 + b"}",
+    ],
+)
+def test_a_manifest_that_no_set_can_have_is_refused_soon(data: bytes) -> None:
+    began = time.process_time()
+    with pytest.raises((InvalidInputError, RecursionError)):
+        Manifest.from_bytes(data)
+    assert time.process_time() - began < 2
+
+
+def test_the_largest_set_is_read() -> None:
+    assert len(Manifest.from_bytes(many(MAX_FILES - 2)).companions) == MAX_FILES - 2
+
+
+def test_a_link_that_cannot_be_read_is_told_from_others() -> None:
+    foreign = dataclasses.replace(SET, images=(Picture("https://[::1", None), Picture("b", None)))
+    assert set_key(foreign) != set_key(SET)
+
+
+def test_a_publisher_says_its_deployment_only_where_it_is_known() -> None:
+    owner = Publisher("story", "r", "t", -1, "0" * 32)
+    known = dataclasses.replace(MANIFEST, published_by=owner)
+    assert known.to_json()["published_by"]["deployment"] == "0" * 32
+    assert "deployment" not in MANIFEST.to_json()["published_by"]
+    assert Manifest.from_bytes(known.to_bytes()).published_by == owner
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("01-a-fox.jpg", True),
+        ("a-fox-2-w640.webp", True),
+        ("7.png", True),
+        ("index.html", True),
+        ("contact-sheet.jpg", True),
+        ("logo.png", False),
+        ("2024.csv", False),
+        ("01-a-fox.jpeg", False),
+        ("index.htm", False),
+        ("manifest.json", False),
+        ("01-a/b.png", False),
+        ("../01.png", False),
+        ("01-A.png", False),
+        ("01-a.png\n", False),
+        (None, False),
+        (7, False),
+    ],
+)
+def test_only_names_that_this_package_could_have_given_are_its_own(name: object, ours: bool) -> None:
+    assert is_file_name(name) is ours

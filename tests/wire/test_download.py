@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_seedream.publishing.addresses import Zone, Zones
 from airflow_provider_seedream.publishing.download import DownloadLimits, download
 from airflow_provider_seedream.publishing.errors import PictureError, PictureFault
 from airflow_provider_seedream.publishing.media import Media, MediaType
@@ -326,3 +327,175 @@ def test_a_proxy_of_the_environment_is_used_but_not_for_this_machine(
         error = refused("https://cdn.example/a", tmp_path)
     assert "ProxyError" in str(error)  # the test's proxy does not know CONNECT, which it was asked for
     assert cdn.asked("/a") == 1
+
+
+def home(*zones: Zone) -> Zones:
+    """A connection whose host lies in these zones."""
+    return lambda: frozenset(zones)
+
+
+PRIVATE_HOSTS = [
+    "127.0.0.1",
+    "127.1",
+    "2130706433",
+    "0x7f.0.0.1",
+    "0177.0.0.1",
+    "localhost",
+    "localhost.",
+    "LOCALHOST",
+    "cdn.localhost",
+    "[::1]",
+    "[::]",
+    "0.0.0.0",
+    "[::ffff:127.0.0.1]",
+    "[::127.0.0.1]",
+    "[64:ff9b::7f00:1]",
+    "[2002:7f00:1::]",
+    "10.0.0.1",
+    "172.16.0.1",
+    "192.168.0.1",
+    "[fd00::1]",
+    "[fec0::1]",
+    "[::ffff:10.0.0.1]",
+    "169.254.169.254",
+    "169.254.169.254.",
+    "2852039166",
+    "[fe80::1]",
+    "[fe80::1%25eth0]",
+    "[fd00:ec2::254]",
+    "100.64.0.1",
+    "198.18.0.1",
+    "192.0.2.1",
+    "224.0.0.1",
+    "255.255.255.255",
+    "240.0.0.1",
+]
+
+
+@pytest.mark.parametrize("host", PRIVATE_HOSTS)
+@pytest.mark.parametrize("proxy", [False, True])
+def test_without_a_connection_there_no_link_leads_to_an_address_that_is_not_public(
+    cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, proxy: bool
+) -> None:
+    cdn.paths["/a"] = body(JPEG)
+    if proxy:
+        monkeypatch.setenv("HTTPS_PROXY", cdn.url)
+    with pytest.raises(PictureError) as caught:
+        fetch(f"https://{host}:{cdn.port}/a?Signature=canary", tmp_path, zones=home())
+    assert caught.value.fault is PictureFault.UNSAFE_ADDRESS
+    assert "canary" not in str(caught.value)
+    assert cdn.requests == []
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "0.0.0.0", "224.0.0.1"])
+def test_addresses_where_clouds_keep_credentials_are_refused_whatever_the_connection_is(
+    tmp_path: Path, host: str
+) -> None:
+    with pytest.raises(PictureError) as caught:
+        fetch(f"https://{host}/a", tmp_path, zones=home(*Zone))
+    assert caught.value.fault is PictureFault.UNSAFE_ADDRESS
+
+
+@pytest.mark.parametrize("zones", [(), (Zone.PRIVATE,), (Zone.SHARED,)])
+def test_plain_http_to_this_machine_is_refused_unless_the_connection_is_there(
+    cdn: Cdn, tmp_path: Path, zones: tuple[Zone, ...]
+) -> None:
+    cdn.paths["/a"] = body(JPEG)
+    with pytest.raises(PictureError) as caught:
+        fetch(f"{cdn.url}/a", tmp_path, zones=home(*zones))
+    assert caught.value.fault is PictureFault.UNSAFE_ADDRESS
+    assert cdn.requests == []
+    assert fetch(f"{cdn.url}/a", tmp_path, zones=home(Zone.LOOPBACK)).bytes == len(JPEG)
+
+
+def test_a_name_of_the_first_hop_that_resolves_to_a_private_address_is_refused_before_anything_is_sent(
+    far: Cdn, tmp_path: Path
+) -> None:
+    far.paths["/a"] = body(JPEG)
+    with pytest.raises(PictureError, match=r"one to 127\.0\.0\.1") as caught:
+        fetch(f"{far.url}/a", tmp_path, zones=home())
+    assert caught.value.fault is PictureFault.UNSAFE_ADDRESS
+    assert far.requests == []
+    assert fetch(f"{far.url}/a", tmp_path, zones=home(Zone.LOOPBACK)).bytes == len(JPEG)
+
+
+def test_a_name_is_resolved_once_and_the_connection_is_made_to_what_was_looked_at(
+    far: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far.paths["/a"] = body(JPEG)
+    resolve, asked = socket.getaddrinfo, []
+
+    def rebinding(host: str, *args: Any, **kwargs: Any) -> Any:
+        asked.append(host)
+        named = [each for each in asked if each == "cdn.test"]
+        return resolve("127.0.0.1" if host == "cdn.test" and len(named) > 1 else "192.0.2.1", *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", rebinding)
+    with pytest.raises(PictureError, match=r"192\.0\.2\.1"):
+        fetch(f"{far.url}/a", tmp_path, zones=home(Zone.LOOPBACK))
+    assert far.requests == []
+
+
+def test_of_several_addresses_of_a_name_the_next_is_taken_where_one_does_not_answer(
+    far: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far.paths["/a"] = body(JPEG)
+    resolve = socket.getaddrinfo
+
+    def both(host: str, *args: Any, **kwargs: Any) -> Any:
+        if host != "cdn.test":
+            return resolve(host, *args, **kwargs)
+        return [*resolve("127.0.0.9", *args, **kwargs), *resolve("127.0.0.1", *args, **kwargs)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+    assert fetch(f"{far.url}/a", tmp_path, zones=home(Zone.LOOPBACK)).bytes == len(JPEG)
+
+
+def test_a_redirect_within_a_private_host_is_followed_where_the_connection_is_there(
+    far: Cdn, tmp_path: Path
+) -> None:
+    far.paths["/a"] = redirect("/b")
+    far.paths["/b"] = body(JPEG)
+    assert fetch(f"{far.url}/a", tmp_path, zones=home(Zone.LOOPBACK)).bytes == len(JPEG)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://cdn.example\\@127.0.0.1/a",
+        "https://cdn.example\t/a",
+        "https://１２７.0.0.1/a",
+        "https://cdn.example/\x1b[2J",
+    ],
+)
+def test_links_that_programs_read_in_different_ways_are_refused(tmp_path: Path, link: str) -> None:
+    error = refused(link, tmp_path)
+    assert error.fault is PictureFault.UNSAFE_ADDRESS
+    assert str(error).isprintable()
+
+
+SECRETS = [
+    (b"canary-credentials: AKIA", "text/plain"),
+    (b'{"canary": 1}', "application/json"),
+    (b"<html>canary</html>", "text/html; canary"),
+    (b"\x00\x01canary", "canary/x"),
+    (b"", "canary"),
+    (b"\x89PNG\r\n\x1a\ncanary-behind-a-signature", "image/png"),
+    (b"\xff\xd8\xffcanary-behind-a-signature", "image/jpeg"),
+    (b"RIFF\x20\x00\x00\x00WEBPcanary-behind-a-signature", "image/webp"),
+]
+
+
+@pytest.mark.parametrize(("data", "kind"), SECRETS)
+def test_nothing_of_a_foreign_answer_is_shown(cdn: Cdn, tmp_path: Path, data: bytes, kind: str) -> None:
+    cdn.paths["/a"] = body(data, Content_Type=kind, X_Canary="canary")
+    error = refused(f"{cdn.url}/a", tmp_path)
+    shown = f"{error!s} {error.got} {error.__cause__!s}"
+    assert "canary" not in shown
+    assert "AKIA" not in shown
+
+
+@pytest.mark.parametrize("name", ["Content_Encoding", "Location", "Retry_After"])
+def test_no_header_of_a_foreign_answer_is_shown(cdn: Cdn, tmp_path: Path, name: str) -> None:
+    cdn.paths["/a"] = body(b"", 302 if name == "Location" else 200, **{name: "canary:canary"})
+    assert "canary" not in str(refused(f"{cdn.url}/a", tmp_path))

@@ -1,0 +1,360 @@
+"""Files of others in the folder: refused before anything is fetched or paid, never removed, overwritten on request only."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
+
+from airflow_provider_seedream.emulator import Emulator
+from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
+from airflow_provider_seedream.publishing.errors import FolderTakenError, ForeignFileError
+from airflow_provider_seedream.publishing.manifest import Companion, Manifest, Publisher, Role
+from airflow_provider_seedream.publishing.publish import Published, publish
+from airflow_provider_seedream.publishing.storage import TEMPORARY_SUFFIX
+from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
+from tests.cdn import Cdn, body, picture
+from tests.components.airflow_context import Tries, run
+
+PROMPT = "2 images. First, a fox. Second, a hare."
+EVERYTHING: dict[str, Any] = {"storyboard_page": True, "contact_sheet": True, "renditions": {"webp": [32]}}
+ME = Publisher("story", "r1", "publish", -1, "d" * 32)
+MINE = b"mine"
+
+
+@pytest.fixture
+def cdn() -> Iterator[Cdn]:
+    with Cdn() as server:
+        for index in range(2):
+            server.paths[f"/p1/{index}"] = body(picture(seed=index))
+            server.paths[f"/p2/{index}"] = body(picture(seed=9 + index))
+        yield server
+
+
+@pytest.fixture(params=["disk", "object store"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    if request.param == "disk":
+        yield Place(f"file://{tmp_path}/story", None, tmp_path / "story")
+        return
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    try:
+        from airflow.sdk.io import attach
+    except ImportError:
+        from airflow.io.store import attach
+
+    store = MemoryFileSystem()
+    attach("memory", fs=store)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    yield Place("memory://bucket/story", store, None)
+    store.rm("/bucket", recursive=True)
+
+
+@dataclasses.dataclass
+class Place:
+    url: str
+    store: Any
+    folder: Path | None
+
+    def put(self, name: str, data: bytes = MINE) -> None:
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).write_bytes(data)
+        else:
+            self.store.pipe_file(f"/bucket/story/{name}", data)
+
+    def content(self) -> dict[str, bytes]:
+        if self.folder is not None:
+            return {each.name: each.read_bytes() for each in self.folder.iterdir() if each.is_file()}
+        return {
+            Path(each).name: self.store.cat_file(each)
+            for each in self.store.ls("/bucket/story", detail=False)
+        }
+
+
+def image_set(cdn: Cdn, prediction_id: str = "p1") -> ImageSet:
+    pictures = tuple(Picture(f"{cdn.url}/{prediction_id}/{index}") for index in range(2))
+    return ImageSet(prediction_id, "m", PROMPT, "64*48", 2, pictures, 0.07)
+
+
+def put(cdn: Cdn, place: Place, prediction_id: str = "p1", **options: Any) -> Published:
+    return publish(image_set(cdn, prediction_id), ObjectStoragePath(place.url), published_by=ME, **options)
+
+
+FOREIGN = {
+    "manifest.json": json.dumps({"name": "web app", "icons": []}).encode(),
+    "manifest.json.partial": b"a download that broke off",
+    "index.html": b"<title>mine</title>",
+    "contact-sheet.jpg": picture(seed=77),
+    "01-a-fox.jpg": picture(seed=78),
+    "02-a-hare.png": picture("PNG", seed=79),
+    "01-a-fox-w32.webp": picture("WEBP", seed=80),
+}
+
+
+@pytest.mark.parametrize("on_existing", ["replace_own", "fail"])
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_file_of_somebody_else_under_one_of_our_names_is_refused_before_anything_is_fetched(
+    cdn: Cdn, place: Place, name: str, on_existing: Any
+) -> None:
+    place.put(name, FOREIGN[name])
+    with pytest.raises(ForeignFileError, match=f"holds '{name}'.*on_existing=\"replace\"") as caught:
+        put(cdn, place, on_existing=on_existing, **EVERYTHING)
+    assert not caught.value.transient
+    assert cdn.requests == []
+    assert place.content() == {name: FOREIGN[name]}
+    put(cdn, place, on_existing="replace", **EVERYTHING)
+    there = place.content()
+    # A PNG was in the way of a picture of unknown type, and a JPEG came.
+    assert (there.get(name) == FOREIGN[name]) is name.endswith(".png")
+    assert Manifest.from_bytes(there["manifest.json"]).image_set.prediction_id == "p1"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["index.html", "contact-sheet.jpg", "01-a-fox-w32.webp", "03-an-owl.jpg", "01-a-fox.gif", "README"],
+)
+def test_a_file_that_this_set_does_not_write_is_left_alone(cdn: Cdn, place: Place, name: str) -> None:
+    place.put(name)
+    put(cdn, place)
+    put(cdn, place, "p2")
+    assert place.content()[name] == MINE
+
+
+def test_a_file_that_came_since_is_refused_where_the_next_publish_would_write_it(
+    cdn: Cdn, place: Place
+) -> None:
+    put(cdn, place)
+    place.put("index.html")
+    asked = len(cdn.requests)
+    assert put(cdn, place).fetched == 0
+    with pytest.raises(ForeignFileError, match=r"index\.html"):
+        put(cdn, place, **EVERYTHING)
+    with pytest.raises(ForeignFileError, match=r"index\.html"):
+        put(cdn, place, "p2", **EVERYTHING)
+    assert len(cdn.requests) == asked
+    assert place.content()["index.html"] == MINE
+    assert Manifest.from_bytes(place.content()["manifest.json"]).image_set.prediction_id == "p1"
+
+
+def test_a_record_of_somebody_else_beside_a_whole_set_stays(cdn: Cdn, place: Place) -> None:
+    put(cdn, place)
+    place.put("manifest.json.partial")
+    assert put(cdn, place).fetched == 0
+    assert place.content()["manifest.json.partial"] == MINE
+
+
+@pytest.mark.parametrize(
+    ("file", "role"),
+    [
+        ("logo.png", None),
+        ("data.csv", None),
+        ("package.json", None),
+        ("01-holiday.jpg", None),
+        ("index.html", Role.STORYBOARD_PAGE),
+        ("contact-sheet.jpg", Role.CONTACT_SHEET),
+        ("robots.txt", Role.STORYBOARD_PAGE),
+    ],
+)
+def test_a_manifest_edited_by_hand_removes_no_file_that_this_package_did_not_write(
+    cdn: Cdn, place: Place, file: str, role: Role | None
+) -> None:
+    put(cdn, place)
+    manifest = Manifest.from_bytes(place.content()["manifest.json"])
+    sha = (
+        hashlib.sha256(MINE).hexdigest()
+        if file in ("logo.png", "data.csv", "package.json", "robots.txt")
+        else "0" * 64
+    )
+    if role is None:
+        first = dataclasses.replace(manifest.images[0], file=file, sha256=sha, bytes=len(MINE))
+        manifest = dataclasses.replace(manifest, images=(first, manifest.images[1]))
+    else:
+        companion = Companion(role, file, sha, len(MINE), "text/html")
+        manifest = dataclasses.replace(manifest, companions=(companion,))
+    place.put("manifest.json", manifest.to_bytes())
+    place.put(file)
+    put(cdn, place, "p2", on_existing="replace")
+    assert place.content()[file] == MINE
+
+
+def test_a_page_that_was_changed_since_is_not_removed_with_its_set(cdn: Cdn, place: Place) -> None:
+    put(cdn, place, storyboard_page=True)
+    place.put("index.html")
+    put(cdn, place, "p2")
+    assert place.content()["index.html"] == MINE
+    assert Manifest.from_bytes(place.content()["manifest.json"]).image_set.prediction_id == "p2"
+
+
+def test_a_publish_that_broke_off_is_finished_although_its_files_are_there(cdn: Cdn, place: Place) -> None:
+    cdn.paths["/p1/1"] = body(b"", 404)
+    with pytest.raises(Exception, match="404"):
+        put(cdn, place, concurrency=1, **EVERYTHING)
+    assert sorted(place.content()) == ["01-a-fox.jpg", "manifest.json.partial"]
+    cdn.paths["/p1/1"] = body(picture(seed=1))
+    assert put(cdn, place, on_existing="fail", **EVERYTHING).fetched == 1
+    assert "manifest.json.partial" not in place.content()
+
+
+def test_what_a_broken_off_set_left_is_removed_by_the_set_that_replaces_it(cdn: Cdn, place: Place) -> None:
+    cdn.paths["/p1/1"] = body(b"", 404)
+    with pytest.raises(Exception, match="404"):
+        put(cdn, place, file_names="{index}-old.{ext}")
+    put(cdn, place, "p2")
+    assert sorted(place.content()) == ["01-a-fox.jpg", "02-a-hare.jpg", "manifest.json"]
+
+
+def test_names_that_a_case_blind_store_takes_for_one_are_refused(
+    cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Index.HTML").write_bytes(MINE)
+    target = ObjectStoragePath(f"file://{tmp_path}")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "os.path.lexists",
+            lambda path: any(each.name.lower() == Path(path).name for each in Path(path).parent.iterdir()),
+        )
+        with pytest.raises(ForeignFileError, match=r"'Index\.HTML'"):
+            publish(image_set(cdn), target, storyboard_page=True)
+    assert not (tmp_path / "index.html").exists()
+    publish(image_set(cdn), target, storyboard_page=True)
+    assert (tmp_path / "Index.HTML").read_bytes() == MINE
+
+
+@pytest.mark.parametrize("name", ["index.html", "01-a-fox.jpg", "manifest.json"])
+@pytest.mark.parametrize("on_existing", ["replace_own", "replace"])
+def test_a_folder_under_one_of_our_names_is_refused_always(
+    cdn: Cdn, tmp_path: Path, name: str, on_existing: Any
+) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(ForeignFileError, match=name):
+        publish(
+            image_set(cdn),
+            ObjectStoragePath(f"file://{tmp_path}"),
+            storyboard_page=True,
+            on_existing=on_existing,
+        )
+    assert cdn.requests == []
+
+
+def test_temporary_files_of_others_are_not_swept(cdn: Cdn, tmp_path: Path) -> None:
+    import os
+
+    others = [tmp_path / f".notes{TEMPORARY_SUFFIX}", tmp_path / f".01.zz{TEMPORARY_SUFFIX}-backup.txt"]
+    for each in others:
+        each.write_bytes(MINE)
+        os.utime(each, (0, 0))
+    publish(image_set(cdn), ObjectStoragePath(f"file://{tmp_path}"))
+    assert all(each.read_bytes() == MINE for each in others)
+
+
+@pytest.mark.parametrize("place", ["object store"], indirect=True)
+def test_a_folder_of_others_costs_one_listing(
+    cdn: Cdn, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.put("notes.txt")
+    taken: list[str] = []
+    for name in ("ls", "exists", "info", "cat_file"):
+        original = getattr(place.store, name)
+
+        def call(
+            *args: Any, _name: str = name, _original: Callable[..., Any] = original, **kwargs: Any
+        ) -> Any:
+            taken.append(_name)
+            return _original(*args, **kwargs)
+
+        monkeypatch.setattr(place.store, name, call)
+    place.put("index.html")
+    taken.clear()
+    with pytest.raises(ForeignFileError):
+        put(cdn, place, storyboard_page=True)
+    assert taken.count("ls") == 1
+    assert len(taken) <= 3 + taken.count("info")
+
+
+@pytest.mark.event("Files of somebody else in `output_path`")
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "01-a-fox.jpg", "02-a-hare.png", "02-picture.webp", "manifest.json.partial"]
+)
+def test_nothing_is_paid_where_a_file_of_somebody_else_is_in_output_path(
+    seedream_emulator: Emulator, tmp_path: Path, hurried: None, name: str
+) -> None:
+    (tmp_path / name).write_bytes(FOREIGN.get(name, MINE))
+    operator = SeedreamSequentialOperator(
+        task_id="gen", prompt=["a fox", "a hare"], output_path=str(tmp_path)
+    )
+    with pytest.raises(AirflowFailException, match=f"holds '{name}'.*Nothing is paid"):
+        run(operator, Tries())
+    assert seedream_emulator.paid_tasks == 0
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+def test_a_set_of_the_same_task_is_replaced_after_a_clear_although_its_files_are_there(
+    seedream_emulator: Emulator, tmp_path: Path, hurried: None
+) -> None:
+    operator = SeedreamSequentialOperator(
+        task_id="gen", prompt=["a fox", "a hare"], output_path=str(tmp_path)
+    )
+    tries = Tries()
+    first = run(operator, tries)
+    tries.clear()
+    second = run(operator, tries)
+    assert first["prediction_id"] != second["prediction_id"]
+    assert seedream_emulator.paid_tasks == 2
+    assert (
+        Manifest.from_bytes((tmp_path / "manifest.json").read_bytes()).image_set.prediction_id
+        == second["prediction_id"]
+    )
+
+
+OTHER_DEPLOYMENT = dataclasses.replace(ME, deployment="e" * 32)
+BEFORE_DEPLOYMENTS = dataclasses.replace(ME, deployment=None)
+
+
+@pytest.mark.event("Same DAG and run in another deployment")
+@pytest.mark.parametrize("owner", [OTHER_DEPLOYMENT, BEFORE_DEPLOYMENTS])
+def test_a_set_of_the_same_task_in_another_deployment_is_not_replaced(
+    cdn: Cdn, place: Place, owner: Publisher
+) -> None:
+    publish(image_set(cdn), ObjectStoragePath(place.url), published_by=owner)
+    with pytest.raises(FolderTakenError, match="deployment") as caught:
+        put(cdn, place, "p2")
+    assert not caught.value.transient
+    assert Manifest.from_bytes(place.content()["manifest.json"]).image_set.prediction_id == "p1"
+    assert put(cdn, place).fetched == 0  # the same set may always be published again
+    put(cdn, place, "p2", on_existing="replace")
+
+
+def test_a_deployment_that_cannot_be_known_now_is_asked_again(cdn: Cdn, place: Place) -> None:
+    put(cdn, place)
+    with pytest.raises(FolderTakenError, match="could not be read") as caught:
+        publish(image_set(cdn, "p2"), ObjectStoragePath(place.url), published_by=BEFORE_DEPLOYMENTS)
+    assert caught.value.transient
+    put(cdn, place, "p2")
+
+
+def test_an_unfinished_publish_of_another_deployment_is_left_alone(cdn: Cdn, place: Place) -> None:
+    cdn.paths["/p1/1"] = body(b"", 404)
+    with pytest.raises(Exception, match="404"):
+        publish(image_set(cdn), ObjectStoragePath(place.url), published_by=OTHER_DEPLOYMENT)
+    before = place.content()
+    with pytest.raises(FolderTakenError, match="another Airflow deployment"):
+        put(cdn, place, "p2")
+    assert place.content() == before
+
+
+def test_a_paid_set_says_which_deployment_is_unknown_before_it_is_paid_for(
+    seedream_emulator: Emulator, cdn: Cdn, tmp_path: Path, hurried: None
+) -> None:
+    owner = Publisher("dag", "run", "gen", -1, "e" * 32)
+    publish(image_set(cdn), ObjectStoragePath(f"file://{tmp_path}"), published_by=owner)
+    operator = SeedreamSequentialOperator(task_id="gen", prompt="a fox", output_path=str(tmp_path))
+    with pytest.raises(FolderTakenError, match=r"deployment.*Nothing is paid"):
+        run(operator, Tries())
+    assert seedream_emulator.paid_tasks == 0
