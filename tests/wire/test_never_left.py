@@ -201,7 +201,7 @@ def test_certificates_that_cannot_be_read_send_nothing(kind, name, tmp_path, mon
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty"])
-def test_a_loop_is_told_which_certificates_cannot_be_read(kind, tmp_path, monkeypatch):
+def test_the_error_names_the_certificates_that_a_loop_cannot_read(kind, tmp_path, monkeypatch):
     bundle = tmp_path / "bundle"
     if kind == "empty":
         bundle.write_text("")
