@@ -114,6 +114,7 @@ class SubmissionRecord:
     :param reported: digest of the candidates that an error showed to a person, where the outcome is unknown; blank
         before.
     :param paid_from: where the API key came from: a connection, or an environment variable.
+    :param displaced: fingerprint of the latest of ``earlier``, which may still run: a clear asked for another request.
     """
 
     phase: Phase
@@ -134,6 +135,7 @@ class SubmissionRecord:
     delivered: bool = False
     reported: str = ""
     paid_from: str = ""
+    displaced: str = ""
 
     @classmethod
     def intent(
@@ -167,6 +169,11 @@ class SubmissionRecord:
             resubmitted=before is not None
             and (before.phase is Phase.INTENT or (waited and before.resubmitted)),
             earlier=before.known_ids[-EARLIER_KEPT:] if before is not None else (),
+            displaced=""
+            if before is None
+            else before.fingerprint
+            if before.prediction_id
+            else before.displaced,
         )
 
     @classmethod
@@ -297,6 +304,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "delivered": (bool,),
     "reported": (str,),
     "paid_from": (str,),
+    "displaced": (str,),
 }
 
 
@@ -381,6 +389,12 @@ def decide(
     if record.phase is Phase.NOTHING:
         return Submit("earlier tries paid nothing")
     if record.phase is Phase.DELAYED:
+        if not same and record.earlier and record.displaced == fingerprint:
+            # What was paid before the clear is asked for again.
+            if prediction is None:
+                return Look(record.earlier[-1])
+            if not prediction.status.ended:
+                return Resume(prediction)
         lost_before = record.resubmitted and not cleared
         return Changed(record) if lost_before and not same else Submit("it was refused for its rate before")
     if record.phase is Phase.MISSING:

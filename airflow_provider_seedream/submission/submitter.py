@@ -182,7 +182,9 @@ class Submitter:
             attempt=order.attempt,
             on_clear=self.on_clear,
             prediction=self._look(
-                decision.prediction_id, record, cleared=record.cleared_since(order.attempt)
+                decision.prediction_id,
+                record,
+                cleared=record.phase is Phase.DELAYED or record.cleared_since(order.attempt),
             ),
         )
 
@@ -327,6 +329,9 @@ class Submitter:
         )
         now = time.time()
         deadline = record.deadline if record.deadline and record.deadline > now else now + order.timeout
+        if record.prediction_id is None:
+            record = replace(record, fingerprint=order.fingerprint, cost_usd=order.request.cost_usd)
+            record = record.submitted(prediction.id, at=prediction.created or now, deadline=deadline)
         self.store.write(record.continued(order.attempt, deadline=deadline))
         return prediction
 

@@ -183,10 +183,10 @@ def _reason(error: object) -> str:
     return plain(links_without_secrets(text), MOST_OF_ERROR)
 
 
-def _inputs(told: Mapping[str, Any]) -> Mapping[str, Any]:
+def _inputs(shown: Mapping[str, Any]) -> Mapping[str, Any]:
     """The inputs that can be compared, and kept."""
-    names = [name for name in told if isinstance(name, str) and len(name) <= MOST_OF_WORD and storable(name)]
-    return {name: told[name] for name in names[:_LONGEST_INPUTS] if _comparable(told[name])}
+    names = [name for name in shown if isinstance(name, str) and len(name) <= MOST_OF_WORD and storable(name)]
+    return {name: shown[name] for name in names[:_LONGEST_INPUTS] if _comparable(shown[name])}
 
 
 def _comparable(value: object) -> bool:

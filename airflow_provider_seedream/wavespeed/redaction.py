@@ -1,4 +1,4 @@
-"""Keeps the API key out of what is told of an answer, in whatever form a server repeats it. Pure."""
+"""Keeps the API key out of errors, logs and results, in whatever form a server repeats it. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHORTEST_ODD_KEY = 8
 """Characters from which on a key is not part of an id, a link or a prompt by chance: of 150 million ids of 32 hex digits,
 one holds a given string of eight."""
 
-LONGEST_TOLD = 20_000
+LONGEST_READ = 20_000
 """Characters of a text for people that are read; so much is never shown."""
 
 _MARGIN = 1_000
@@ -43,13 +43,13 @@ class Redaction:
 
     def text(self, text: str) -> str:
         """A text for people, without the key in any form; of a very long one only the beginning."""
-        if len(text) > LONGEST_TOLD:
+        if len(text) > LONGEST_READ:
             # Without the last bit, which may be half a key.
-            return self._hidden(text[:LONGEST_TOLD])[:-_MARGIN]
+            return self._hidden(text[:LONGEST_READ])[:-_MARGIN]
         return self._hidden(text)
 
     def may_be_in(self, text: str) -> bool:
-        """Whether the text of an answer holds the key in any form, as far as can be told of the whole."""
+        """Whether the undecoded text of an answer holds the key, plain or escaped."""
         return self._key in text or self._escaped_in(text)
 
     def answer(self, value: Any, name: str = "") -> Any:
@@ -76,7 +76,7 @@ class Redaction:
         if not self._escaped_in(text):
             return text
         text = _forms(self._key).sub(HIDDEN, text)
-        # Escaped in several ways at once, what belongs to the key cannot be told from the rest.
+        # Escaped in several ways at once: where the key begins and ends is not known.
         return HIDDEN if self._escaped_in(text) else text
 
     def _escaped_in(self, text: str) -> bool:

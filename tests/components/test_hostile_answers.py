@@ -60,7 +60,7 @@ def test_an_answer_that_airflow_could_not_store_travels_as_plain_text(seedream_e
 
 
 @pytest.mark.parametrize("status", ["\ud800", "warming\x00up", "x" * 10**5])
-def test_an_odd_status_word_is_waited_on_and_told_in_plain(seedream_emulator, status, caplog):
+def test_an_odd_status_word_is_waited_on_and_logged_as_plain_text(seedream_emulator, status, caplog):
     task, tries = operator(), Tries()
     with pytest.raises(TaskDeferred) as deferral:
         task.execute(tries.next_try())

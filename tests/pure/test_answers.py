@@ -105,7 +105,7 @@ def test_a_flat_error_is_told_in_the_servers_words():
         Answer(400, json.dumps({"error": "no webhook with base64"})).parse(LOOK)
 
 
-def test_of_a_gateways_page_only_kind_and_length_are_told():
+def test_of_a_gateways_page_only_kind_and_length_are_shown():
     page = Answer(502, "<html>" + "x" * 10_000, {"content-type": "text/html; charset=utf-8"})
     with pytest.raises(ServerError, match=r"502: 10,006 characters that are no JSON \(content type: html\)"):
         page.parse(LOOK)

@@ -211,7 +211,7 @@ def test_an_event_is_storable_whoever_wrote_its_texts(named, word, message, outc
         {"outcome": "error", "prediction_id": "a", "prediction": None, "error": [ODD]},
     ],
 )
-def test_what_is_no_event_of_ours_is_told_in_plain(odd):
+def test_what_is_no_event_of_ours_is_shown_as_plain_text(odd):
     with pytest.raises(WaitBrokenOffError) as told:
         Verdict.from_event(odd)
     assert str(told.value).isprintable()

@@ -77,17 +77,13 @@ class World:
     def may_still_come(self, prompt: str) -> list[str]:
         """What must not be paid beside.
 
-        A prediction of this generation that is not known to have failed, unless a person cleared the task to get another
-        request; and the one on record, from before a clear, that runs and is for the same request.
+        A prediction of this generation that is not known to have failed; and the one on record, from before a clear,
+        that runs and is for the same request.
         """
         return [
             each.id
             for each in self.predictions.values()
-            if (
-                self.generations[each.id] == self.generation
-                and each.status not in FAILED
-                and (not self.cleared_in_doubt or each.input == {"prompt": prompt})
-            )
+            if (self.generations[each.id] == self.generation and each.status not in FAILED)
             or (each.id == self.recorded and not each.status.ended and each.input == {"prompt": prompt})
         ]
 
@@ -168,7 +164,7 @@ class Sequences(RuleBasedStateMachine):
     @rule(fate=st.sampled_from(FATES), read=st.sampled_from(READS), comes_back=st.booleans())
     def a_try(self, fate: str, read: str, comes_back: bool) -> None:
         self.world.fate, self.world.read = fate, read
-        if self.world.record is not None and self.world.record.prediction_id is None:
+        if self.world.record is not None and self.world.record.outcome_unknown:
             self.world.recorded = None
         request = ImageSetRequest.build(prompt=self.world.prompt)
         order = Order(
@@ -232,6 +228,10 @@ class Sequences(RuleBasedStateMachine):
 
     @rule(prompt=st.sampled_from(["a fox", "an owl"]))
     def the_prompt_changes(self, prompt: str) -> None:
+        if self.world.cleared_in_doubt and prompt != self.world.prompt:
+            # A clear, and another request: a person gave up what may be paid for the one before.
+            self.world.generation += 1
+            self.world.cleared_in_doubt = False
         self.world.prompt = prompt
 
     @rule(seconds=st.sampled_from([1.0, 100.0, 10_000.0]))

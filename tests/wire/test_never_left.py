@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 import time
@@ -43,6 +44,8 @@ def send(request):
 def no_proxy_of_the_machine(monkeypatch):
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
     policy = clients._policy
     monkeypatch.setattr(
         clients, "_policy", lambda call, attempts: {**policy(call, attempts), "wait": wait_none()}
@@ -195,6 +198,16 @@ def test_certificates_that_cannot_be_read_send_nothing(kind, name, tmp_path, mon
     with Loopback(lambda visitor: (visitor.wrap(context), visitor.listen())) as server:
         certainly_not_sent(send_blocking, endpoint(f"https://127.0.0.1:{server.port}"))
         assert server.sent == b""
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty"])
+def test_the_error_names_the_certificates_that_a_loop_cannot_read(kind, tmp_path, monkeypatch):
+    bundle = tmp_path / "bundle"
+    if kind == "empty":
+        bundle.write_text("")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    with pytest.raises(NotConnectedError, match=r"No certificates can be read from .*bundle"):
+        asyncio.run(clients.prepare_for_loop())
 
 
 def test_a_request_whose_time_is_over_when_the_connection_stands_is_not_sent(tmp_path, monkeypatch):
