@@ -167,9 +167,9 @@ def test_a_clear_while_deferred_waits_for_what_is_paid(
 def test_a_clear_while_running(airflow: Airflow, emulator: Emulator) -> None:
     with Watch(emulator) as watch:
         run = airflow.trigger("waiting")
-        wait_until(lambda: watch.polls > 0, timeout=60, what="the worker to poll")
+        wait_until(lambda: watch.polls > 0, timeout=120, what="the worker to poll")
         run.clear("draw")
-        wait_until(lambda: run.task("draw")["try_number"] == 2, timeout=90, what="a second try")
+        wait_until(lambda: run.task("draw")["try_number"] == 2, timeout=180, what="a second try")
         emulator.clock.release()
         assert run.wait(timeout=120) == "success", run.log("draw", attempt=2)
         assert run.xcom("draw")["prediction_id"] == emulator.predictions[-1]["id"]

@@ -35,7 +35,7 @@ def kill_worker(scratch: Path) -> Kill:
 
 def succeed(run: Run, *, images: int = 2) -> str:
     """Wait until a run is over, see that all pictures came, and give the prediction."""
-    assert run.wait(timeout=120) == "success", run.log("draw", attempt=run.task("draw")["try_number"])
+    assert run.wait(timeout=240) == "success", run.log("draw", attempt=run.task("draw")["try_number"])
     result = run.xcom("draw")
     assert len(result["images"]) == images
     assert result["prediction_id"] == run.xcom("draw", "prediction_id")
@@ -52,9 +52,9 @@ def test_a_worker_killed_between_request_and_record(
     with Watch(emulator, hold=False) as watch:
         emulator.faults.add("submit", Timeout(seconds=120, processed=True))
         run = airflow.trigger(dag_id)
-        wait_until(lambda: watch.paid_tasks == 1, timeout=60, what="the paying request to arrive")
+        wait_until(lambda: watch.paid_tasks == 1, timeout=120, what="the paying request to arrive")
         kill_worker(run)
-        assert run.wait(timeout=120) == state, run.log("draw", attempt=2)
+        assert run.wait(timeout=240) == state, run.log("draw", attempt=2)
         assert (watch.paid_tasks, watch.submissions) == (1, 1)
         paid = emulator.predictions[-1]["id"]
         if state == "failed":
@@ -68,9 +68,9 @@ def test_a_worker_killed_between_request_and_record(
 def test_a_worker_killed_while_it_polls(airflow: Airflow, emulator: Emulator, kill_worker: Kill) -> None:
     with Watch(emulator) as watch:
         run = airflow.trigger("waiting")
-        wait_until(lambda: watch.polls > 0, timeout=60, what="the worker to poll")
+        wait_until(lambda: watch.polls > 0, timeout=120, what="the worker to poll")
         kill_worker(run)
-        wait_until(lambda: run.task("draw")["try_number"] == 2, timeout=60, what="a second try")
+        wait_until(lambda: run.task("draw")["try_number"] == 2, timeout=120, what="a second try")
         emulator.clock.release()
         assert succeed(run) == emulator.predictions[-1]["id"]
         assert (watch.paid_tasks, watch.submissions) == (1, 1)
@@ -82,14 +82,14 @@ def test_a_triggerer_killed_and_restarted(
 ) -> None:
     with Watch(emulator) as watch:
         run = airflow.trigger("deferred")
-        run.wait_for_state("draw", "deferred", timeout=60)
-        wait_until(lambda: watch.polls > 0, timeout=60, what="the first look")
+        run.wait_for_state("draw", "deferred", timeout=120)
+        wait_until(lambda: watch.polls > 0, timeout=120, what="the first look")
         before = standalone.triggers()
         for process in standalone.triggerer():
             process.kill()
         standalone.start_triggerer()
         polls = watch.polls
-        wait_until(lambda: watch.polls > polls + 1, timeout=90, what="looks after the restart")
+        wait_until(lambda: watch.polls > polls + 1, timeout=180, what="looks after the restart")
         assert standalone.triggers() == before, "the same deadline"
         emulator.clock.release()
         succeed(run)
@@ -103,17 +103,17 @@ def test_a_triggerer_paused_and_replaced(
 ) -> None:
     with Watch(emulator) as watch:
         run = airflow.trigger("deferred")
-        wait_until(lambda: watch.polls > 0, timeout=90, what="the first look")
+        wait_until(lambda: watch.polls > 0, timeout=180, what="the first look")
         paused: list[psutil.Process] = standalone.triggerer()
         for process in paused:
             process.send_signal(signal.SIGSTOP)
         polls = watch.polls
         standalone.start_triggerer()
-        wait_until(lambda: watch.polls > polls + 1, timeout=90, what="looks of the second triggerer")
+        wait_until(lambda: watch.polls > polls + 1, timeout=180, what="looks of the second triggerer")
         for process in paused:
             process.send_signal(signal.SIGCONT)
         polls = watch.polls
-        wait_until(lambda: watch.polls > polls + 2, timeout=90, what="looks after the first one's return")
+        wait_until(lambda: watch.polls > polls + 2, timeout=180, what="looks after the first one's return")
         assert run.task("draw")["state"] == "deferred"
         emulator.clock.release()
         succeed(run)
@@ -127,7 +127,7 @@ def test_a_storage_failure_after_completion(airflow: Airflow, emulator: Emulator
     in_the_way.write_text("a file where the folder should be")
     with Watch(emulator, hold=False) as watch:
         run = airflow.trigger("storing")
-        run.wait_for_state("draw", "up_for_retry", timeout=90)
+        run.wait_for_state("draw", "up_for_retry", timeout=180)
         polls = watch.polls
         in_the_way.unlink()
         succeed(run)
@@ -144,7 +144,7 @@ def test_predictions_that_are_over_at_once(airflow: Airflow, emulator: Emulator)
     try:
         with Watch(emulator, hold=False) as watch:
             run = airflow.trigger("over_at_once")
-            assert run.wait(timeout=120) == "success"
+            assert run.wait(timeout=240) == "success"
             assert watch.paid_tasks == 10
             assert {task["try_number"] for task in run.tasks()} == {1}
     finally:
