@@ -79,7 +79,7 @@ class RendersOnlyWhatTheAuthorWrote(BaseOperator):
                 raise InvalidInputError(name, value, rule, f"Write the template in partial({name}=...).")
         self.log.warning(
             "%s came from a task by expand_kwargs() and holds what looks like a template. It is not rendered. "
-            "A template that you wrote yourself belongs into partial().",
+            "A template that you wrote yourself belongs in partial().",
             name,
         )
 
