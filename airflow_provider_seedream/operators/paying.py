@@ -8,7 +8,7 @@ from typing import Literal
 
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
-from airflow_provider_seedream.submission.kill import Kill
+from airflow_provider_seedream.submission.kill import NOTHING_SENT, Kill
 
 PriceSource = Literal["table", "api"]
 
@@ -40,4 +40,5 @@ class PayingOperator(RendersOnlyWhatTheAuthorWrote):
     def on_kill(self) -> None:
         """Send nothing any more that pays, and log what was sent: the API cannot cancel it, and a retry resumes it."""
         self.kill.came = True
-        self.log.warning("Killed. %s", "; ".join(filter(None, (self.kill.finds, self.next_try))) + ".")
+        paid = self.kill.finds != NOTHING_SENT and self.next_try
+        self.log.warning("Killed. %s.", f"{self.kill.finds}; {self.next_try}" if paid else self.kill.finds)
