@@ -1,4 +1,4 @@
-"""Decoding a picture once, where Pillow is installed: what its structure cannot tell, its pixels do."""
+"""Decoding a picture, where Pillow is installed: what its structure cannot tell, its pixels do."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from tests.cdn import Cdn, body, picture
 
 
 @pytest.fixture
-def cdn() -> Iterator[Cdn]:
+def cdn(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cdn]:
+    """A CDN on this machine, where the connection's host is too."""
+    connection = {"conn_type": "seedream", "host": "http://127.0.0.1:1", "password": "k" * 20}
+    monkeypatch.setenv("AIRFLOW_CONN_SEEDREAM_DEFAULT", json.dumps(connection))
     with Cdn() as server:
         for name in ("a", "b"):
             server.paths[f"/{name}.png"] = body(picture("PNG", seed=ord(name)))
