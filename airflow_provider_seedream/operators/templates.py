@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, ObjectStoragePath,
 
 from airflow_provider_seedream.operators.arguments import lasting_errors_fail_at_once
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.inputs import without_secrets
 from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt, Scene
 
 if TYPE_CHECKING:
@@ -76,7 +77,9 @@ class RendersOnlyWhatTheAuthorWrote(BaseOperator):
         if name in PLACES:
             rule = "a task gave it by expand_kwargs(), and what a task gives is never rendered as a template"
             with lasting_errors_fail_at_once():
-                raise InvalidInputError(name, value, rule, f"Write the template in partial({name}=...).")
+                raise InvalidInputError(
+                    name, without_secrets(value), rule, f"Write the template in partial({name}=...)."
+                )
         self.log.warning(
             "%s came from a task by expand_kwargs() and holds what looks like a template. It is not rendered. "
             "A template that you wrote yourself belongs in partial().",
@@ -85,9 +88,9 @@ class RendersOnlyWhatTheAuthorWrote(BaseOperator):
 
 
 def _given_by_expand_kwargs(task: BaseOperator, context: Context) -> Iterator[tuple[str, Any]]:
-    """What a mapped task got by ``expand_kwargs(<a task>)``, by argument. Airflow takes it for the author's.
+    """What a mapped task got by ``expand_kwargs(<a task>)``, by argument. Airflow treats it as the author's.
 
-    The author's are the values of ``partial()`` and of default arguments. They are told by identity, as Airflow does it.
+    The author's are the values of ``partial()`` and of default arguments, recognised by identity, as Airflow does it.
     """
     dag = task.get_dag()
     mapped: Any = None if dag is None else dag.task_dict.get(task.task_id)

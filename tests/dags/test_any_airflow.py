@@ -89,18 +89,19 @@ with DAG("of_a_task", start_date=START, schedule=None):
     def answers():
         return [["a {# green #} fox", "scenes.txt"]]
 
-    @task.seedream_sequential(retries=0)
+    @task.seedream_sequential(enable_sync_mode=True)
     def function(scenes, other="none"):
         assert scenes == OF_A_TASK, scenes
         return ["a {# green #} fox", "an owl"]
 
     @task_group
     def group(scenes):
-        SeedreamSequentialOperator(task_id="drawn", prompt=scenes) >> SeedreamCostSummaryOperator(task_id="sum")
+        drawn = SeedreamSequentialOperator(task_id="drawn", prompt=scenes, enable_sync_mode=True)
+        drawn >> SeedreamCostSummaryOperator(task_id="sum")
 
     written, read = model(), answers()
     SeedreamSequentialOperator.partial(task_id="expand").expand(prompt=written)
-    SeedreamSequentialOperator.partial(task_id="kwargs").expand_kwargs(mappings())
+    SeedreamSequentialOperator.partial(task_id="kwargs", enable_sync_mode=True).expand_kwargs(mappings())
     SeedreamPromptOperator.partial(task_id="prompt").expand(prompt=read)
     SeedreamPromptOperator.partial(task_id="prompt_kwargs").expand_kwargs(read.map(lambda each: {"prompt": each}))
     function.expand(scenes=written)
@@ -114,9 +115,10 @@ for native in (False, True):
         scenes = [Scene("a {{ 7 * 6 }} fox"), "an owl"]
         whole = ImageSetPrompt(tuple(scenes), style="1985")
         draw = SeedreamSequentialOperator(task_id="whole", prompt=whole)
-        SeedreamSequentialOperator.partial(task_id="partial", prompt=whole).expand(max_images=[2])
-        SeedreamSequentialOperator.partial(task_id="expand").expand(prompt=[whole])
-        SeedreamSequentialOperator.partial(task_id="kwargs").expand_kwargs([{"prompt": whole}])
+        sync = {"enable_sync_mode": True}
+        SeedreamSequentialOperator.partial(task_id="partial", prompt=whole, **sync).expand(max_images=[2])
+        SeedreamSequentialOperator.partial(task_id="expand", **sync).expand(prompt=[whole])
+        SeedreamSequentialOperator.partial(task_id="kwargs", **sync).expand_kwargs([{"prompt": whole}])
         SeedreamPromptOperator(task_id="file", prompt="scenes.txt")
         store = ObjectStoragePath("file://{folder}/store") / "{{ dag.dag_id }}"
         path = pathlib.Path("{folder}/path") / "{{ dag.dag_id }}"
