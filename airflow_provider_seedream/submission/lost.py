@@ -180,10 +180,11 @@ def lost(
 
     Trying again helps only where a later search may find more, or less.
     """
-    listed = ", ".join(f"{each.id} ({each.status_word}, created {each.created_at})" for each in found)
+    listed = ", ".join(f"{each.id} (status {each.status_word!r}, made {each.created_at})" for each in found)
+    seen = f"{listed}. Look at them on the vendor's site" if listed else "none seen"
     again = way_out.remembered and way_out.on_lost_submission != "fail"
     return LostSubmissionError(
-        f"{_what_is_unknown(record, request)} {listed or 'none seen'}. Look at them on the vendor's site. {way_out}",
+        f"{_what_is_unknown(record, request)} {seen}. {way_out}",
         transient=again and record.phase is not Phase.MISSING,
     )
 

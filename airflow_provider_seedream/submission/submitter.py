@@ -345,9 +345,10 @@ class Submitter:
             arrives_by=max(time.time(), order.quiet_since + order.in_transit),
         )
         log.warning(
-            "Try %d finds no record of the tries before it; searching the account for what they may have paid. On Airflow 3.4, "
-            'a clear with "Keep task state and resume" keeps the record.',
+            "Try %d finds no record of the tries before it; searching the account for what they may have paid. So that Airflow "
+            "keeps its record, %s.",
             order.attempt.try_number,
+            self.clear if self.store.outlives_a_try else "use Airflow 3.3 or newer",
         )
         self.store.write(missing)
         return missing
@@ -374,9 +375,10 @@ class Submitter:
         if mine is not None and self.claim(mine.id):
             self._keep(self._continued(record, order), mine, order.timeout)
             log.warning(
-                "Prediction %s (%s) was taken for the lost submission; taking it up again.",
+                "Prediction %s (%s) is %s as the lost submission; taking it up again.",
                 mine.id,
                 mine.status_word,
+                "identified" if mine in found.identified else "adopted",
             )
             return mine
         in_doubt = found.possible if self._texts_say_nothing(order, missing) else found.candidates
@@ -388,7 +390,7 @@ class Submitter:
         still_in_transit = record.arrives_by - time.time()
         if still_in_transit > 0:
             log.warning(
-                "A submission of an earlier try may still arrive; searching again in %.0f s.",
+                "The lost submission may still arrive; searching again in %.0f s.",
                 still_in_transit,
             )
             return Postponed(max(1.0, still_in_transit))

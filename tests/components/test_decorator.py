@@ -206,12 +206,19 @@ def test_a_clear_with_other_arguments_asks_again(seedream_emulator):
     assert run(operator(model, max_images=2), tries)["requested"] == 2
 
 
-def test_without_a_lasting_record_each_try_asks(seedream_emulator):
+@pytest.mark.event("A try finds no record of the tries before it")
+@pytest.mark.parametrize("shown", [True, False])
+def test_without_a_lasting_record_a_retry_pays_nothing_beside_what_an_earlier_prompt_may_have_paid(
+    seedream_emulator, shown
+):
+    seedream_emulator.configure(result_input=shown)
     model, tries = Model(), Tries(store=False)
     overdue(model, tries, seedream_emulator)
     seedream_emulator.clock.release()
-    assert run(operator(model), tries)["prompt"] == "a fox, idea 2"
-    assert seedream_emulator.paid_tasks == 2
+    with pytest.raises(AirflowFailException, match=seedream_emulator.predictions[0]["id"]):
+        run(operator(model), tries)
+    assert model.calls == 2
+    assert seedream_emulator.paid_tasks == 1
 
 
 class Item:

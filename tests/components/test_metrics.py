@@ -91,12 +91,11 @@ def test_a_failure_is_counted_by_its_class_and_not_as_completed(
 
 
 def test_what_a_retry_takes_up_is_not_counted_as_paid_again(seedream_emulator, statsd, tmp_path):
-    tries, target = Tries(), tmp_path / "file"
-    target.write_text("in the way of the folder")
-    failing = operator(output_path=str(target))
-    with pytest.raises(Exception, match="file"):
+    tries, failing = Tries(), operator(output_path=str(tmp_path / "set"))
+    seedream_emulator.faults.add("cdn", faults.CdnHtml(), times=None)
+    with pytest.raises(Exception, match="image"):
         run(failing, tries)
-    target.unlink()
+    seedream_emulator.faults.clear()
     run(failing, tries)
     assert len(statsd.lines("airflow.seedream.submitted")) == seedream_emulator.paid_tasks == 1
     assert len(statsd.lines("airflow.seedream.failed")) == 1
@@ -137,12 +136,11 @@ def test_the_decision_to_take_up_is_a_span_with_the_names_of_airflows_resumable_
     exported, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exported))
     monkeypatch.setattr("opentelemetry.trace.get_tracer", provider.get_tracer)
-    tries, target = Tries(), tmp_path / "file"
-    target.write_text("in the way of the folder")
-    failing = operator(output_path=str(target))
-    with pytest.raises(Exception, match="file"):
+    tries, failing = Tries(), operator(output_path=str(tmp_path / "set"))
+    seedream_emulator.faults.add("cdn", faults.CdnHtml(), times=None)
+    with pytest.raises(Exception, match="image"):
         run(failing, tries)
-    target.unlink()
+    seedream_emulator.faults.clear()
     result = run(failing, tries)
     spans = exported.get_finished_spans()
     assert [span.name for span in spans] == ["resumable_job.resume_decision"] * 2

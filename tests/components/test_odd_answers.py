@@ -352,8 +352,13 @@ def test_a_folder_that_is_anothers_is_refused_before_anything_is_paid(seedream_e
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "manifest.json.partial"])
-def test_a_hostile_file_in_the_folder_counts_for_nothing(seedream_emulator, tmp_path, name):
+def test_a_hostile_file_in_the_folder_is_somebody_elses_and_refused_before_paying(
+    seedream_emulator, tmp_path, name
+):
     folder = tmp_path / "set"
     folder.mkdir()
     (folder / name).write_bytes(b"[" * 100_000)
-    assert len(run(operator(output_path=str(folder)), Tries())["images"]) == 2
+    with pytest.raises(AirflowFailException, match=f"{name}.*Nothing is paid"):
+        run(operator(output_path=str(folder)), Tries())
+    assert (folder / name).read_bytes() == b"[" * 100_000
+    assert seedream_emulator.paid_tasks == 0

@@ -250,7 +250,7 @@ def test_a_gateway_whose_clock_is_wrong_hides_no_submission(seedream_emulator, m
     ahead = "airflow_provider_seedream.wavespeed.clients._ahead"
     monkeypatch.setattr(ahead, lambda date: hours * 3600.0)
     seedream_emulator.faults.add("submit", faults.DropAfter())
-    with pytest.raises(LostSubmissionError, match=r"created 20"):
+    with pytest.raises(LostSubmissionError, match=r"made 20"):
         run(operator(on_lost_submission=policy), Tries(), pauses=[])
     assert seedream_emulator.paid_tasks == 1
 
@@ -502,7 +502,7 @@ def test_a_task_killed_while_it_recovers_a_lost_submission_does_not_submit_again
     assert seedream_emulator.paid_tasks == 0
 
 
-@pytest.mark.event("Another key is found than the one that paid")
+@pytest.mark.event("This try finds a different API key than the one that paid")
 def test_a_retry_goes_on_with_the_account_that_paid_or_not_at_all(seedream_emulator, monkeypatch):
     tries = Tries()
     seedream_emulator.clock.hold()

@@ -62,6 +62,7 @@ class World:
     max_tries: int = 1
     cleared_in_doubt: bool = False
     prompt: str = "a fox"
+    asked_for: str = ""
     predictions: dict[str, Prediction] = field(default_factory=dict)
     generations: dict[str, int] = field(default_factory=dict)
     record: SubmissionRecord | None = None
@@ -88,6 +89,7 @@ class World:
         ]
 
     def submit(self, request: ImageSetRequest, *, send_by: float, stopped: Callable[[], bool]) -> Prediction:
+        self.asked_for = request.prompt
         if self.fate == "worker killed before":
             raise KilledError
         if self.fate == "not connected":
@@ -217,10 +219,11 @@ class Sequences(RuleBasedStateMachine):
 
     @rule()
     def a_person_clears_the_task(self) -> None:
-        # A clear means "pay again" only where the set came, or where an error showed what may be paid.
+        # A clear means "pay again" only where the set came, where an error showed what may be paid, or for another request.
         record = self.world.record
         self.world.max_tries += 1
-        if record is not None and record.outcome_unknown and not record.reported:
+        in_doubt = record is not None and record.outcome_unknown and not record.reported
+        if in_doubt and self.world.asked_for == self.world.prompt:
             self.world.cleared_in_doubt = True
         else:
             self.world.generation += 1
