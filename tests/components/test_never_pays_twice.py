@@ -369,11 +369,13 @@ async def broken(*_, **__):
 
 @pytest.mark.event("Storage down after the pictures are done")
 def test_a_failure_after_completion_is_followed_by_a_try_straight_to_the_result(seedream_emulator, tmp_path):
-    (tmp_path / "taken").write_text("a file where the folder should be")
+    def comes_in_the_way():
+        (tmp_path / "taken").write_text("a file where the folder should be")
+
     tries = Tries()
     arguments = {"output_path": str(tmp_path / "taken")}
     with pytest.raises((OSError, ValueError)):
-        run(operator(**arguments), tries)
+        run(operator(**arguments), tries, between=comes_in_the_way)
     (tmp_path / "taken").unlink()
     began = time.monotonic()
     assert len(run(operator(**arguments), tries, between=pytest.fail)["images"]) == 2
