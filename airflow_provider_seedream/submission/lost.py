@@ -11,7 +11,7 @@ import hashlib
 import html
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_seedream.submission.policies import OnClear, OnLostSubmission
@@ -145,7 +145,7 @@ class WayOut:
     :param on_clear: the task's.
     :param remembered: whether the record outlives a try; else a clear cannot be told what a person decided.
     :param clear: how to clear a task so that Airflow keeps its record.
-    :param takeable: whether ``on_lost_submission="adopt"`` would take the candidate there is, or may find one.
+    :param takeable: whether ``on_lost_submission="adopt"`` would take the candidate there is.
     """
 
     on_lost_submission: OnLostSubmission
@@ -195,7 +195,7 @@ def unsearched(
     """The same, where the API could not be asked."""
     remembered = way_out.remembered or record.phase is Phase.MISSING
     return LostSubmissionError(
-        f"{_what_is_unknown(record, request)} could not be asked for ({trouble}). {way_out}",
+        f"{_what_is_unknown(record, request)} could not be asked for ({trouble}). {replace(way_out, takeable=False)}",
         transient=remembered and trouble.transient,
     )
 

@@ -368,7 +368,8 @@ class Submitter:
             found = search(self.api, record, order.request, self.claimed)
         except ApiError as error:
             raise self._lost(order, record, error) from None
-        if missing and anew:
+        if missing and anew and self.on_lost_submission != "adopt":
+            # What may be delivered is what the clear replaces; under "adopt" a person asks for it.
             by = order.tried_at + self.api.clock_ahead
             found = found.without(lambda each: lost.may_be_delivered(each, by))
         mine = self._mine(found, identified_is_enough=missing or cleared)
@@ -446,7 +447,7 @@ class Submitter:
             self._persist(replace(record, reported=lost.digest_of(found)))
         except Exception:
             log.exception("The record could not take in that its submission was reported.")
-        return lost.lost(record, order.request, found, replace(self._way_out, takeable=takeable or not found))
+        return lost.lost(record, order.request, found, replace(self._way_out, takeable=takeable))
 
 
 def _unseen(prediction_id: str) -> Prediction:

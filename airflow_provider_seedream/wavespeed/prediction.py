@@ -33,6 +33,10 @@ _LONGEST_INPUTS = 32
 _LARGEST = 10**12
 
 
+_PLAUSIBLE = (0.0, 4_070_908_800.0)
+"""Epoch seconds of 1970 and of 2099: a time outside of them stands for "not known", such as Go's zero time."""
+
+
 class Status(enum.StrEnum):
     """Statuses of a prediction (API reference 3.1). ``UNKNOWN`` stands for any word not listed there."""
 
@@ -121,7 +125,8 @@ class Prediction:
         """Epoch seconds of acceptance by the API's clock; ``None`` where the answer names no readable time."""
         try:
             moment = dt.datetime.fromisoformat(self.created_at or "")
-            return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
+            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
+            return seconds if _PLAUSIBLE[0] < seconds < _PLAUSIBLE[1] else None
         except (ValueError, OverflowError):
             return None
 

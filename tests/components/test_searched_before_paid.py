@@ -141,18 +141,17 @@ def test_a_clear_that_asks_for_reuse_pays_nothing_while_the_outcome_is_unknown(
     assert seedream_emulator.paid_tasks == 1
 
 
-def later(emulator, monkeypatch, seconds):
-    """Let time pass for the API and for this machine."""
+def later(monkeypatch, seconds):
+    """Let time pass, for the API as well: the emulator's clock follows this one."""
     clock = time.time
     monkeypatch.setattr(time, "time", lambda: clock() + seconds)
-    emulator.clock.advance(seconds)
 
 
 @OLDER
 @pytest.mark.parametrize("seconds", [6, 51, 110])
 def test_adopt_takes_no_set_that_is_older_than_the_request(seedream_emulator, monkeypatch, seconds):
     older = run(operator(prompt="2 images. Two other pictures."), Tries())["prediction_id"]
-    later(seedream_emulator, monkeypatch, seconds)
+    later(monkeypatch, seconds)
     seedream_emulator.faults.add("submit", faults.DropBefore())
     with pytest.raises(LostSubmissionError, match="none seen") as error:
         run(operator(on_lost_submission="adopt"), Tries(), pauses=[])
@@ -173,7 +172,7 @@ def test_adopt_goes_by_the_apis_clock_where_the_two_differ(seedream_emulator):
 @OLDER
 def test_resubmit_is_not_stopped_by_a_set_that_is_older_than_the_request(seedream_emulator, monkeypatch):
     run(operator(), Tries())
-    later(seedream_emulator, monkeypatch, 30)
+    later(monkeypatch, 30)
     seedream_emulator.faults.add("submit", faults.DropBefore())
     assert len(run(operator(on_lost_submission="resubmit"), Tries(), pauses=[])["images"]) == 2
     assert seedream_emulator.paid_tasks == 2
@@ -305,6 +304,32 @@ def test_a_clear_that_removed_the_record_pays_nothing_beside_a_prediction_that_c
     )
     assert adopted["prediction_id"] == running
     assert seedream_emulator.paid_tasks == 1
+
+
+@NO_RECORD
+@pytest.mark.parametrize("store", [True, False], ids=["record removed", "no store"])
+def test_the_advice_to_adopt_takes_a_set_that_completed_before_the_clear(
+    seedream_emulator, monkeypatch, store
+):
+    seedream_emulator.faults.add("submit", faults.DropAfter())
+    tries = Tries(store=store)
+    with pytest.raises(AirflowFailException, match=r"To take the only candidate.*this pays nothing"):
+        run(operator(), tries)
+    later(monkeypatch, 60)
+    tries.clear(forgets=True)
+    adopted = run(operator(on_lost_submission="adopt"), tries, pauses=[])["prediction_id"]
+    assert adopted == seedream_emulator.predictions[0]["id"]
+    assert seedream_emulator.paid_tasks == 1
+
+
+@CLEARED_IN_FLIGHT
+@pytest.mark.parametrize("fault", [("submit", faults.DropBefore()), ("list", faults.Status(403))])
+def test_nothing_is_promised_of_a_candidate_that_no_search_has_seen(seedream_emulator, fault):
+    seedream_emulator.faults.add("submit", faults.DropBefore())
+    seedream_emulator.faults.add(*fault, times=None)
+    with pytest.raises(AirflowFailException, match="To pay for a new set, clear the task") as error:
+        run(operator(), Tries())
+    assert "pays nothing" not in str(error.value)
 
 
 @NO_RECORD

@@ -229,7 +229,9 @@ def test_a_prediction_is_never_older_than_its_request_by_the_apis_clock(created,
     assert (window.holds(found), window.surely_holds(found)) == (held, surely)
 
 
-@pytest.mark.parametrize("created", [None, "", "yesterday", "2026-13-01", 5])
+@pytest.mark.parametrize(
+    "created", [None, "", "yesterday", "2026-13-01", 5, "0001-01-01T00:00:00Z", "2099-06-01T00:00:00Z"]
+)
 def test_a_prediction_without_a_readable_time_may_be_the_one_and_is_not_taken_for_it(created):
     found = Prediction.from_json({"id": "prediction", "status": "completed", "created_at": created})
     window = Window.of(INTENT, clock_ahead=0.0)

@@ -67,7 +67,12 @@ class Airflow:
         return any(dag["dag_id"] == dag_id for dag in listed)
 
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
-        response = self._session.request(method, f"{self._url}/api/v2/{path}", timeout=180, **arguments)
+        for patience in (2, 5, 10, 0):
+            response = self._session.request(method, f"{self._url}/api/v2/{path}", timeout=180, **arguments)
+            # Airflow's own, where SQLite is locked: nothing was changed.
+            if response.status_code != 500 or "Database error" not in response.text or not patience:
+                break
+            time.sleep(patience)
         assert response.ok, f"{method} {path}: {response.status_code} {response.text[:2000]}"
         return response.json()
 

@@ -125,7 +125,7 @@ def test_every_set_ends_in_success_or_in_an_error_that_says_what_to_do(
     failed = [each for each in chaos.sets if each["state"] != "success"]
     for each in failed:
         assert each["state"] == "failed"
-        assert "to submit anew, clear the task" in "".join(each["logs"]), each["logs"][-1][-3000:]
+        assert "To pay for a new set, clear the task" in "".join(each["logs"]), each["logs"][-1][-3000:]
     succeeded, tries = SETS - len(failed), sum(each["try_number"] for each in chaos.sets)
     record_property(
         "chaos",
