@@ -384,7 +384,7 @@ def decide(
     if record is None:
         return Submit("nothing was submitted before") if attempt.first else Missing()
     cleared = record.cleared_since(attempt)
-    anew = cleared and on_clear == "resubmit"
+    wants_new = cleared and on_clear == "resubmit"
     same = record.fingerprint == fingerprint
     if record.phase is Phase.NOTHING:
         return Submit("earlier tries paid nothing")
@@ -400,14 +400,14 @@ def decide(
     if record.phase is Phase.MISSING:
         return Lost(record)
     if record.phase is Phase.INTENT:
-        if anew and not same:
+        if wants_new and not same:
             return Submit(
                 f"the task was cleared and its request changed; ${record.cost_usd:g} for a submission without an "
                 "answer may be paid as well"
             )
         return Lost(record) if same else Changed(record)
     assert record.prediction_id is not None  # noqa: S101 - from_json and submitted() see to it
-    if anew and not same:
+    if wants_new and not same:
         return Submit("the task was cleared and its request changed")
     if prediction is None:
         return Look(record.prediction_id)
@@ -419,4 +419,4 @@ def decide(
         return Changed(record)
     if prediction.status is not Status.COMPLETED:
         return Resume(prediction)
-    return Submit("the task was cleared") if anew else Collect(prediction)
+    return Submit("the task was cleared") if wants_new else Collect(prediction)

@@ -361,20 +361,21 @@ class Submitter:
         """
         missing = record.phase is Phase.MISSING
         cleared = record.cleared_since(order.attempt) or (missing and self._follows_a_clear(order.attempt))
-        anew = cleared and self.on_clear == "resubmit"
+        wants_new = cleared and self.on_clear == "resubmit"
         if missing:
             record = replace(record, fingerprint=order.fingerprint, cost_usd=order.request.cost_usd)
         try:
             found = search(self.api, record, order.request, self.claimed)
         except ApiError as error:
             raise self._lost(order, record, error) from None
-        if missing and anew and self.on_lost_submission != "adopt":
+        if missing and wants_new and self.on_lost_submission != "adopt":
             # What may be delivered is what the clear replaces; under "adopt" a person asks for it.
             by = order.tried_at + self.api.clock_ahead
             found = found.without(lambda each: lost.may_be_delivered(each, by))
         mine = self._mine(found, identified_is_enough=missing or cleared)
         if mine is not None and self.claim(mine.id):
-            self._keep(self._continued(record, order), mine, order.timeout)
+            taken = record.continued(order.attempt, deadline=time.time() + order.timeout)
+            self._keep(replace(taken, paid_from=order.source), mine, order.timeout)
             log.warning(
                 "Prediction %s (%s) is %s as the lost submission; taking it up again.",
                 mine.id,
@@ -383,9 +384,11 @@ class Submitter:
             )
             return mine
         in_doubt = found.possible if self._texts_say_nothing(order, missing) else found.candidates
-        if self.on_lost_submission == "fail" and not (missing or anew):
+        if self.on_lost_submission == "fail" and not (missing or wants_new):
             raise self._lost(order, record, in_doubt, takeable=found.adoptable is not None)
-        decided = anew and self.on_lost_submission != "adopt" and record.reported == lost.digest_of(in_doubt)
+        decided = (
+            wants_new and self.on_lost_submission != "adopt" and record.reported == lost.digest_of(in_doubt)
+        )
         if in_doubt and not decided:
             raise self._lost(order, record, in_doubt, takeable=found.adoptable is not None)
         still_in_transit = record.arrives_by - time.time()
@@ -397,7 +400,7 @@ class Submitter:
             return Postponed(max(1.0, still_in_transit))
         if missing:
             return self._submit(order, record, "no earlier try of this run paid for what is asked for", False)
-        if anew:
+        if wants_new:
             return self._submit(
                 order, record, "the task was cleared; its lost submission was searched for", False
             )
@@ -422,10 +425,6 @@ class Submitter:
         """Whether a prediction with other texts must be taken into account: the vendor may have rewritten them, or the
         task itself writes others with each try."""
         return order.texts_vary or (not missing and self.on_lost_submission == "resubmit")
-
-    def _continued(self, record: SubmissionRecord, order: Order) -> SubmissionRecord:
-        taken = record.continued(order.attempt, deadline=time.time() + order.timeout)
-        return replace(taken, paid_from=order.source)
 
     @property
     def _way_out(self) -> lost.WayOut:
