@@ -124,9 +124,10 @@ def test_a_triggerer_paused_and_replaced(
 @pytest.mark.event("Storage down after the pictures are done")
 def test_a_storage_failure_after_completion(airflow: Airflow, emulator: Emulator, scratch: Path) -> None:
     in_the_way = scratch / "stored"
-    in_the_way.write_text("a file where the folder should be")
     with Watch(emulator, hold=False) as watch:
         run = airflow.trigger("storing")
+        wait_until(lambda: watch.paid_tasks == 1, timeout=180, what="a submission", show=run.states)
+        in_the_way.write_text("a file where the folder should be")
         run.wait_for_state("draw", "up_for_retry", timeout=180)
         polls = watch.polls
         in_the_way.unlink()
