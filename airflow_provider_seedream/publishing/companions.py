@@ -146,7 +146,9 @@ class Companions:
 
     def _place(self, progress: Progress, companion: Companion, data: bytes) -> Companion:
         progress.note_companion(self.folder, companion)
-        self.folder.write(companion.file, data)
+        with self.folder.staged(companion.file) as staged:
+            staged.write_bytes(data)
+            progress.place(self.folder, staged, companion.file, companion.sha256)
         return companion
 
 

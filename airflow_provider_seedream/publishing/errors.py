@@ -96,7 +96,7 @@ class ForeignFileError(FolderTakenError):
         WaveSpeedError.__init__(
             self,
             f"{folder} holds {listed}, which no manifest or record of a published image set names: somebody else's. "
-            f"Nothing was written. {way_out}",
+            f"It was left as it is. {way_out}",
         )
         self.folder = folder
         self.transient = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -47,44 +47,59 @@ class Contents:
     :param names: everything that is there, and whether it is a folder.
     :param ours: files that this package wrote, or was about to write, each with the SHA-256 of everything it may have
         written there.
+    :param noted: the ones that an unfinished publish was about to write: a file there may be somebody else's.
     """
 
     manifest: Manifest | None
     record: Progress | None
     names: dict[str, bool]
     ours: Mapping[str, frozenset[str]]
+    noted: Mapping[str, frozenset[str]]
 
     @classmethod
     def of(cls, folder: Folder) -> Contents:
         """Look at a folder: one listing, its manifest and its record."""
-        names, manifest = folder.names(), read_manifest(folder)
-        record, is_ours = Progress.look(folder)
+        names = folder.names()
+        manifest, manifest_is_ours = read_manifest(folder)
+        record, record_is_ours = Progress.look(folder)
         ours: dict[str, frozenset[str]] = {}
         if manifest is not None:
             # A manifest may have been written by hand: it speaks for files only that this package could have written.
             ours = {name: frozenset({sha}) for name, sha in manifest.files.items() if is_file_name(name)}
+        noted: dict[str, frozenset[str]] = {}
         if record is not None:
+            placed = {*ours, *record.replaces}
+            noted = {name: digests for name, digests in record.noted().items() if name not in placed}
             ours = merged(ours, record.files())
-        if manifest is not None or record is not None:
+        # Where nothing is known of the set, a manifest that broke off is not enough to write over it.
+        if manifest is not None or (record is not None and manifest_is_ours):
             ours[MANIFEST_NAME] = frozenset()
-        if is_ours:
+        if record_is_ours:
             ours[PROGRESS_NAME] = frozenset()
-        return cls(manifest, record, names, ours)
+        return cls(manifest, record, names, ours, noted)
 
     def refuse_strangers(
-        self, folder: Folder, wanted: Iterable[str], on_existing: OnExisting, *, paid: bool = True
+        self,
+        folder: Folder,
+        wanted: Iterable[str],
+        on_existing: OnExisting,
+        *,
+        paid: bool = True,
+        intact: Container[str] = (),
     ) -> None:
         """Refuse to write over a file that is not this package's.
 
         :param wanted: the names that would be written, manifest and record aside.
         :param on_existing: ``"replace"`` writes over files, and never over folders.
         :param paid: whether the set is paid already, for the way out.
+        :param intact: names whose files were found to be this set's.
         :raises ForeignFileError: naming what is there.
         """
         found = {
             there: self.names[there]
             for name in dict.fromkeys((MANIFEST_NAME, PROGRESS_NAME, *wanted))
-            if name not in self.ours and (there := folder.names_like(name, self.names)) is not None
+            if (there := folder.names_like(name, self.names)) is not None
+            and not self._is_ours(folder, name, intact)
         }
         in_the_way = [name for name, is_folder in found.items() if is_folder or on_existing != "replace"]
         if in_the_way:
@@ -96,6 +111,11 @@ class Contents:
             raise ForeignFileError(str(folder), in_the_way, way_out)
         if found:
             log.warning("%s: %s may be overwritten.", folder, ", ".join(map(ascii, found)))
+
+    def _is_ours(self, folder: Folder, name: str, intact: Container[str]) -> bool:
+        if name in self.noted and name not in intact:
+            return folder.digest(name) in {None, *self.noted[name]}
+        return name in self.ours
 
 
 def refuse_taken(

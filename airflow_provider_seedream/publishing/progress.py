@@ -9,10 +9,11 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_provider_seedream.publishing.errors import FolderTakenError
+from airflow_provider_seedream.publishing.errors import FolderTakenError, ForeignFileError
 from airflow_provider_seedream.publishing.manifest import (
     MANIFEST_NAME,
     Companion,
@@ -34,6 +35,7 @@ MAX_BYTES = 2 * 1024 * 1024
 """The longest file that is read as a record."""
 _VERSION = 2
 _BEGINNING = b'{"version": '
+_MANIFEST_BEGINNING = b'{\n  "version": '
 
 
 def set_key(image_set: ImageSet) -> str:
@@ -50,14 +52,35 @@ def _without_query(url: str) -> str:
         return url
 
 
-def read_manifest(folder: Folder) -> Manifest | None:
-    """The manifest in a folder; None where there is none, or none that can be read (which is logged)."""
+def read_manifest(folder: Folder) -> tuple[Manifest | None, bool | None]:
+    """The manifest in a folder, where it can be read, and whether a file of its name is this package's.
+
+    A manifest that broke off, on a store where half a file is visible, is ours and cannot be read. Where there is no file
+    of this name, both are None.
+    """
+    data = b""
     try:
-        data = folder.read(MANIFEST_NAME, manifest_bytes)
-        return None if data is None else Manifest.from_bytes(data)
+        there = folder.read(MANIFEST_NAME, manifest_bytes)
+        if there is None:
+            return None, None
+        data = there
+        return Manifest.from_bytes(data), True
     except (InvalidInputError, TooLongError, RecursionError) as error:
-        log.warning("%s is not a manifest and counts for nothing: %s", folder.location(MANIFEST_NAME), error)
-        return None
+        log.warning("%s is not a manifest of an image set: %s", folder.location(MANIFEST_NAME), error)
+    return None, _broke_off(data, _MANIFEST_BEGINNING)
+
+
+def _broke_off(data: bytes, beginning: bytes) -> bool:
+    """Whether this is the first part of a file that this package writes."""
+    if not data.startswith(beginning):
+        return beginning.startswith(data)
+    try:
+        json.loads(data)
+    except RecursionError:
+        return False
+    except ValueError:
+        return True
+    return False
 
 
 @dataclass(slots=True)
@@ -72,6 +95,8 @@ class Progress:
     :param companions: what was made from them, by file name.
     :param patience: seconds that may pass between two notes of a publish that is alive.
     :param busy_until: epoch seconds until which a publish that wrote this record may be alive.
+    :param overwrites: names in this folder whose files may be written over, as they are this package's.
+    :param overwrites_all: whether files of others are written over, too.
     :param replaces: files of an earlier set in this folder, to be removed once the new manifest is there: by name, the
         SHA-256 of everything this package may have written there. A file with other bytes is somebody's.
     """
@@ -84,6 +109,8 @@ class Progress:
     replaces: Mapping[str, frozenset[str]] = field(default_factory=dict)
     patience: float = 0.0
     busy_until: float = 0.0
+    overwrites: frozenset[str] = frozenset()
+    overwrites_all: bool = False
     _lock: Any = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def claim(self, folder: Folder, before: Progress | None, found: Manifest | None) -> bool:
@@ -95,11 +122,11 @@ class Progress:
         :raises FolderTakenError: another set has been begun or published meanwhile.
         """
         if before is not None or not folder.create(PROGRESS_NAME, self._written()):
-            record = Progress.load(folder)
+            record = self._record(folder)
             if record is not None and record.key not in (self.key, before and before.key):
                 raise self._taken_by(folder, record.prediction_id)
             self._save(folder)
-        manifest = read_manifest(folder)
+        manifest = self._manifest(folder)
         known = (self.key, found and set_key(found.image_set))
         if manifest is not None and set_key(manifest.image_set) not in known:
             folder.delete(PROGRESS_NAME)
@@ -131,11 +158,56 @@ class Progress:
 
         :raises FolderTakenError: it is another set's.
         """
-        record, manifest = Progress.load(folder), read_manifest(folder)
+        record, manifest = self._record(folder), self._manifest(folder)
         if record is not None and record.key != self.key:
             raise self._taken_by(folder, record.prediction_id)
         if manifest is not None and set_key(manifest.image_set) != self.key:
             raise self._taken_by(folder, manifest.image_set.prediction_id)
+
+    def place(self, folder: Folder, staged: Path, name: str, sha256: str) -> None:
+        """Make a file appear that was noted before: over files of this package only, unless others may be replaced.
+
+        :raises ForeignFileError: somebody else's file has come under this name since the folder was looked at.
+        """
+        if folder.commit(staged, name, replace=self.overwrites_all or name in self.overwrites):
+            return
+        there = folder.digest(name)
+        if there == sha256:
+            return  # another try of this set was here first
+        record = Progress.load(folder)
+        if record is None or there not in record.files().get(name, ()):
+            raise self._foreign(folder, name)
+        folder.commit(staged, name)
+
+    def place_manifest(self, folder: Folder, manifest: Manifest) -> None:
+        """Make the manifest appear, unless another one, or a file of somebody else, has come meanwhile.
+
+        :raises FolderTakenError: naming what is there.
+        """
+        self.check_mine(folder)
+        if folder.write(MANIFEST_NAME, manifest.to_bytes(), replace=self.overwrites_all):
+            return
+        self.check_mine(folder)
+        folder.write(MANIFEST_NAME, manifest.to_bytes())
+
+    def _record(self, folder: Folder) -> Progress | None:
+        record, is_ours = Progress.look(folder)
+        if is_ours is False and not self.overwrites_all:
+            raise self._foreign(folder, PROGRESS_NAME)
+        return record
+
+    def _manifest(self, folder: Folder) -> Manifest | None:
+        manifest, is_ours = read_manifest(folder)
+        if is_ours is False and not self.overwrites_all:
+            raise self._foreign(folder, MANIFEST_NAME)
+        return manifest
+
+    def _foreign(self, folder: Folder, name: str) -> ForeignFileError:
+        way_out = (
+            "It came while this publish was at work. Give the set a folder of its own, or move the file. "
+            'To overwrite it, set on_existing="replace".'
+        )
+        return ForeignFileError(str(folder), [name], way_out)
 
     def _taken_by(self, folder: Folder, prediction_id: str) -> FolderTakenError:
         way_out = "Give each publish a folder of its own; this set can be published again from its links."
@@ -158,11 +230,15 @@ class Progress:
         }
         return json.dumps(document).encode("ascii")
 
-    def files(self) -> dict[str, frozenset[str]]:
-        """Every file the record knows of, with the SHA-256 of everything this package may have written there."""
+    def noted(self) -> dict[str, frozenset[str]]:
+        """The files of this set that were placed, or about to be, each with its SHA-256."""
         pictures = {each.file: frozenset({each.sha256}) for each in self.pictures.values()}
         companions = {each.file: frozenset({each.sha256}) for each in self.companions.values()}
-        return merged(self.replaces, pictures, companions)
+        return merged(pictures, companions)
+
+    def files(self) -> dict[str, frozenset[str]]:
+        """Every file the record knows of, with the SHA-256 of everything this package may have written there."""
+        return merged(self.replaces, self.noted())
 
     @classmethod
     def load(cls, folder: Folder) -> Progress | None:
@@ -170,8 +246,8 @@ class Progress:
         return cls.look(folder)[0]
 
     @classmethod
-    def look(cls, folder: Folder) -> tuple[Progress | None, bool]:
-        """The record in a folder, and whether a file of its name is this package's.
+    def look(cls, folder: Folder) -> tuple[Progress | None, bool | None]:
+        """The record in a folder, and whether a file of its name is this package's; None where there is no file.
 
         A record that broke off, on a store where half a file is visible, is ours and cannot be read.
         """
@@ -180,15 +256,13 @@ class Progress:
         except TooLongError:
             return None, False
         if data is None:
-            return None, False
+            return None, None
+        if not data.startswith(_BEGINNING):
+            return None, _broke_off(data, _BEGINNING)
         try:
-            document = json.loads(data)
-        except (ValueError, RecursionError):
-            return None, data.startswith(_BEGINNING) or _BEGINNING.startswith(data)
-        try:
-            record = cls._of(document)
+            record = cls._of(json.loads(data))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return None, False
+            return None, _broke_off(data, _BEGINNING)
         return record, record is not None
 
     @classmethod

@@ -135,6 +135,7 @@ def publish(
             image_set.prediction_id,
             published_by,
             patience=limits.total_timeout + _MARGIN,
+            overwrites_all=on_existing == "replace",
         ),
     )
     return work.run(on_existing, concurrency)
@@ -161,7 +162,7 @@ class _Publication:
                 "Prediction %s is published in %s: unchanged.", self.image_set.prediction_id, self.folder
             )
             return Published(str(self.folder), found, fetched=0)
-        contents.refuse_strangers(self.folder, self._names(), on_existing)
+        contents.refuse_strangers(self.folder, self._names(), on_existing, intact=self._intact())
         self._begin(contents)
         fetched = self._place_missing(concurrency)
         pictures = self._pictures()
@@ -208,12 +209,17 @@ class _Publication:
 
         with ThreadPoolExecutor(concurrency, thread_name_prefix="seedream-check") as pool:
             there = list(pool.map(holds, fit.values()))
-            self.progress.pictures.update(
-                {index: picture for (index, picture), held in zip(fit.items(), there, strict=True) if held}
-            )
+            intact = {
+                index: picture for (index, picture), held in zip(fit.items(), there, strict=True) if held
+            }
+            self.progress.pictures.update(intact)
             self.progress.companions.update(
                 self.companions.intact(companions.values(), self.progress.pictures, pool)
             )
+
+    def _intact(self) -> set[str]:
+        """The files of this set that are in the folder, byte for byte."""
+        return {picture.file for picture in self.progress.pictures.values()} | self.progress.companions.keys()
 
     def _fits(self, index: int, picture: PublishedPicture) -> bool:
         return index < len(self.image_set.images) and self.supply.expected.media_type in (
@@ -241,19 +247,26 @@ class _Publication:
         """From here on the folder is in work: what is known is written down, then the old manifest goes."""
         found, unfinished = contents.manifest, contents.record
         self.progress.replaces = {name: known for name, known in contents.ours.items() if is_file_name(name)}
-        # One that is not ours is there only where it may be replaced.
-        if self.progress.claim(self.folder, unfinished, found) or MANIFEST_NAME in contents.names:
+        self.progress.overwrites = frozenset(contents.ours.keys() & contents.names.keys())
+        foreign = (
+            found is None and MANIFEST_NAME in contents.names
+        )  # it may be replaced, else this is not reached
+        if self.progress.claim(self.folder, unfinished, found) or foreign:
             self.folder.delete(MANIFEST_NAME)
-        if PAGE_NAME in self.progress.replaces and PAGE_NAME not in self.progress.companions:
-            self._remove(PAGE_NAME, self.progress.replaces[PAGE_NAME])  # before the pictures that it shows
+        page = self.progress.replaces.get(PAGE_NAME)
+        # Before the pictures that it shows. A page that comes after that is somebody's.
+        if page is not None and PAGE_NAME not in self.progress.companions and self._remove(PAGE_NAME, page):
+            self.progress.overwrites -= {PAGE_NAME}
 
-    def _remove(self, name: str, digests: frozenset[str]) -> None:
+    def _remove(self, name: str, digests: frozenset[str]) -> bool:
         """Remove a file of an earlier set, unless it has other bytes than this package wrote there."""
         digest = self.folder.digest(name)
         if digest in digests:
             self.folder.delete(name)
         elif digest is not None:
             log.warning("%s is left alone: it was changed since.", self.folder.location(name))
+            return False
+        return True
 
     def _place_missing(self, concurrency: int) -> int:
         missing = [
@@ -297,16 +310,15 @@ class _Publication:
                 flagged=self.image_set.images[index].flagged,
             )
             self.progress.note(self.folder, index, picture)
-            self.folder.commit(temporary, picture.file)
+            self.progress.place(self.folder, temporary, picture.file, picture.sha256)
 
     def _finish(self, manifest: Manifest) -> None:
-        self.progress.check_mine(self.folder)
-        self.folder.write(MANIFEST_NAME, manifest.to_bytes())
+        self.progress.place_manifest(self.folder, manifest)
         try:
             self.progress.check_mine(self.folder)
         except FolderTakenError:
             # Another set was begun between the look and the write: its pictures may stand under our names.
-            if read_manifest(self.folder) == manifest:
+            if read_manifest(self.folder)[0] == manifest:
                 self.folder.delete(MANIFEST_NAME)
             raise
         self._clean(manifest, self.progress.replaces, begun=True)

@@ -112,50 +112,61 @@ class Folder:
             with suppress(FileNotFoundError):
                 temporary.unlink()
 
-    def commit(self, staged: Path, name: str, *, lasting: bool = True) -> None:
-        """Make a staged file appear under its name, whole, over whatever was there.
+    def commit(self, staged: Path, name: str, *, replace: bool = True, lasting: bool = True) -> bool:
+        """Make a staged file appear under its name, whole.
 
+        :param replace: write over a file of this name. Where False, a file that is there stays; a store that does not
+            create files exclusively may overwrite one that appears in the same instant.
         :param lasting: on a local disk, wait until it would survive a power failure.
+        :returns: whether it appeared.
         """
         if self.local is not None:
             if lasting:
                 with staged.open("rb") as file:
                     os.fsync(file.fileno())
-            staged.replace(self.local / name)
-            return
+            return _move(staged, self.local / name, replace=replace)
         # Stores tell the content type from the name of the file that is put.
         named = staged.rename(staged.with_name(f"{staged.name}{Path(name).suffix}"))
         try:
-            with self._serial or nullcontext():
-                self._fs.put_file(str(named), self._remote(name))
+            return self._put(named, name, replace=replace)
         finally:
-            named.unlink()
+            named.rename(staged)
 
-    def write(self, name: str, data: bytes, *, lasting: bool = True) -> None:
-        """Make a small file appear, whole."""
+    def _put(self, named: Path, name: str, *, replace: bool) -> bool:
+        exclusive = not replace and _exclusive.get(self._store, False)
+        with self._serial or nullcontext():
+            if not replace and not exclusive and self._fs.exists(self._remote(name)):
+                return False
+            try:
+                self._fs.put_file(str(named), self._remote(name), **({"mode": "create"} if exclusive else {}))
+            except FileExistsError:
+                return False
+            except Exception:
+                # Some stores refuse the second file with an error of their own.
+                if exclusive and self._fs.exists(self._remote(name)):
+                    return False
+                raise
+        return True
+
+    def write(self, name: str, data: bytes, *, replace: bool = True, lasting: bool = True) -> bool:
+        """Make a small file appear, whole; see :meth:`commit`."""
         with self.staged(name) as temporary:
             temporary.write_bytes(data)
-            self.commit(temporary, name, lasting=lasting)
+            return self.commit(temporary, name, replace=replace, lasting=lasting)
 
     def create(self, name: str, data: bytes) -> bool:
-        """Make a small file appear, whole, unless there is one of this name already; tells whether it did.
+        """Make a small file appear, whole, unless there is one of this name already.
 
-        Where a store has no such operation, it may overwrite one that appears in the same instant.
+        The first call in a process tries whether the store creates files exclusively.
+
+        :returns: whether it appeared.
         """
         if self.local is not None:
-            with self.staged(name) as temporary:
-                temporary.write_bytes(data)
-                try:
-                    os.link(temporary, self.local / name)
-                except FileExistsError:
-                    return False
-                except OSError:  # a file system without links
-                    self.commit(temporary, name)
-            return True
+            return self.write(name, data, replace=False, lasting=False)
         return self._create_on_store(name, data)
 
     def _create_on_store(self, name: str, data: bytes) -> bool:
-        store = (self._fs, str(self._path.path).lstrip("/").partition("/")[0])
+        store = self._store
         if _exclusive.get(store) is False:
             return self._create_where_nothing_is(name, data)
         try:
@@ -278,8 +289,27 @@ class Folder:
                     leftover.unlink()
 
     @property
+    def _store(self) -> tuple[object, str]:
+        return self._fs, str(self._path.path).lstrip("/").partition("/")[0]
+
+    @property
     def _staging(self) -> Path:
         return self.local or Path(tempfile.gettempdir())
 
     def _remote(self, name: str) -> str:
         return str((self._path / name).path) if self.local is None else str(self.local / name)
+
+
+def _move(staged: Path, there: Path, *, replace: bool) -> bool:
+    if replace:
+        staged.replace(there)
+        return True
+    try:
+        os.link(staged, there)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without links
+        if os.path.lexists(there):
+            return False
+        staged.replace(there)
+    return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,83 @@ def test_a_file_that_came_since_is_refused_where_the_next_publish_would_write_it
     assert len(cdn.requests) == asked
     assert place.content()["index.html"] == MINE
     assert Manifest.from_bytes(place.content()["manifest.json"]).image_set.prediction_id == "p1"
+
+
+def while_fetching(cdn: Cdn, act: Callable[[], object], prediction_id: str = "p1") -> None:
+    """Let something happen while the last picture of a set is served."""
+    serve = cdn.paths[f"/{prediction_id}/1"]
+
+    def serving(handler: Any) -> None:
+        act()
+        serve(handler)
+
+    cdn.paths[f"/{prediction_id}/1"] = serving
+
+
+DURING = {**FOREIGN, "02-a-hare.jpg": picture(seed=81)}
+del DURING["02-a-hare.png"], DURING["01-a-fox.jpg"]  # neither is written after the last picture came
+
+
+@pytest.mark.parametrize("on_existing", ["replace_own", "fail"])
+@pytest.mark.parametrize("name", DURING)
+def test_a_file_that_comes_during_a_publish_is_not_written_over_by_this_try_nor_the_next(
+    cdn: Cdn, place: Place, name: str, on_existing: Any
+) -> None:
+    while_fetching(cdn, lambda: place.put(name, DURING[name]))
+    with pytest.raises(ForeignFileError, match=rf"holds '{re.escape(name)}'.*came while") as caught:
+        put(cdn, place, on_existing=on_existing, concurrency=1, **EVERYTHING)
+    assert not caught.value.transient
+    cdn.paths["/p1/1"] = body(picture(seed=1))
+    asked = len(cdn.requests)
+    with pytest.raises(ForeignFileError, match=rf"holds '{re.escape(name)}'"):
+        put(cdn, place, on_existing=on_existing, concurrency=1, **EVERYTHING)
+    assert len(cdn.requests) == asked
+    assert place.content()[name] == DURING[name]
+    if name != "manifest.json":
+        assert "manifest.json" not in place.content()
+    # Both ways out that the error names.
+    put(cdn, Place(f"{place.url}-of-its-own", place.store, None), on_existing=on_existing, **EVERYTHING)
+    put(cdn, place, on_existing="replace", **EVERYTHING)
+    manifest = Manifest.from_bytes(place.content()["manifest.json"])
+    for file, sha256 in manifest.files.items():
+        assert hashlib.sha256(place.content()[file]).hexdigest() == sha256
+
+
+@pytest.mark.parametrize("name", DURING)
+def test_a_file_that_comes_during_a_publish_may_be_written_over_on_request(
+    cdn: Cdn, place: Place, name: str
+) -> None:
+    while_fetching(cdn, lambda: place.put(name, DURING[name]))
+    put(cdn, place, on_existing="replace", concurrency=1, **EVERYTHING)
+    manifest = Manifest.from_bytes(place.content()["manifest.json"])
+    assert set(place.content()) == {"manifest.json", *manifest.files}
+    for file, sha256 in manifest.files.items():
+        assert hashlib.sha256(place.content()[file]).hexdigest() == sha256
+
+
+@pytest.mark.parametrize("name", ["index.html", "02-a-hare.jpg", "manifest.json"])
+def test_a_file_that_comes_while_a_set_is_replaced_is_not_written_over(
+    cdn: Cdn, place: Place, name: str
+) -> None:
+    put(cdn, place, storyboard_page=True)
+
+    def swap() -> None:
+        place.put(name, DURING[name])
+
+    # The page and the manifest of the set before are gone by then; its picture still stands there, and is ours.
+    while_fetching(cdn, swap, "p2")
+    if name == "02-a-hare.jpg":
+        put(cdn, place, "p2", concurrency=1, storyboard_page=True)
+        return
+    with pytest.raises(ForeignFileError, match=rf"holds '{re.escape(name)}'.*came while"):
+        put(cdn, place, "p2", concurrency=1, storyboard_page=True)
+    assert place.content()[name] == DURING[name]
+
+
+def test_the_same_file_that_another_try_of_the_set_has_placed_is_kept(cdn: Cdn, place: Place) -> None:
+    while_fetching(cdn, lambda: place.put("02-a-hare.jpg", picture(seed=1)))
+    assert put(cdn, place, concurrency=1).fetched == 2
+    assert "manifest.json" in place.content()
 
 
 def test_a_record_of_somebody_else_beside_a_whole_set_stays(cdn: Cdn, place: Place) -> None:
