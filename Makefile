@@ -44,7 +44,7 @@ chaos: $(READY)
 
 older:
 	$(MAKE) VENV=.venv-$(AIRFLOW) CONSTRAINTS=constraints-airflow-$(AIRFLOW).txt .venv-$(AIRFLOW)/.ready
-	.venv-$(AIRFLOW)/bin/python -m pytest tests/dags/test_any_airflow.py
+	.venv-$(AIRFLOW)/bin/python -m pytest tests/older
 
 newer: AIRFLOW = 3.4.0b2
 newer:

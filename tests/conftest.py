@@ -36,7 +36,7 @@ os.environ["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] = "False"
 pytest_plugins = ["airflow_provider_seedream.emulator.pytest_plugin"]
 
 EVENT = "event"
-LAYERS = ("pure", "wire", "components", "dags", "standalone")
+LAYERS = ("pure", "wire", "components", "dags", "standalone", "older")
 
 
 def pytest_unconfigure() -> None:

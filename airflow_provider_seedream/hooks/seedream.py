@@ -223,8 +223,8 @@ class SeedreamHook(BaseHook):
         )
 
     @property
-    def clock_ahead(self) -> float:
-        """Seconds by which the API's clock is ahead of this machine's, by its latest answer; 0 before the first."""
+    def clock_ahead(self) -> float | None:
+        """Seconds by which the API's clock is ahead of this machine's, by its latest answer; ``None`` before the first."""
         return self.client.clock_ahead
 
     def balance(self) -> float:
@@ -240,7 +240,7 @@ class SeedreamHook(BaseHook):
         spent, day = 0.0, None
         # Twice where the first answer shows that the API's clock says another day than ours.
         for _ in range(2):
-            now = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=self.clock_ahead)
+            now = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=self.clock_ahead or 0.0)
             if now.date() == day:
                 break
             day = now.date()

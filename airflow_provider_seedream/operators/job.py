@@ -16,6 +16,7 @@ from airflow_provider_seedream.operators.arguments import (
 )
 from airflow_provider_seedream.operators.paid_job import PaidJob
 from airflow_provider_seedream.operators.references import read_references, upload
+from airflow_provider_seedream.operators.runs import how_to_clear
 from airflow_provider_seedream.operators.zones import zones_of_connection
 from airflow_provider_seedream.submission.record import Phase
 from airflow_provider_seedream.wavespeed.delivery import accept, delivered, told
@@ -261,19 +262,30 @@ class ImageSetJob(PaidJob):
         self.mark_delivered()
         return image_set
 
+    def _free_the_folder(self, prediction_id: str) -> str:
+        take = 'on_clear="reuse"' if self.store.outlives_a_try else 'on_lost_submission="adopt"'
+        return (
+            f"Prediction {prediction_id} is paid. Free the folder, or give another output_path; then set {take} and "
+            f"{how_to_clear()}. This pays nothing."
+        )
+
     def _publish(self, image_set: ImageSet, prediction: Prediction, folder: ObjectStoragePath) -> ImageSet:
         """Publish to ``output_path``. A base64 set has no links, so it gets the places of its files instead."""
+        from airflow_provider_seedream.publishing.errors import FolderTakenError
         from airflow_provider_seedream.publishing.publish import publish
 
-        published = publish(
-            image_set,
-            folder,
-            sources=None if prediction.has_links else prediction.outputs,
-            # Paid is paid: pictures of another size than was asked for are kept, and their size is in the manifest.
-            check_size=False,
-            published_by=publisher(self.context),
-            zones=zones_of_connection(self.task.hook),
-        )
+        try:
+            published = publish(
+                image_set,
+                folder,
+                sources=None if prediction.has_links else prediction.outputs,
+                # Paid is paid: pictures of another size than was asked for are kept, and their size is in the manifest.
+                check_size=False,
+                published_by=publisher(self.context),
+                zones=zones_of_connection(self.task.hook),
+            )
+        except FolderTakenError as error:
+            raise error.with_way_out(self._free_the_folder(prediction.id)) from None
         self.task.published = published
         if prediction.has_links:
             return image_set

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from airflow_provider_seedream.metrics import Metrics, Resumption
 from airflow_provider_seedream.operators.arguments import given, lasting_errors_fail_at_once
-from airflow_provider_seedream.operators.runs import claimed, how_to_clear, timing_of
+from airflow_provider_seedream.operators.runs import (
+    CLAIM,
+    LOST,
+    claimed,
+    how_to_clear,
+    lost_by_others,
+    name_of,
+    timing_of,
+)
 from airflow_provider_seedream.submission.budget import Ceiling, check
 from airflow_provider_seedream.submission.record import Attempt, Phase, SubmissionRecord
 from airflow_provider_seedream.submission.store import SubmissionStore, submission_store
@@ -105,6 +113,9 @@ class PaidJob:
         if prepare is not None:
             order = replace(order, prepare=prepare)
         before = self.store.read() if came_back or self.store.outlives_a_try else None
+        if before is not None and before.prediction_id is not None and not came_back:
+            # Airflow empties XCom before each try, and other tasks must know whose prediction this is.
+            self.push(CLAIM, before.prediction_id)
         resumption = Resumption(type(self.task).__name__, before, remembers=self.store.outlives_a_try)
         with resumption.traced():
             obtained = submitter.obtain(order, came_back=came_back)
@@ -119,7 +130,7 @@ class PaidJob:
         if before is None or before.prediction_id != obtained.id:
             self.metrics.submitted(request.model, cost_usd)
         self.billed(obtained.id, cost_usd)
-        self.push("prediction_id", obtained.id)
+        self.push(CLAIM, obtained.id)
         self.push(SPENT, record.may_be_spent_usd if record else cost_usd)
         return obtained
 
@@ -139,7 +150,9 @@ class PaidJob:
             with lasting_errors_fail_at_once(), self._errors_counted():
                 yield
         except Exception as error:
-            self._tell_what_is_paid(error)
+            from airflow.providers.common.compat.sdk import AirflowFailException
+
+            self._tell_what_is_paid(error, for_good=isinstance(error, AirflowFailException))
             raise
 
     @contextmanager
@@ -180,6 +193,11 @@ class PaidJob:
                 self.store.write(replace(record, delivered=True))
         except Exception:
             self.task.log.warning("The record could not take in that the set was delivered.", exc_info=True)
+
+    def _mark_given_up(self, record: SubmissionRecord) -> None:
+        """Record that this try fails for good: only a clear, no retry, can follow."""
+        if self.store.outlives_a_try and not record.given_up:
+            self.store.write(replace(record, given_up=True))
 
     def attempt(self) -> Attempt:
         """This try, by Airflow's counters."""
@@ -257,17 +275,24 @@ class PaidJob:
             on_lost_submission=self.task.on_lost_submission,
             claimed=lambda: claimed(self.context, self.task),
             claim=self._claim,
+            tell=self._tell_what_is_lost,
+            rivals=lambda: lost_by_others(self.context, self.task),
             kill=self.task.kill,
             clear=how_to_clear(),
         )
 
     def _claim(self, prediction_id: str) -> bool:
         """Say first, then see whether another task said the same: of two that do, one at most goes on."""
-        self.push("prediction_id", prediction_id)
+        self.push(CLAIM, prediction_id)
         if claimed(self.context, self.task).count(prediction_id) <= 1:
             return True
-        self.push("prediction_id", None)
+        self.push(CLAIM, None)
         return False
+
+    def _tell_what_is_lost(self, record: SubmissionRecord | None) -> None:
+        """Let other tasks of the run know when a submission of this one was lost; ``None``: it is lost no more."""
+        own = [name_of(self.context), record.intent_at, record.arrives_by] if record is not None else None
+        self.push(LOST, own)
 
     def _come_back_in(self, seconds: float) -> None:
         from airflow.providers.common.compat.standard.triggers import TimeDeltaTrigger
@@ -277,7 +302,7 @@ class PaidJob:
         pause = dt.timedelta(seconds=max(2 * FIRST_LOOK, seconds))
         self.task.defer(trigger=TimeDeltaTrigger(pause), method_name="execute_postponed")
 
-    def _tell_what_is_paid(self, error: Exception) -> None:
+    def _tell_what_is_paid(self, error: Exception, *, for_good: bool) -> None:
         try:
             record = self.store.read()
             if record is None and self.store.outlives_a_try and self.attempt().first:
@@ -285,6 +310,10 @@ class PaidJob:
                 self.store.write(SubmissionRecord.nothing(self.attempt()))
             if record is not None:
                 self.push(SPENT, record.may_be_spent_usd)
+                if record.prediction_id is not None:
+                    self.push(CLAIM, record.prediction_id)
+                if for_good:
+                    self._mark_given_up(record)
         except Exception:
             self.task.log.exception("The submission record could not be read.")
             return

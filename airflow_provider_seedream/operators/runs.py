@@ -21,11 +21,16 @@ log = logging.getLogger(__name__)
 LISTED_FOR = 7 * 86400.0
 """Seconds for which the API lists a prediction (API reference 4)."""
 
+_OVER = frozenset({None, "success", "skipped", "failed", "upstream_failed", "removed"})
+
 RUNS = 30
 """Other runs of the DAG whose predictions are read. A lost submission is minutes old, so the newest matter."""
 
 CLAIM = "prediction_id"
 """XCom by which a task says which prediction is its own."""
+
+LOST = "lost_submission"
+"""XCom by which a task says between which moments its submission was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,18 @@ def claimed(context: Context, task: Any) -> list[str]:
     return [each for each in (*here, *elsewhere) if each]
 
 
+def lost_by_others(context: Context, task: Any) -> list[tuple[float, float]]:
+    """When other tasks of this run lost their submissions: spans of epoch seconds."""
+    own = name_of(context)
+    spans = context["ti"].xcom_pull(task_ids=_paying_tasks(task), key=LOST)
+    return [(first, last) for name, first, last in filter(None, spans or ()) if name != own]
+
+
+def name_of(context: Context) -> str:
+    """Tells a task instance from the others of its run."""
+    return f"{context['ti'].task_id}[{context['ti'].map_index}]"
+
+
 def how_to_clear() -> str:
     """How a person clears a task so that Airflow keeps its state."""
     from airflow import __version__
@@ -101,11 +118,15 @@ def _paying_tasks(task: Any) -> list[str]:
 def _claimed_by_other_runs(ti: Any, tasks: list[str]) -> Iterable[Any]:
     if not hasattr(ti, "get_task_states"):
         return _claims_in_the_database(ti, tasks) if hasattr(ti, "get_dagrun") else ()
-    # Run ids end with their time, unless somebody named them.
-    runs = sorted(
-        ti.get_task_states(dag_id=ti.dag_id, task_ids=tasks), key=lambda run: run.rpartition("__")[2]
-    )
-    others = [run for run in reversed(runs) if run != ti.run_id][:RUNS]
+    states = ti.get_task_states(dag_id=ti.dag_id, task_ids=tasks)
+
+    def newest_last(run: str) -> tuple[bool, str]:
+        # What is at work may have begun now, whatever its date: a backfill's is old. Else run ids end with their time,
+        # unless somebody named them.
+        at_work = any(state not in _OVER for state in (states[run] or {}).values())
+        return at_work, run.rpartition("__")[2]
+
+    others = [run for run in sorted(states, key=newest_last, reverse=True) if run != ti.run_id][:RUNS]
     return [
         each
         for run in others

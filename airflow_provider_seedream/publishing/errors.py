@@ -77,10 +77,16 @@ class FolderTakenError(WaveSpeedError):
     def __init__(
         self, folder: str, prediction_id: str, how: str, way_out: str, *, transient: bool = False
     ) -> None:
-        super().__init__(f"{folder} holds prediction {prediction_id[:80]}, published {how}. {way_out}")
+        self.what = f"{folder} holds prediction {prediction_id[:80]}, published {how}."
+        super().__init__(f"{self.what} {way_out}")
         self.folder = folder
         self.transient = transient
         self.prediction_id = prediction_id
+
+    def with_way_out(self, way_out: str) -> FolderTakenError:
+        """This error with another advice, for a task that has other options."""
+        self.args = (f"{self.what} {way_out}",)
+        return self
 
 
 class ForeignFileError(FolderTakenError):
@@ -93,11 +99,11 @@ class ForeignFileError(FolderTakenError):
 
     def __init__(self, folder: str, names: Sequence[str], way_out: str) -> None:
         listed = ", ".join(map(ascii, names[:5])) + (f" and {len(names) - 5} more" if names[5:] else "")
-        WaveSpeedError.__init__(
-            self,
+        self.what = (
             f"{folder} holds {listed}, which no manifest or record of a published image set names: somebody else's. "
-            f"It was left as it is. {way_out}",
+            "It was left as it is."
         )
+        WaveSpeedError.__init__(self, f"{self.what} {way_out}")
         self.folder = folder
         self.transient = False
         self.prediction_id = ""

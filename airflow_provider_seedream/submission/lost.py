@@ -27,6 +27,10 @@ from airflow_provider_seedream.wavespeed.inputs import integer
 from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
 from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
 
+CLOCKS_APART = 900.0
+"""Seconds by which the clock of a worker may be wrong. Nothing is known of the clock of a worker that was killed before
+the API answered it: then a prediction that is so much older or younger than the request may still be its own."""
+
 SLACK = 5.0
 """Seconds by which a prediction may seem older than the request that made it: the header ``Date``, by which the API's
 clock is known, has whole seconds, and an answer takes time to arrive."""
@@ -38,40 +42,50 @@ class Window:
 
     :param first: epoch seconds before which the request had not left, by the API's clock.
     :param last: epoch seconds after which it cannot arrive.
-    :param clock_ahead: seconds by which the API's clock is ahead of ours, as its answers say. The two differ where one
-        of them is wrong; nobody knows which.
+    :param clock_ahead: seconds by which the API's clock is ahead of the worker's, as its answers say. The two differ
+        where one of them is wrong; either may be.
+    :param apart: seconds by which the worker's clock may be wrong beyond that.
     """
 
     first: float
     last: float
     clock_ahead: float
+    apart: float = 0.0
 
     @classmethod
     def of(cls, record: SubmissionRecord, clock_ahead: float) -> Window:
-        """The window of a record whose outcome is unknown."""
-        return cls(record.intent_at, record.arrives_by, clock_ahead)
+        """The window of a record whose outcome is unknown.
+
+        :param clock_ahead: seconds by which the API's clock is ahead of this worker's; the record may be another's.
+        """
+        known = record.clock_ahead is not None or record.phase is not Phase.INTENT
+        ahead = clock_ahead if record.clock_ahead is None else record.clock_ahead
+        return cls(record.intent_at, record.arrives_by, ahead, 0.0 if known else CLOCKS_APART)
 
     @property
     def asked_for(self) -> tuple[dt.datetime, dt.datetime]:
         """The span to list: wider than the window, since the first answer may correct what is known of the clocks."""
-        ahead = self.clock_ahead
+        ahead, margin = self.clock_ahead, max(CLOCK_SKEW, self.apart)
         return (
-            dt.datetime.fromtimestamp(self.first + min(0.0, ahead) - CLOCK_SKEW, dt.UTC),
-            dt.datetime.fromtimestamp(self.last + max(0.0, ahead) + CLOCK_SKEW, dt.UTC),
+            dt.datetime.fromtimestamp(self.first + min(0.0, ahead) - margin, dt.UTC),
+            dt.datetime.fromtimestamp(self.last + max(0.0, ahead) + margin, dt.UTC),
         )
 
     def holds(self, prediction: Prediction) -> bool:
-        """Whether a prediction was created within the window, by the API's clock or by ours. Unknown counts as yes."""
-        created = prediction.created
-        return created is None or self._holds(created, self.clock_ahead) or self._holds(created, 0.0)
+        """Whether a prediction may have been created within the window, by the API's clock or by the worker's.
+
+        Unknown counts as yes.
+        """
+        created, slack = prediction.created, SLACK + self.apart
+        return created is None or any(self._holds(created, ahead, slack) for ahead in (self.clock_ahead, 0.0))
 
     def surely_holds(self, prediction: Prediction) -> bool:
         """Whether it was, by the API's clock alone."""
         created = prediction.created
-        return created is not None and self._holds(created, self.clock_ahead)
+        return created is not None and self._holds(created, self.clock_ahead, SLACK)
 
-    def _holds(self, created: float, ahead: float) -> bool:
-        return self.first + ahead - SLACK <= created <= self.last + ahead + SLACK
+    def _holds(self, created: float, ahead: float, slack: float) -> bool:
+        return self.first + ahead - slack <= created <= self.last + ahead + slack
 
 
 def unclaimed(listed: Iterable[Prediction], claimed: Collection[str]) -> list[Prediction]:
@@ -146,6 +160,7 @@ class WayOut:
     :param remembered: whether the record outlives a try; else a clear cannot be told what a person decided.
     :param clear: how to clear a task so that Airflow keeps its record.
     :param takeable: whether ``on_lost_submission="adopt"`` would take the candidate there is.
+    :param identified: whether a clear takes it in every policy.
     """
 
     on_lost_submission: OnLostSubmission
@@ -153,13 +168,19 @@ class WayOut:
     remembered: bool = True
     clear: str = "clear the task"
     takeable: bool = True
+    identified: bool = False
 
     def __str__(self) -> str:
+        if self.identified and self.remembered:
+            return f"To take it, {self.clear}; this pays nothing. To pay for a new set after that, {self.pay} again."
         take = "" if self.on_lost_submission == "adopt" else 'set on_lost_submission="adopt" and '
         pay = self.pay if self.remembered else "start a new run of the DAG"
-        ways = (
-            [f"To take the only candidate, {take}{self.clear}; this pays nothing."] if self.takeable else []
-        )
+        if not self.takeable:
+            ways = []
+        elif self.remembered:
+            ways = [f"To take the only candidate, {take}{self.clear}; this pays nothing."]
+        else:
+            ways = [f"To take the only candidate, {take}{self.clear}; this pays nothing while it is there."]
         return " ".join([*ways, f"To pay for a new set, {pay}."])
 
     @property

@@ -65,6 +65,11 @@ class Attempt:
         """Whether the counters say that a clear, not a retry, led to this try."""
         return not self.first and self.cleared_after == self.try_number - 1
 
+    @property
+    def retries_a_clear(self) -> bool:
+        """Whether the counters say that this try is a retry, and that a clear led to one of the tries before it."""
+        return self.clear_number > 0 and 0 < self.cleared_after < self.try_number - 1
+
 
 class UnreadableRecordError(WaveSpeedError):
     """There is a record but it cannot be read, which is not the same as no record: something may be paid.
@@ -76,8 +81,9 @@ class UnreadableRecordError(WaveSpeedError):
     def __init__(self, what: str, stored: object) -> None:
         super().__init__(
             f"The submission record {what}. A prediction may be paid under it: {str(stored)[:600]}. Look at that prediction. "
-            "Then delete the key seedream_submission from the task's state store and clear the task. The task then searches "
-            "the account for that prediction, and pays only if it finds none."
+            "Then delete the key seedream_submission from the task's state store. To take that prediction, set "
+            'on_lost_submission="adopt" and clear the task: it searches the account. To pay for a new set, clear the task '
+            "with another policy."
         )
 
 
@@ -111,6 +117,9 @@ class SubmissionRecord:
     :param try_number: the latest try that wrote this record; ``None`` in records of earlier versions.
     :param clear_number: the run's ``clear_number`` at that time.
     :param delivered: whether a try gave its result to Airflow.
+    :param given_up: whether a try failed for good. As after ``delivered``, only a clear can follow.
+    :param cleared: whether a clear asked for a new set while the outcome was unknown, and nothing was paid since.
+    :param clock_ahead: seconds by which the API's clock was ahead of the one that gave ``intent_at``; ``None``: unknown.
     :param reported: digest of the candidates that an error showed to a person, where the outcome is unknown; blank
         before.
     :param paid_from: where the API key came from: a connection, or an environment variable.
@@ -133,6 +142,9 @@ class SubmissionRecord:
     try_number: int | None = None
     clear_number: int = 0
     delivered: bool = False
+    given_up: bool = False
+    cleared: bool = False
+    clock_ahead: float | None = None
     reported: str = ""
     paid_from: str = ""
     displaced: str = ""
@@ -151,7 +163,7 @@ class SubmissionRecord:
         paid_from: str = "",
     ) -> SubmissionRecord:
         """The record of a submission that is about to be paid, with what must be remembered of those before it."""
-        same_wish = before is not None and not before.cleared_since(attempt)
+        same_wish = before is not None and not before.cleared and not before.cleared_since(attempt)
         waited = same_wish and before is not None and before.phase is Phase.DELAYED
         return cls(
             phase=Phase.INTENT,
@@ -192,7 +204,13 @@ class SubmissionRecord:
 
     @classmethod
     def missing(
-        cls, *, fingerprint: str, attempt: Attempt, cost_usd: float, since: float, arrives_by: float
+        cls,
+        *,
+        fingerprint: str,
+        attempt: Attempt,
+        cost_usd: float,
+        since: float,
+        arrives_by: float,
     ) -> SubmissionRecord:
         """The record of a try that is not the first and found none.
 
@@ -208,6 +226,8 @@ class SubmissionRecord:
             cost_usd=cost_usd,
             intent_at=since,
             arrives_by=arrives_by,
+            # Edited retries can look like a clear, so the run must have counted one.
+            cleared=attempt.follows_a_clear and attempt.clear_number > 0,
         )
 
     @property
@@ -225,13 +245,13 @@ class SubmissionRecord:
         """Whether a person cleared the task since this record was last written.
 
         Where ``retries`` was edited, ``max_tries`` can be the same after a clear. Then a clear is believed only where it
-        fits the counters and something else says so: the run counted a clear, or the result was delivered, after
-        which Airflow retries nothing.
+        fits the counters and Airflow retries nothing: the result was delivered, or the try failed for good. (That the
+        run counted a clear does not say that this task was cleared.)
         """
         if attempt.max_tries != self.max_tries:
             return True
         fits = self.try_number is not None and attempt.cleared_after >= self.try_number
-        return fits and (self.delivered or attempt.clear_number > self.clear_number)
+        return fits and (self.delivered or self.given_up)
 
     @property
     def known_ids(self) -> tuple[str, ...]:
@@ -248,6 +268,17 @@ class SubmissionRecord:
             self, phase=Phase.SUBMITTED, prediction_id=prediction_id, submitted_at=at, deadline=deadline
         )
 
+    def reported_in(self, attempt: Attempt, digest: str) -> SubmissionRecord:
+        """This record after an error showed its candidates. From here on only a further clear is a person's decision."""
+        return replace(
+            self,
+            reported=digest,
+            cleared=self.cleared or self.cleared_since(attempt),
+            max_tries=attempt.max_tries,
+            try_number=attempt.try_number,
+            clear_number=attempt.clear_number,
+        )
+
     def continued(self, attempt: Attempt, *, deadline: float) -> SubmissionRecord:
         """This record, taken up by a later try."""
         return replace(
@@ -257,6 +288,8 @@ class SubmissionRecord:
             clear_number=attempt.clear_number,
             deadline=deadline,
             delivered=False,
+            given_up=False,
+            cleared=False,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -302,6 +335,9 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "try_number": (int, NoneType),
     "clear_number": (int,),
     "delivered": (bool,),
+    "given_up": (bool,),
+    "cleared": (bool,),
+    "clock_ahead": (*_NUMBER, NoneType),
     "reported": (str,),
     "paid_from": (str,),
     "displaced": (str,),

@@ -30,8 +30,8 @@ class Account(Protocol):
     """The calls that a search needs; the hook has them."""
 
     @property
-    def clock_ahead(self) -> float:
-        """Seconds by which the API's clock is ahead of ours, by its latest answer."""
+    def clock_ahead(self) -> float | None:
+        """Seconds by which the API's clock is ahead of ours, by its latest answer; ``None`` before the first."""
 
     def prediction(self, prediction_id: str, *, attempts: int = ...) -> Prediction:
         """Look at a prediction, so often at the most until an answer comes."""
@@ -72,8 +72,12 @@ def search(
     intent: SubmissionRecord,
     request: PaidRequest,
     claimed: Callable[[], Collection[str]],
+    *,
+    sent_now: bool = False,
 ) -> Found:
     """Look for what the record's request may have become.
+
+    :param sent_now: whether this very try sent it: then what the API's answers say of the clocks holds for it, too.
 
     :param claimed: gives the ids of predictions known to be other submissions'.
     :raises ApiError: if the API cannot be asked.
@@ -82,12 +86,14 @@ def search(
     found = Found([], [], [], None)
     for seconds in SEARCHES:
         time.sleep(seconds)
-        created_after, created_before = lost.Window.of(intent, account.clock_ahead).asked_for
+        created_after, created_before = lost.Window.of(intent, account.clock_ahead or 0.0).asked_for
         listed = account.predictions(
             model=request.model, created_after=created_after, created_before=created_before
         )
+        if sent_now and intent.clock_ahead is None:
+            intent = replace(intent, clock_ahead=account.clock_ahead)
         # By what the clock says now: the answer itself may be the first that tells.
-        window = lost.Window.of(intent, account.clock_ahead)
+        window = lost.Window.of(intent, account.clock_ahead or 0.0)
         unclaimed = [
             each for each in lost.unclaimed(listed, {*claimed(), *intent.known_ids}) if window.holds(each)
         ]
@@ -95,7 +101,12 @@ def search(
             if each.id not in examined and len(examined) < EXAMINED:
                 _examine(account, each, examined)
         found = _judged(
-            [examined.get(each.id, each) for each in unclaimed], request, window, examined, listed
+            [examined.get(each.id, each) for each in unclaimed],
+            request,
+            window,
+            examined,
+            listed,
+            account.clock_ahead,
         )
         # Only what the API identifies ends the search early: the lost one may be listed after somebody else's.
         if len(found.identified) == len(found.candidates) == 1:
@@ -109,16 +120,24 @@ def _judged(
     window: lost.Window,
     examined: Collection[str],
     listed: list[Prediction],
+    clock_ahead: float | None,
 ) -> Found:
     candidates = lost.candidates(seen, request)
-    identified = [each for each in candidates if lost.identified(each, request)]
+    # A prediction from the future shows that the header Date lies; then only inputs can identify one.
+    now = time.time() + (clock_ahead or 0.0) + lost.SLACK
+    honest = all(each.created is None or each.created <= now for each in listed)
+    identified = [
+        each
+        for each in candidates
+        if lost.identified(each, request)
+        and (each.created is None or window.surely_holds(each) or not honest)
+    ]
     adoptable = None
     if len(candidates) == 1:
         (only,) = candidates
-        # A prediction from the future shows that the header Date lies; then only inputs can identify one.
-        now = time.time() + window.clock_ahead + lost.SLACK
-        honest = all(each.created is None or each.created <= now for each in listed)
         in_time = identified or (honest and window.surely_holds(only))
+        # Of a worker whose clock is not known, all inputs say more than the time.
+        in_time = in_time or (window.apart > 0 and lost.identified(only, request))
         if only.id in examined and in_time and lost.may_be_taken(only, request):
             adoptable = only
     return Found(lost.possible(seen, request), candidates, identified, adoptable)

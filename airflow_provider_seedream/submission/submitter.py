@@ -125,6 +125,8 @@ class Submitter:
     :param on_lost_submission: what to do where a paying request's outcome is unknown.
     :param claimed: gives the ids of predictions known to be other tasks'.
     :param claim: says which prediction is this task's now, and gives whether no other task says so as well.
+    :param tell: lets other tasks know of this task's lost submission, or with ``None`` that it is lost no more.
+    :param rivals: gives the spans of time, in epoch seconds, in which other tasks of the run lost theirs.
     :param kill: whether the task was killed, and what that finds.
     :param clear: how a person clears the task so that Airflow keeps its record.
     """
@@ -135,6 +137,8 @@ class Submitter:
     on_lost_submission: OnLostSubmission
     claimed: Callable[[], Collection[str]]
     claim: Callable[[str], bool]
+    tell: Callable[[SubmissionRecord | None], None] = lambda _: None
+    rivals: Callable[[], Collection[tuple[float, float]]] = tuple
     kill: Kill = field(default_factory=Kill)
     clear: str = "clear the task"
 
@@ -230,7 +234,12 @@ class Submitter:
         order.check_budget(cost_usd, intent.spent_usd)
         order = replace(order, request=order.prepare())
         asked_for = time.time() - now  # The API's usage figures and uploads may take their time.
-        intent = replace(intent, intent_at=now + asked_for, arrives_by=intent.arrives_by + asked_for)
+        intent = replace(
+            intent,
+            intent_at=now + asked_for,
+            arrives_by=intent.arrives_by + asked_for,
+            clock_ahead=self.api.clock_ahead,
+        )
         if came_back and before and before.deadline and intent.intent_at >= before.deadline:
             raise DeadlineReachedError(
                 "Our turn to submit did not come before our deadline; nothing is paid."
@@ -258,16 +267,22 @@ class Submitter:
             if named is None and rule_of(error).arrival is not Arrival.UNKNOWN:
                 self.kill.finds = NOTHING_SENT
                 self._put_back(before, intent)
-                if isinstance(error, RateLimitedError):
+                # A wait's record would take the place of one that says what is lost of another request.
+                beside = (
+                    before is not None and before.outcome_unknown and before.fingerprint != order.fingerprint
+                )
+                if isinstance(error, RateLimitedError) and not beside:
                     return self._wait_for_a_turn(intent.delayed(), error)
                 raise
             log.warning("%s The submission may have been accepted and is not sent again.", error)
             if named is None:
-                return self._recover(order, intent)
+                return self._recover(order, intent, sent_now=True)
             prediction = named
         # Logged first: should the record fail, the log is the one place that knows the id.
         log.info("Prediction %s was submitted: %s, $%g.", prediction.id, request.asks_for, cost_usd)
         self._keep(intent, prediction, order.timeout)
+        if before is not None and before.outcome_unknown:
+            self.tell(None)
         return prediction
 
     def _named_in(self, error: ApiError) -> Prediction | None:
@@ -353,27 +368,42 @@ class Submitter:
         self.store.write(missing)
         return missing
 
-    def _recover(self, order: Order, record: SubmissionRecord) -> Prediction | Postponed:
+    def _recover(
+        self, order: Order, record: SubmissionRecord, *, sent_now: bool = False
+    ) -> Prediction | Postponed:
         """Look for what a submission of unknown outcome became; pay only where nothing is there any more.
 
         A person who cleared the task wants images, and new ones where the old ones were delivered. So a clear takes what
-        is identified, in every policy; and it pays beside other candidates only once an error has named them.
+        is identified, in every policy; and it pays beside other candidates only if it came after an error named them.
+
+        :param sent_now: whether this very call sent it, so that the record's times are of this machine's clock.
         """
         missing = record.phase is Phase.MISSING
-        cleared = record.cleared_since(order.attempt) or (missing and self._follows_a_clear(order.attempt))
+        cleared_now = record.cleared_since(order.attempt)
+        cleared = record.cleared or cleared_now
         wants_new = cleared and self.on_clear == "resubmit"
         if missing:
             record = replace(record, fingerprint=order.fingerprint, cost_usd=order.request.cost_usd)
+        else:
+            self.tell(record)
         try:
-            found = search(self.api, record, order.request, self.claimed)
+            found = search(self.api, record, order.request, self.claimed, sent_now=sent_now)
         except ApiError as error:
             raise self._lost(order, record, error) from None
-        if missing and wants_new and self.on_lost_submission != "adopt":
+        if sent_now and record.clock_ahead is None:
+            record = replace(record, clock_ahead=self.api.clock_ahead)
+        by = order.tried_at + (self.api.clock_ahead or 0.0)
+        takeable = found
+        if missing and self.on_lost_submission != "adopt":
             # What may be delivered is what the clear replaces; under "adopt" a person asks for it.
-            by = order.tried_at + self.api.clock_ahead
-            found = found.without(lambda each: lost.may_be_delivered(each, by))
-        mine = self._mine(found, identified_is_enough=missing or cleared)
+            takeable = found.without(lambda each: lost.may_be_delivered(each, by))
+            if wants_new:
+                found = takeable
+            elif not (order.attempt.retries_a_clear and self.on_clear == "resubmit"):
+                takeable = found
+        mine = self._mine(takeable, record, identified_is_enough=missing or cleared)
         if mine is not None and self.claim(mine.id):
+            self.tell(None)
             taken = record.continued(order.attempt, deadline=time.time() + order.timeout)
             self._keep(replace(taken, paid_from=order.source), mine, order.timeout)
             log.warning(
@@ -385,18 +415,20 @@ class Submitter:
             return mine
         in_doubt = found.possible if self._texts_say_nothing(order, missing) else found.candidates
         if self.on_lost_submission == "fail" and not (missing or wants_new):
-            raise self._lost(order, record, in_doubt, takeable=found.adoptable is not None)
-        decided = (
-            wants_new and self.on_lost_submission != "adopt" and record.reported == lost.digest_of(in_doubt)
-        )
-        if in_doubt and not decided:
-            raise self._lost(order, record, in_doubt, takeable=found.adoptable is not None)
+            raise self._lost(order, record, in_doubt, found)
+        adopts = self.on_lost_submission == "adopt"
+        decided = wants_new and cleared_now and not adopts and record.reported == lost.digest_of(in_doubt)
+        # After an error said that "adopt" pays nothing, it pays nothing.
+        if (in_doubt and not decided) or (adopts and record.reported):
+            raise self._lost(order, record, in_doubt, found)
         still_in_transit = record.arrives_by - time.time()
         if still_in_transit > 0:
             log.warning(
                 "The lost submission may still arrive; searching again in %.0f s.",
                 still_in_transit,
             )
+            if sent_now:
+                self.store.write(record)
             return Postponed(max(1.0, still_in_transit))
         if missing:
             return self._submit(order, record, "no earlier try of this run paid for what is asked for", False)
@@ -406,20 +438,25 @@ class Submitter:
             )
         if self.on_lost_submission == "resubmit" and not record.resubmitted:
             return self._submit(order, record, "a lost submission was looked for and never arrived", False)
-        raise self._lost(order, record, in_doubt, takeable=found.adoptable is not None)
+        raise self._lost(order, record, in_doubt, found)
 
-    def _follows_a_clear(self, attempt: Attempt) -> bool:
-        # A store that outlives tries loses its record to a clear. Elsewhere edited retries can look like a clear, so the
-        # run must have counted one.
-        return attempt.follows_a_clear and (self.store.outlives_a_try or attempt.clear_number > 0)
-
-    def _mine(self, found: Found, *, identified_is_enough: bool) -> Prediction | None:
+    def _mine(
+        self, found: Found, record: SubmissionRecord, *, identified_is_enough: bool
+    ) -> Prediction | None:
         """The prediction that the policy lets this task take, if there is one."""
-        if self.on_lost_submission == "adopt" and found.adoptable is not None:
+        if self.on_lost_submission == "adopt" and self._adoptable(found, record) is not None:
             return found.adoptable
         if len(found.identified) == 1 and (identified_is_enough or len(found.candidates) == 1):
             return found.identified[0] if identified_is_enough or self.on_lost_submission != "fail" else None
         return None
+
+    def _adoptable(self, found: Found, record: SubmissionRecord) -> Prediction | None:
+        """The one candidate, unless it may as well be what another task of the run lost at the same time."""
+        only = found.adoptable
+        if only is None or only in found.identified:
+            return only
+        overlaps = (first <= record.arrives_by and record.intent_at <= last for first, last in self.rivals())
+        return None if any(overlaps) else only
 
     def _texts_say_nothing(self, order: Order, missing: bool) -> bool:
         """Whether a prediction with other texts must be taken into account: the vendor may have rewritten them, or the
@@ -434,19 +471,23 @@ class Submitter:
         self,
         order: Order,
         record: SubmissionRecord,
-        found: list[Prediction] | ApiError,
-        *,
-        takeable: bool = False,
+        seen: list[Prediction] | ApiError,
+        found: Found | None = None,
     ) -> Exception:
         """The error of a submission whose outcome is unknown: with what was found, or why nothing could be searched."""
-        if isinstance(found, ApiError):
-            return lost.unsearched(record, order.request, found, self._way_out)
+        if isinstance(seen, ApiError):
+            return lost.unsearched(record, order.request, seen, self._way_out)
         try:
             # A person who clears the task from now on has seen the candidates.
-            self._persist(replace(record, reported=lost.digest_of(found)))
+            self._persist(record.reported_in(order.attempt, lost.digest_of(seen)))
         except Exception:
             log.exception("The record could not take in that its submission was reported.")
-        return lost.lost(record, order.request, found, replace(self._way_out, takeable=takeable))
+        way_out = self._way_out
+        if found is not None:
+            identified = len(seen) == len(found.identified) == 1 and record.phase is not Phase.MISSING
+            takeable = self._adoptable(found, record) is not None
+            way_out = replace(way_out, takeable=takeable, identified=identified)
+        return lost.lost(record, order.request, seen, way_out)
 
 
 def _unseen(prediction_id: str) -> Prediction:

@@ -44,14 +44,15 @@ class WaveSpeedClient:
     """The client for code that may block: operators and hooks.
 
     :param endpoint: where to send, and the key.
-    :ivar clock_ahead: seconds by which the API's clock is ahead of this machine's, by its latest answer.
+    :ivar clock_ahead: seconds by which the API's clock is ahead of this machine's, by its latest answer;
+        ``None`` before the first.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
         import requests
 
         self.endpoint = endpoint
-        self.clock_ahead = 0.0
+        self.clock_ahead: float | None = None
         self._session = requests.Session()
         self._session.auth = _bearer(endpoint)
         self._session.trust_env = False
@@ -113,7 +114,8 @@ class WaveSpeedClient:
                     stream=True,
                 ) as response,
             ):
-                self.clock_ahead = _ahead(response.headers.get("Date"))
+                ahead = _ahead(response.headers.get("Date"))
+                self.clock_ahead = self.clock_ahead if ahead is None else ahead
                 body = Body(call.most_bytes, response.headers.get("Content-Encoding"))
                 while piece := response.raw.read(PIECE, decode_content=False):
                     body.take(piece)
@@ -273,11 +275,11 @@ def _unfit(call: Call[Any], status: int, error: UnfitBodyError) -> ApiError:
     return unreadable(call, status, str(error), too_large=error.too_large)
 
 
-def _ahead(date: str | None) -> float:
+def _ahead(date: str | None) -> float | None:
     try:
         return parsedate_to_datetime(date or "").timestamp() - time.time()
     except (ValueError, OverflowError, OSError):
-        return 0.0
+        return None
 
 
 def _is_late(call: Call[Any]) -> bool:

@@ -24,12 +24,13 @@ class TaskInstance:
         self.xcom: dict[str, Any] = {}
         self.xcom_of_others: dict[str, dict[str, Any]] = {}
         self.xcom_of_runs: dict[str, dict[str, dict[str, Any]]] = {}
+        self.states_of_runs: dict[str, dict[str, str]] = {}
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcom[key] = json.loads(json.dumps(value))
 
     def get_task_states(self, *, dag_id: str, task_ids: list[str]) -> dict[str, Any]:
-        return {run: {} for run in (self.run_id, *self.xcom_of_runs)}
+        return {run: self.states_of_runs.get(run, {}) for run in (self.run_id, *self.xcom_of_runs)}
 
     def xcom_pull(
         self,

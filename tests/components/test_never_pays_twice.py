@@ -760,7 +760,8 @@ def test_predictions_of_siblings_are_no_candidates(seedream_emulator, monkeypatc
     pull = tries.ti.xcom_pull
 
     def with_sibling(task_ids=None, **more):
-        return [of_sibling] if isinstance(task_ids, list) else pull(task_ids, **more)
+        claims = isinstance(task_ids, list) and more["key"] == "prediction_id"
+        return [of_sibling] if claims else pull(task_ids, **more)
 
     monkeypatch.setattr(tries.ti, "xcom_pull", with_sibling)
     adopted = run(operator(on_lost_submission="adopt"), tries)["prediction_id"]

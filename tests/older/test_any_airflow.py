@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from airflow_provider_seedream.emulator import Emulator, faults
+from tests.airflow_cli import AirflowCli, Done
 
 DAG = """
 import datetime as dt
@@ -126,6 +127,8 @@ for native in (False, True):
         SeedreamPublishOperator(task_id="path", image_set=draw.output, path=path)
 """
 
+Run = Callable[[str], Done]
+
 AIRFLOW = tuple(map(int, version("apache-airflow").split(".")[:2]))
 
 RECORDS_LAST = AIRFLOW >= (3, 3)
@@ -147,16 +150,35 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("scenes.txt", "{{ 7 * 6 }} of the file"),
     ):
         (home / "dags" / name).write_text(content.replace("{folder}", str(home)))
-    # An Airflow 2 keeps events only of datasets that it has found in a DAG before.
-    for command in (("db", "migrate"), ("dags", "reserialize")):
-        done = _airflow(home, {}, *command)
-        assert done.returncode == 0, done.stderr[-3000:]
     return home
 
 
-def test_an_image_set_is_drawn_and_published(home: Path, seedream_emulator: Emulator) -> None:
-    done = _run(home, seedream_emulator, "any")
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+@pytest.fixture(scope="module")
+def cli(home: Path) -> Iterator[AirflowCli]:
+    lineage = {"type": "file", "log_file_path": str(home / "lineage.json"), "append": True}
+    env = {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(lineage),
+    }
+    with AirflowCli(home, env) as cli:
+        # An Airflow 2 keeps events only of datasets that it has found in a DAG before.
+        for command in (("db", "migrate"), ("dags", "reserialize")):
+            done = cli.run(*command)
+            assert done.returncode == 0, done.output[-3000:]
+        yield cli
+
+
+@pytest.fixture
+def run(cli: AirflowCli, seedream_emulator: Emulator) -> Run:
+    env = {"AIRFLOW_CONN_SEEDREAM_DEFAULT": seedream_emulator.airflow_connection()}
+    return lambda dag_id: cli.run("dags", "test", dag_id, env=env)
+
+
+def test_an_image_set_is_drawn_and_published(home: Path, seedream_emulator: Emulator, run: Run) -> None:
+    done = run("any")
+    assert done.returncode == 0, done.output[-4000:]
     (manifest_file,) = (home / "set").rglob("manifest.json")
     manifest = json.loads(manifest_file.read_text())
     assert len(manifest["images"]) == 2
@@ -164,7 +186,7 @@ def test_an_image_set_is_drawn_and_published(home: Path, seedream_emulator: Emul
     (extra,) = _event_extras(home)
     assert (extra["prediction_id"], extra["images"]) == (manifest["prediction_id"], 2)
     assert extra["manifest"] == f"file://{manifest_file}"
-    assert "In all: $0.07 for 1 image set(s), 2 image(s)." in done.stdout + done.stderr
+    assert "In all: $0.07 for 1 image set(s), 2 image(s)." in done.output
     told = [json.loads(line) for line in (home / "lineage.json").read_text().splitlines()]
     ended = {event["job"]["name"]: event for event in told if event["eventType"] == "COMPLETE"}
     facets = [
@@ -196,9 +218,11 @@ def test_the_examples_are_read_without_an_error(home: Path) -> None:
     )
 
 
-def test_a_function_draws_what_the_prompt_operator_wrote(home: Path, seedream_emulator: Emulator) -> None:
-    done = _run(home, seedream_emulator, "taskflow")
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+def test_a_function_draws_what_the_prompt_operator_wrote(
+    home: Path, seedream_emulator: Emulator, run: Run
+) -> None:
+    done = run("taskflow")
+    assert done.returncode == 0, done.output[-4000:]
     (manifest_file,) = (home / "flow").rglob("manifest.json")
     enhanced, drawn = seedream_emulator.predictions
     assert drawn["input"]["prompt"] == enhanced["outputs"][0]
@@ -206,12 +230,12 @@ def test_a_function_draws_what_the_prompt_operator_wrote(home: Path, seedream_em
 
 
 def test_what_was_submitted_elsewhere_is_collected_and_published(
-    home: Path, seedream_emulator: Emulator
+    home: Path, seedream_emulator: Emulator, run: Run
 ) -> None:
     Image.new("RGB", (64, 64), "red").save(home / "fox.png")
-    seedream_emulator.faults.add("submit", faults.Takes(seconds=30))
-    done = _run(home, seedream_emulator, "elsewhere")
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    seedream_emulator.faults.add("submit", faults.Takes(seconds=8))
+    done = run("elsewhere")
+    assert done.returncode == 0, done.output[-4000:]
     told, known = (json.loads((home / each / "manifest.json").read_text()) for each in ("told", "known"))
     assert told["prediction_id"] == known["prediction_id"]
     assert (told["requested"], known["requested"]) == (2, None)
@@ -219,21 +243,21 @@ def test_what_was_submitted_elsewhere_is_collected_and_published(
     assert seedream_emulator.paid_tasks == 1
 
 
-def test_a_rate_limit_is_waited_out_within_one_try(home: Path, seedream_emulator: Emulator) -> None:
+def test_a_rate_limit_is_waited_out_within_one_try(home: Path, seedream_emulator: Emulator, run: Run) -> None:
     refusal = faults.Status(429, headers={"Retry-After": "1"})
-    seedream_emulator.faults.add("submit", refusal, times=2)
-    done = _run(home, seedream_emulator, "any")
-    assert "coming back in" in done.stdout + done.stderr
+    seedream_emulator.faults.add("submit", refusal)
+    done = run("any")
+    assert "coming back in" in done.output
     assert seedream_emulator.paid_tasks == 1
 
 
 def test_a_retry_takes_up_what_is_paid_from_its_record_or_from_the_account(
-    home: Path, seedream_emulator: Emulator
+    home: Path, seedream_emulator: Emulator, run: Run
 ) -> None:
     seedream_emulator.configure(result_input=True)
     seedream_emulator.faults.add("submit", faults.Takes(seconds=16))
-    done = _run(home, seedream_emulator, "late")
-    told = done.stdout + done.stderr
+    done = run("late")
+    told = done.output
     assert done.returncode == 0, told[-4000:]
     assert "had not ended at our deadline" in told
     assert "taking it up again" in told
@@ -242,19 +266,19 @@ def test_a_retry_takes_up_what_is_paid_from_its_record_or_from_the_account(
 
 
 def test_a_retry_pays_nothing_where_neither_a_record_nor_the_account_tells(
-    home: Path, seedream_emulator: Emulator
+    home: Path, seedream_emulator: Emulator, run: Run
 ) -> None:
     seedream_emulator.faults.add("submit", faults.Takes(seconds=16))
-    done = _run(home, seedream_emulator, "late")
-    told = done.stdout + done.stderr
+    done = run("late")
+    told = done.output
     assert seedream_emulator.paid_tasks == 1
     assert ("To pay for a new set, start a new run of the DAG" in told) is not RECORDS_LAST
     assert ("taking it up again" in told) is RECORDS_LAST
 
 
-def test_what_came_from_a_task_is_never_rendered(home: Path, seedream_emulator: Emulator) -> None:
-    done = _run(home, seedream_emulator, "of_a_task")
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+def test_what_came_from_a_task_is_never_rendered(home: Path, seedream_emulator: Emulator, run: Run) -> None:
+    done = run("of_a_task")
+    assert done.returncode == 0, done.output[-4000:]
     plain = "2 images. First, a {{ 7 * 6 }} fox. Second, scenes.txt."
     styled = plain.replace(". S", ". Style: a {{ 7 * 6 }} fox. S") + " Style: a {{ 7 * 6 }} fox."
     function = "2 images. First, a {# green #} fox. Second, an owl."
@@ -270,10 +294,12 @@ def test_what_came_from_a_task_is_never_rendered(home: Path, seedream_emulator: 
 
 
 @pytest.mark.parametrize("native", [False, True])
-def test_what_the_author_wrote_is_rendered(home: Path, seedream_emulator: Emulator, native: bool) -> None:
+def test_what_the_author_wrote_is_rendered(
+    home: Path, seedream_emulator: Emulator, run: Run, native: bool
+) -> None:
     dag_id = f"of_the_author_{native}"
-    done = _run(home, seedream_emulator, dag_id)
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    done = run(dag_id)
+    assert done.returncode == 0, done.output[-4000:]
     text = "2 images. First, a 42 fox. Style: 1985. Second, an owl. Style: 1985."
     assert [each["input"]["prompt"] for each in seedream_emulator.predictions] == [text] * 4
     assert _results(home, dag_id, "file") == ["42 of the file"]
@@ -314,31 +340,3 @@ def _event_extras(home: Path) -> list[dict[str, Any]]:
         return [json.loads(extra) for (extra,) in database.execute(f"select extra from {table}")]
     finally:
         database.close()
-
-
-def _run(home: Path, emulator: Emulator, dag_id: str) -> subprocess.CompletedProcess[str]:
-    lineage = {"type": "file", "log_file_path": str(home / "lineage.json"), "append": True}
-    env = {
-        "AIRFLOW_CONN_SEEDREAM_DEFAULT": emulator.airflow_connection(),
-        "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(lineage),
-    }
-    return _airflow(home, env, "dags", "test", dag_id)
-
-
-def _airflow(home: Path, env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
-    settings = {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "airflow", *arguments],
-        env={**inherited, **settings, **env},
-        cwd=home,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
