@@ -26,6 +26,8 @@ READY = $(VENV)/.ready
 BENCH_VENV ?= .venv-bench
 BENCH_READY = $(BENCH_VENV)/.ready
 ARGS ?=
+# Two processes, each with an Airflow of its own. What is named in ARGS runs in one.
+SIDE_BY_SIDE = -n 2 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help demo test chaos older newer lint format simulate ui bench bench-triggerer bench-publish clean
 .DEFAULT_GOAL := help
@@ -37,7 +39,7 @@ demo: $(READY)
 	@$(BIN)/python example_dags/demo.py $(ARGS)
 
 test: $(READY)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(or $(ARGS),$(SIDE_BY_SIDE))
 
 chaos: $(READY)
 	SEEDREAM_CHAOS_SETS=$${SEEDREAM_CHAOS_SETS:-200} $(BIN)/python -m pytest tests/standalone/test_chaos.py $(ARGS)

@@ -43,10 +43,15 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the cheap layers first: what is broken shows within seconds."""
-    items.sort(key=lambda item: LAYERS.index(_layer(item.nodeid)))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run the cheap layers first: what is broken shows within seconds.
+
+    Side by side, the dear ones begin first: one process takes them, while the other takes all else, file by file.
+    """
+    side_by_side = config.getoption("dist", "no") != "no"
+    items.sort(key=lambda item: LAYERS.index(_layer(item.nodeid)), reverse=side_by_side)
     for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
         item.user_properties += [(EVENT, marker.args[0]) for marker in item.iter_markers("event")]
 
 
@@ -62,6 +67,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if passed:
         counts = ", ".join(f"{layer} {passed[layer]}" for layer in LAYERS if layer in passed)
         terminalreporter.write_line(f"passed by layer: {counts}")
+        seconds: Counter[str] = Counter()
+        for each in (report for reports in terminalreporter.stats.values() for report in reports):
+            if isinstance(each, pytest.TestReport):
+                seconds[_layer(each.nodeid)] += each.duration
+        times = ", ".join(f"{layer} {seconds[layer]:.0f} s" for layer in LAYERS if layer in seconds)
+        terminalreporter.write_line(f"time by layer, of all processes: {times}")
+
+
+def _group(item: pytest.Item) -> str:
+    """The tests that one process runs one after the other."""
+    shares_one_airflow = "standalone" in getattr(item, "fixturenames", ())
+    return "standalone" if shares_one_airflow else item.nodeid.partition("::")[0]
 
 
 def _events(reports: Iterable[pytest.TestReport]) -> Iterator[tuple[str, str]]:
