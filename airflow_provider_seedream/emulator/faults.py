@@ -1,12 +1,14 @@
-"""What can go wrong on purpose: small values that say how, for a route to be given.
+"""What can go wrong on purpose: values that say how, and the rules that say for which requests.
 
-Four kinds. An *answer fault* replaces or delays the answer to one request. An *ending* changes how a
-prediction turns out. A *picture fault* changes one download, a *webhook fault* one callback.
+There are four classes of faults. An *answer fault* replaces or delays the answer to one request. An *ending* changes
+how a prediction turns out. An *image fault* changes one download, a *webhook fault* one callback.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import inspect
+import random
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -88,7 +90,7 @@ class Truncated:
 
 @dataclass(frozen=True, slots=True)
 class ShowStatus:
-    """Show this status word in one answer of ``result``, whatever the prediction is at."""
+    """Show this status word in one answer of ``result``, whatever its true status."""
 
     status: str = "warming-up"
 
@@ -104,7 +106,7 @@ class FailPrediction:
 
 @dataclass(frozen=True, slots=True)
 class EndAs:
-    """The prediction ends with this status word: cancelled, timeout, deleted, or one nobody knows."""
+    """The prediction ends with this status word: cancelled, timeout, deleted, or an unknown one."""
 
     status: str
     error: str = ""
@@ -112,14 +114,14 @@ class EndAs:
 
 @dataclass(frozen=True, slots=True)
 class Short:
-    """Deliver only ``images`` pictures."""
+    """Deliver only ``images`` images."""
 
     images: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """Flag these pictures (from 0) as not safe for work."""
+    """Flag these images (from 0) as not safe for work."""
 
     indices: tuple[int, ...] = (0,)
 
@@ -159,38 +161,38 @@ class CdnStatus:
 
 @dataclass(frozen=True, slots=True)
 class CdnTruncated:
-    """Send the picture's length but only this ``share`` of its bytes, then cut the connection."""
+    """Send the image's length but only this ``share`` of its bytes, then cut the connection."""
 
     share: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class CdnWrongType:
-    """Send the picture under another content type."""
+    """Send the image under another content type."""
 
     content_type: str = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
 class CdnHtml:
-    """Answer HTTP 200 with an HTML page in place of the picture."""
+    """Answer HTTP 200 with an HTML page in place of the image."""
 
 
 @dataclass(frozen=True, slots=True)
 class CdnCorrupt:
-    """Send the right length and type, but bytes that are no picture."""
+    """Send the right length and type, but bytes that are no image."""
 
 
 @dataclass(frozen=True, slots=True)
 class CdnDribble:
-    """Send the picture piece by piece over ``seconds`` of real time."""
+    """Send the image piece by piece over ``seconds`` of real time."""
 
     seconds: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class WrongSize:
-    """Send a picture of other dimensions than were asked for."""
+    """Send an image of other dimensions than were asked for."""
 
     width: int = 640
     height: int = 480
@@ -227,29 +229,135 @@ AnswerFault = (
     | ShowStatus
 )
 Ending = FailPrediction | EndAs | Short | Flag | NoFlags | OutputsAsObjects | Takes | Writes
-PictureFault = CdnStatus | CdnTruncated | CdnWrongType | CdnHtml | CdnCorrupt | CdnDribble | WrongSize
+ImageFault = CdnStatus | CdnTruncated | CdnWrongType | CdnHtml | CdnCorrupt | CdnDribble | WrongSize
 WebhookFault = WebhookNever | WebhookTwice | WebhookLate
-Fault = AnswerFault | Ending | PictureFault | WebhookFault
+Fault = AnswerFault | Ending | ImageFault | WebhookFault
 
-KINDS: dict[str, type[Fault]] = {
-    kind.__name__: kind
-    for union in (AnswerFault, Ending, PictureFault, WebhookFault)
-    for kind in get_args(union)
-}
+FAULTS: dict[str, Callable[..., Fault]] = {fault.__name__: fault for fault in get_args(Fault)}
 """Every fault by its name, as the control plane writes it."""
+
+ROUTES = (
+    "submit",
+    "result",
+    "list",
+    "delete",
+    "balance",
+    "price",
+    "models",
+    "usage",
+    "billing",
+    "upload",
+    "webhook",
+)
+"""What a fault can be set for, beside ``cdn``, the downloads, and ``*``, every route of the API."""
 
 
 def fault_from_json(spec: Mapping[str, Any]) -> Fault:
     """Read ``{"kind": "Status", "code": 503}``.
 
-    :raises ValueError: for an unknown kind or parameter.
+    :raises ValueError: for an unknown fault or parameter.
     """
     arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in spec.items()}
-    kind = arguments.pop("kind", None)
-    if kind not in KINDS:
-        raise ValueError(f"kind={kind!r} is refused: one of {', '.join(sorted(KINDS))}.")
-    known = {field.name for field in dataclasses.fields(KINDS[kind])}
-    if strange := sorted(set(arguments) - known):
-        raise ValueError(f"{kind} has no {', '.join(strange)}: it takes {', '.join(sorted(known))}.")
-    make: Callable[..., Fault] = KINDS[kind]
-    return make(**arguments)
+    name = arguments.pop("kind", None)
+    if name not in FAULTS:
+        raise ValueError(f"kind={name!r} is refused: one of {', '.join(sorted(FAULTS))}.")
+    try:
+        return FAULTS[name](**arguments)
+    except TypeError:
+        known = inspect.signature(FAULTS[name])
+        raise ValueError(f"{name} does not take {spec!r}: it is {name}{known}.") from None
+
+
+@dataclass(slots=True)
+class _Rule:
+    route: str
+    fault: Fault
+    times: int | None
+    after: int
+    probability: float
+    prediction_id: str | None
+
+    def matches(self, route: str, prediction_id: str | None) -> bool:
+        if self.times == 0 or self.prediction_id not in (None, prediction_id):
+            return False
+        return self.route == route or (self.route == "*" and route not in ("cdn", "reference"))
+
+
+class FaultRules:
+    """The rules in force, in the order they were added. They may change while requests are served.
+
+    :param seed: makes rules with a probability apply to the same requests in every run.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._lock = threading.Lock()
+        self._rules: list[_Rule] = []
+        self._dice = random.Random(f"faults:{seed}")
+        self._cleared = threading.Event()
+
+    def add(
+        self,
+        route: str,
+        fault: Fault,
+        *,
+        times: int | None = 1,
+        after: int = 0,
+        probability: float = 1.0,
+        prediction_id: str | None = None,
+    ) -> None:
+        """Apply ``fault`` to requests of ``route``.
+
+        :param times: how often in total; None: until :meth:`clear`.
+        :param after: how many matching requests pass first.
+        :param probability: chance that the fault applies to a matching request.
+        :param prediction_id: only requests about this prediction.
+        :raises ValueError: for a route that does not exist.
+        """
+        if route not in (*ROUTES, "cdn", "*"):
+            raise ValueError(f"route={route!r} is refused: one of {', '.join(ROUTES)}, cdn, *.")
+        if not isinstance(fault, Fault):
+            raise TypeError(f"{fault!r} is no fault: use an instance of a class in emulator.faults.")
+        with self._lock:
+            self._rules.append(_Rule(route, fault, times, after, probability, prediction_id))
+
+    def clear(self) -> None:
+        """Forget every rule, and let go of what :class:`Slow` holds back."""
+        with self._lock:
+            self._rules.clear()
+            self._cleared.set()
+            self._cleared = threading.Event()
+
+    @property
+    def cleared(self) -> threading.Event:
+        """Set by the next :meth:`clear`."""
+        with self._lock:
+            return self._cleared
+
+    def due(self, route: str, prediction_id: str | None = None) -> Fault | None:
+        """The first fault other than an ending that is due for this request, used up by asking."""
+        found = self._due(route, prediction_id, endings=False)
+        return found[0] if found else None
+
+    def endings(self, route: str, prediction_id: str | None = None) -> list[Fault]:
+        """All endings due for the prediction of this request: they add up."""
+        return self._due(route, prediction_id, endings=True)
+
+    def _due(self, route: str, prediction_id: str | None, *, endings: bool) -> list[Fault]:
+        found: list[Fault] = []
+        if not self._rules:
+            return found
+        with self._lock:
+            for rule in self._rules:
+                if isinstance(rule.fault, Ending) is not endings or not rule.matches(route, prediction_id):
+                    continue
+                if rule.after > 0:
+                    rule.after -= 1
+                    continue
+                if rule.probability < 1.0 and self._dice.random() >= rule.probability:
+                    continue
+                if rule.times is not None:
+                    rule.times -= 1
+                found.append(rule.fault)
+                if not endings:
+                    break
+        return found
