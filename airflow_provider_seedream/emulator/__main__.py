@@ -66,7 +66,7 @@ def banner(emulator: Emulator, *, control: bool) -> str:
         "Seedream emulator: listens, draws, charges nothing.",
         "",
         f"  API       {emulator.url}",
-        f"  Pictures  {emulator.cdn_url}",
+        f"  Images    {emulator.cdn_url}",
         f"  Key       {emulator.api_key}",
         f"  Balance   ${emulator.balance:.10g}",
     ]

@@ -8,13 +8,15 @@ from typing import Any
 from aiohttp import web
 
 from airflow_provider_seedream.emulator.faults import fault_from_json
-from airflow_provider_seedream.emulator.middleware import RefusedError, json_object
+from airflow_provider_seedream.emulator.middleware import json_object
+from airflow_provider_seedream.emulator.models import RefusedError
 from airflow_provider_seedream.emulator.state import STATE, AppState
 
 
-def stats_of(state: AppState) -> dict[str, Any]:
-    """The counts that tests compare."""
-    return {
+async def stats(request: web.Request) -> web.Response:
+    """``GET /_emulator/stats``."""
+    state = request.app[STATE]
+    counts = {
         "paid_tasks": state.tasks.paid_tasks,
         "polls": state.journal.polls(),
         "connections": state.journal.connections,
@@ -22,11 +24,7 @@ def stats_of(state: AppState) -> dict[str, Any]:
         "predictions": len(state.tasks.all()),
         "now": state.clock.now(),
     }
-
-
-async def stats(request: web.Request) -> web.Response:
-    """``GET /_emulator/stats``."""
-    return web.json_response(stats_of(request.app[STATE]))
+    return web.json_response(counts)
 
 
 async def journal(request: web.Request) -> web.Response:
@@ -45,9 +43,7 @@ async def change(request: web.Request) -> web.Response:
     try:
         body = await json_object(request)
         return web.json_response(_CHANGES[request.match_info["what"]](request.app[STATE], body))
-    except RefusedError as refused:
-        return refused.answer
-    except (TypeError, ValueError) as complaint:
+    except (RefusedError, TypeError, ValueError) as complaint:
         return web.json_response({"error": str(complaint)}, status=400)
 
 

@@ -16,7 +16,7 @@ from airflow_provider_seedream.emulator import control, files, money, routes
 from airflow_provider_seedream.emulator.clock import Clock
 from airflow_provider_seedream.emulator.faults import FaultRules
 from airflow_provider_seedream.emulator.journal import JournalEntry
-from airflow_provider_seedream.emulator.middleware import answered, authorized, journalled
+from airflow_provider_seedream.emulator.middleware import handled
 from airflow_provider_seedream.emulator.settings import Settings
 from airflow_provider_seedream.emulator.state import STATE, AppState
 from airflow_provider_seedream.emulator.webhooks import Delivery
@@ -194,11 +194,6 @@ class Emulator:
         """Every callback made so far."""
         return tuple(self._state.webhooks.deliveries)
 
-    @property
-    def stats(self) -> dict[str, Any]:
-        """The same counts that the control plane serves."""
-        return control.stats_of(self._state)
-
     def polls(self, prediction_id: str | None = None) -> int:
         """How often a result was asked for, of one prediction or of all."""
         return self._state.journal.polls(prediction_id)
@@ -216,11 +211,9 @@ class Emulator:
         return json.dumps({**connection, "extra": extra} if extra else connection)
 
     async def _serve(self) -> None:
-        cdn = web.Application(middlewares=[journalled("cdn"), answered], client_max_size=BIGGEST_BODY)
+        cdn = web.Application(middlewares=[handled("cdn")], client_max_size=BIGGEST_BODY)
         cdn.add_routes(_CDN)
-        api = web.Application(
-            middlewares=[journalled("api"), authorized, answered], client_max_size=BIGGEST_BODY
-        )
+        api = web.Application(middlewares=[handled("api")], client_max_size=BIGGEST_BODY)
         api.add_routes([*(control.ROUTES if self._control else ()), *_API])
         self._state.cdn_port = await self._listen(cdn, self._state.cdn_port)
         self._port = await self._listen(api, self._port)

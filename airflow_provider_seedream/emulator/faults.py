@@ -1,8 +1,4 @@
-"""What can go wrong on purpose: values that say how, and the rules that say for which requests.
-
-There are four classes of faults. An *answer fault* replaces or delays the answer to one request. An *ending* changes
-how a prediction turns out. An *image fault* changes one download, a *webhook fault* one callback.
-"""
+"""What can go wrong on purpose: values that say how, and the rules that say for which requests."""
 
 from __future__ import annotations
 
@@ -11,11 +7,34 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, dataclass_transform
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+@dataclass_transform(frozen_default=True)
+class Fault:
+    """Anything that can go wrong. Each fault is a frozen dataclass."""
+
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True)(cls)
+
+
+class AnswerFault(Fault):
+    """Replaces or delays the answer to one request."""
+
+
+class Ending(Fault):
+    """Changes how a prediction turns out."""
+
+
+class ImageFault(Fault):
+    """Changes one download."""
+
+
+class WebhookFault(Fault):
+    """Changes one callback."""
+
+
+class Status(AnswerFault):
     """Answer with this HTTP status. ``processed``: the request took effect (and was charged) first."""
 
     code: int
@@ -24,8 +43,7 @@ class Status:
     processed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class EnvelopeCode:
+class EnvelopeCode(AnswerFault):
     """Answer HTTP 200 with an envelope whose ``code`` says otherwise (API reference 1)."""
 
     code: int
@@ -33,8 +51,7 @@ class EnvelopeCode:
     processed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FlatError:
+class FlatError(AnswerFault):
     """Answer with the flat shape ``{"error": text}`` (API reference 1)."""
 
     status: int = 400
@@ -42,8 +59,7 @@ class FlatError:
     processed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Html:
+class Html(AnswerFault):
     """Answer with a gateway's HTML page; ``empty`` leaves even that out."""
 
     status: int = 502
@@ -51,52 +67,44 @@ class Html:
     empty: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class DropBefore:
+class DropBefore(AnswerFault):
     """Cut the connection without doing anything: the twin of :class:`DropAfter` that costs nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class DropAfter:
+class DropAfter(AnswerFault):
     """Do it (create, charge), then cut the connection without a word."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timeout:
+class Timeout(AnswerFault):
     """Say nothing for ``seconds`` of real time, then cut the connection."""
 
     seconds: float = 30.0
     processed: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Slow:
+class Slow(AnswerFault):
     """Do it and answer properly, ``seconds`` of real time late, or once the faults are cleared."""
 
     seconds: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Garbage:
+class Garbage(AnswerFault):
     """Do it, then answer HTTP 200 with bytes that are no JSON."""
 
     processed: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Truncated:
+class Truncated(AnswerFault):
     """Do it, then cut the connection in the middle of the answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class ShowStatus:
+class ShowStatus(AnswerFault):
     """Show this status word in one answer of ``result``, whatever its true status."""
 
     status: str = "warming-up"
 
 
-@dataclass(frozen=True, slots=True)
-class FailPrediction:
+class FailPrediction(Ending):
     """The prediction ends as ``failed`` with this task code (API reference 8.3)."""
 
     code: int = 5000
@@ -104,136 +112,103 @@ class FailPrediction:
     after_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EndAs:
+class EndAs(Ending):
     """The prediction ends with this status word: cancelled, timeout, deleted, or an unknown one."""
 
     status: str
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Short:
+class Short(Ending):
     """Deliver only ``images`` images."""
 
     images: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(Ending):
     """Flag these images (from 0) as not safe for work."""
 
     indices: tuple[int, ...] = (0,)
 
 
-@dataclass(frozen=True, slots=True)
-class NoFlags:
+class NoFlags(Ending):
     """Leave ``has_nsfw_contents`` out, or ``empty``."""
 
     empty: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class OutputsAsObjects:
+class OutputsAsObjects(Ending):
     """Give outputs as ``{"url": …}`` instead of strings (API reference 3.3)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Writes:
+class Writes(Ending):
     """The prompt optimizer writes this text, whatever it was asked to enhance (API reference 11)."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Takes:
+class Takes(Ending):
     """The prediction takes this many seconds on the emulator's clock."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class CdnStatus:
+class CdnStatus(ImageFault):
     """Answer the download with this HTTP status."""
 
     code: int = 503
 
 
-@dataclass(frozen=True, slots=True)
-class CdnTruncated:
+class CdnTruncated(ImageFault):
     """Send the image's length but only this ``share`` of its bytes, then cut the connection."""
 
     share: float = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class CdnWrongType:
+class CdnWrongType(ImageFault):
     """Send the image under another content type."""
 
     content_type: str = "application/octet-stream"
 
 
-@dataclass(frozen=True, slots=True)
-class CdnHtml:
+class CdnHtml(ImageFault):
     """Answer HTTP 200 with an HTML page in place of the image."""
 
 
-@dataclass(frozen=True, slots=True)
-class CdnCorrupt:
+class CdnCorrupt(ImageFault):
     """Send the right length and type, but bytes that are no image."""
 
 
-@dataclass(frozen=True, slots=True)
-class CdnDribble:
+class CdnDribble(ImageFault):
     """Send the image piece by piece over ``seconds`` of real time."""
 
     seconds: float = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class WrongSize:
+class WrongSize(ImageFault):
     """Send an image of other dimensions than were asked for."""
 
     width: int = 640
     height: int = 480
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookNever:
+class WebhookNever(WebhookFault):
     """Never call back."""
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookTwice:
+class WebhookTwice(WebhookFault):
     """Call back twice with the very same message."""
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookLate:
+class WebhookLate(WebhookFault):
     """Call back ``seconds`` late on the emulator's clock, and so out of order."""
 
     seconds: float = 60.0
 
 
-AnswerFault = (
-    Status
-    | EnvelopeCode
-    | FlatError
-    | Html
-    | DropBefore
-    | DropAfter
-    | Timeout
-    | Slow
-    | Garbage
-    | Truncated
-    | ShowStatus
-)
-Ending = FailPrediction | EndAs | Short | Flag | NoFlags | OutputsAsObjects | Takes | Writes
-ImageFault = CdnStatus | CdnTruncated | CdnWrongType | CdnHtml | CdnCorrupt | CdnDribble | WrongSize
-WebhookFault = WebhookNever | WebhookTwice | WebhookLate
-Fault = AnswerFault | Ending | ImageFault | WebhookFault
-
-FAULTS: dict[str, Callable[..., Fault]] = {fault.__name__: fault for fault in get_args(Fault)}
+FAULTS: dict[str, Callable[..., Fault]] = {
+    fault.__name__: fault for group in Fault.__subclasses__() for fault in group.__subclasses__()
+}
 """Every fault by its name, as the control plane writes it."""
 
 ROUTES = (

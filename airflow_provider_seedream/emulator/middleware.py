@@ -18,6 +18,7 @@ from aiohttp.typedefs import Handler, Middleware
 from airflow_provider_seedream.emulator import faults
 from airflow_provider_seedream.emulator.clock import POLL
 from airflow_provider_seedream.emulator.journal import CONTEXT, JournalEntry, RequestContext
+from airflow_provider_seedream.emulator.models import RefusedError
 from airflow_provider_seedream.emulator.state import STATE
 
 CONTROL = "/_emulator/"
@@ -50,17 +51,6 @@ def cdn_failure(status: int) -> web.Response:
     return web.Response(status=status, text="<Error/>", content_type="application/xml")
 
 
-class RefusedError(Exception):
-    """A request that is answered with an error.
-
-    :param answer: what to send.
-    """
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.answer = failure(status, message)
-
-
 async def json_object(request: web.Request) -> dict[str, Any]:
     """The body as a JSON object; an empty body counts as an empty object.
 
@@ -91,12 +81,12 @@ def page_of(body: Mapping[str, Any], *, default_size: int | None) -> slice:
     return slice((page - 1) * size, page * size)
 
 
-def journalled(host: Literal["api", "cdn"]) -> Middleware:
-    """A middleware that notes each request of this host once its answer is decided."""
+def handled(host: Literal["api", "cdn"]) -> Middleware:
+    """The middleware of a host: answers each request, and notes it once its answer is decided."""
     connections: WeakKeyDictionary[asyncio.BaseTransport, int] = WeakKeyDictionary()
 
     @web.middleware
-    async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
         state, transport, connection, status = request.app[STATE], request.transport, 0, 0
         if request.path.startswith(CONTROL):
             return await handler(request)
@@ -107,7 +97,7 @@ def journalled(host: Literal["api", "cdn"]) -> Middleware:
         context = RequestContext(request.match_info.get("prediction_id"))
         CONTEXT.set(context)
         try:
-            answer = await handler(request)
+            answer = await _answer(request, handler, host)
             cut = request.transport is None or request.transport.is_closing()
             status = 0 if cut else answer.status
         except web.HTTPException as refusal:
@@ -137,35 +127,26 @@ def journalled(host: Literal["api", "cdn"]) -> Middleware:
         answer.headers.setdefault("Date", formatdate(state.clock.now(), usegmt=True))
         return answer
 
-    return note
+    return handle
 
 
-@web.middleware
-async def authorized(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer 401 unless the request carries exactly ``Bearer <key>`` (API reference 1)."""
-    if request.path.startswith(CONTROL):
-        return await handler(request)
-    if request.method == "OPTIONS":
-        return web.Response(status=204, headers=_CORS)
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    if scheme != "Bearer" or not hmac.compare_digest(key.encode(), request.app[STATE].api_key.encode()):
-        return failure(401, "Unauthorized: invalid or missing API key")
-    return await handler(request)
-
-
-@web.middleware
-async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Apply the fault that is due, and turn refusals into answers."""
-    if request.path.startswith(CONTROL):
-        return await handler(request)
-    fault = request.app[STATE].faults.due(_route(request), request.match_info.get("prediction_id"))
+async def _answer(request: web.Request, handler: Handler, host: Literal["api", "cdn"]) -> web.StreamResponse:
+    """Check the key (API reference 1), apply the fault that is due, and turn refusals into answers."""
+    state = request.app[STATE]
+    if host == "api":
+        if request.method == "OPTIONS":
+            return web.Response(status=204, headers=_CORS)
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        if scheme != "Bearer" or not hmac.compare_digest(key.encode(), state.api_key.encode()):
+            return failure(401, "Unauthorized: invalid or missing API key")
+    fault = state.faults.due(_route(request), request.match_info.get("prediction_id"))
     CONTEXT.get().fault = fault
 
     async def proper() -> web.Response:
         try:
             answer = await handler(request)
         except RefusedError as refused:
-            return refused.answer
+            return failure(refused.status, refused.message, headers=refused.headers)
         except web.HTTPNotFound:
             return failure(404, "not found")
         except web.HTTPMethodNotAllowed:
@@ -173,10 +154,10 @@ async def answered(request: web.Request, handler: Handler) -> web.StreamResponse
         assert isinstance(answer, web.Response)  # noqa: S101 - every route answers in one piece
         return answer
 
-    return await apply_fault(request, fault, proper)
+    return await _apply_fault(request, fault, proper)
 
 
-async def apply_fault(
+async def _apply_fault(
     request: web.Request, fault: faults.Fault | None, proper: Callable[[], Awaitable[web.Response]]
 ) -> web.StreamResponse:
     """What a fault leaves of the proper answer, which is made first only where the fault says so."""

@@ -17,8 +17,21 @@ MOST_REFERENCES_AND_IMAGES = 15
 _SIZE = re.compile(r"([0-9]+)\*([0-9]+)")
 
 
-class InvalidInputError(Exception):
-    """Inputs that the model refuses, and why."""
+class RefusedError(Exception):
+    """A request that is answered with an enveloped error.
+
+    :param status: HTTP status, and ``code`` of the envelope.
+    """
+
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = headers
+
+
+def _invalid(problem: str) -> RefusedError:
+    return RefusedError(400, f"invalid parameters: {problem}")
 
 
 @dataclass(frozen=True)
@@ -60,15 +73,15 @@ class Model:
     def clean(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """The inputs as the model sees them: undeclared keys and nulls dropped as the API does, defaults added.
 
-        :raises InvalidInputError: for the first input that is missing or wrong.
+        :raises RefusedError: for the first input that is missing or wrong.
         """
         kept = {key: value for key, value in inputs.items() if key in self.properties and value is not None}
         for key in self.required:
             if kept.get(key, "") == "":
-                raise InvalidInputError(f"property '{key}' is required")
+                raise _invalid(f"property '{key}' is required")
         # Draft 4, because from draft 6 on 2.0 is an integer.
         for error in Draft4Validator(self.schema).iter_errors(kept):
-            raise InvalidInputError(f"property '{error.path[0]}' is invalid: {error.message[:200]}")
+            raise _invalid(f"property '{error.path[0]}' is invalid: {error.message[:200]}")
         for key, rules in self.properties.items():
             if "default" in rules:
                 kept.setdefault(key, rules["default"])
@@ -77,9 +90,7 @@ class Model:
             len(kept.get("images", ())) + kept.get("max_images", 1) > MOST_REFERENCES_AND_IMAGES
             and "images" in kept
         ):
-            raise InvalidInputError(
-                f"'images' and 'max_images' must not exceed {MOST_REFERENCES_AND_IMAGES} together"
-            )
+            raise _invalid(f"'images' and 'max_images' must not exceed {MOST_REFERENCES_AND_IMAGES} together")
         return kept
 
     def to_json(self) -> dict[str, Any]:
@@ -107,13 +118,13 @@ class Model:
         if "size" not in inputs:
             return
         if not (found := _SIZE.fullmatch(inputs["size"])):
-            raise InvalidInputError("property 'size' must be width*height, as in 2048*2048")
+            raise _invalid("property 'size' must be width*height, as in 2048*2048")
         width, height = int(found[1]), int(found[2])
         low, high = (self.properties["size"][bound] for bound in ("minimum", "maximum"))
         if not (low <= width <= high and low <= height <= high):
-            raise InvalidInputError(f"property 'size' must have sides between {low} and {high} pixels")
+            raise _invalid(f"property 'size' must have sides between {low} and {high} pixels")
         if not self.least_pixels <= width * height <= MOST_PIXELS:
-            raise InvalidInputError(
+            raise _invalid(
                 f"property 'size' must have between {self.least_pixels} and {MOST_PIXELS} pixels in total"
             )
 

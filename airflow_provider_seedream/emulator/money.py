@@ -12,8 +12,8 @@ from typing import Any
 from aiohttp import web
 
 from airflow_provider_seedream.emulator.clock import epoch, rfc3339
-from airflow_provider_seedream.emulator.middleware import RefusedError, failure, json_object, page_of, success
-from airflow_provider_seedream.emulator.models import MODELS, Model
+from airflow_provider_seedream.emulator.middleware import failure, json_object, page_of, success
+from airflow_provider_seedream.emulator.models import MODELS, Model, RefusedError
 from airflow_provider_seedream.emulator.state import STATE, AppState
 from airflow_provider_seedream.emulator.tasks import Booking
 

@@ -120,8 +120,8 @@ class Painter:
         self.night = "night" in of_set
         codes = [*shared.choice(_NIGHTS if self.night else _DAYS).split(), "#fff", "#000", "#f0c9a4"]
         self.land = next((name for name in of_set if name in _LANDS), shared.choice(list(_LANDS)))
-        known = {*_COATS, "fox", "traveller"}
-        self.character = next((name for name in of_set if name in known), shared.choice(["fox", *_COATS]))
+        known, any_of = {*_COATS, "fox", "traveller"}, shared.choice(["fox", *_COATS])
+        self.character = next((name for name in of_set if name in known), any_of)
         tints = dict(zip(_PALETTE, codes, strict=True))
         tints["coat"] = _COATS.get(self.character, tints["warm"])
         self.tints: dict[str, Colour] = {name: ImageColor.getrgb(code) for name, code in tints.items()}
@@ -164,10 +164,9 @@ class Painter:
                 if kind in "pP":
                     self.pen.polygon(points, fill)
                 elif kind in "lL":
-                    thick = numbers[0] * size
-                    self.pen.line(points, fill, max(1, round(thick)), joint="curve")
+                    self.pen.line(points, fill, max(1, round(numbers[0] * size)), joint="curve")
                     for point in points:
-                        self.pen.ellipse(_around(*point, thick / 2, thick / 2), fill)
+                        self.pen.ellipse(_around(*point, numbers[0] * size / 2, numbers[0] * size / 2), fill)
                 elif kind in "oO":
                     self.pen.ellipse(_around(*points[0], numbers[2] * size, numbers[3] * size), fill)
                 else:
@@ -222,12 +221,11 @@ class Painter:
         places = [dice.gauss(dice.choice((0.14, 0.5, 0.84)), 0.13) for _ in range(14 if level else 0)]
         if prop in ("lighthouse", "castle"):
             places = [0.74 if self.here < 0.5 else 0.26] if level == 1 + lake else []
-        dark = _mix(tint, tints["near"], 0.5)
+        dark, roof = (_mix(tint, tints[name], 0.5) for name in ("near", "warm"))
         for place in places:
             if abs(place - self.here) > 0.16 and -0.05 < place < 1.05:
                 size = _HEIGHTS[prop] * dice.uniform(0.35, 0.7) * (1 + level / 2)
                 soft = _mix(dark, tints["accent" if dice.random() < 0.3 else "far"], 0.35)
-                roof = _mix(dark, tints["warm"], 0.5)
                 self.draw(prop, place, edge(place) + size * 0.05, size, tint=dark, soft=soft, roof=roof)
 
     def lettering(self) -> None:

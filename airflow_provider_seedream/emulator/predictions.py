@@ -155,8 +155,10 @@ class Prediction:
             return [
                 f"{cdn_origin}/{self.id}/{position}.{self.form}" for position in range(1, self.images + 1)
             ]
-        written = str(self.inputs.get("text") or "An image").strip().rstrip(".")
-        return [self.text or f"{written}. {_ENHANCED[self.inputs.get('style', 'default')]}."]
+        if self.text is not None:
+            return [self.text]
+        text = str(self.inputs.get("text") or "An image").strip().rstrip(".")
+        return [f"{text}. {_ENHANCED[self.inputs.get('style', 'default')]}."]
 
     def to_json(
         self,

@@ -19,10 +19,9 @@ from airflow_provider_seedream.emulator.middleware import (
     page_of,
     success,
 )
-from airflow_provider_seedream.emulator.models import MODELS, InvalidInputError
+from airflow_provider_seedream.emulator.models import MODELS
 from airflow_provider_seedream.emulator.predictions import Prediction
 from airflow_provider_seedream.emulator.state import STATE, AppState
-from airflow_provider_seedream.emulator.tasks import InsufficientBalanceError, RateLimitError
 
 log = logging.getLogger(__name__)
 
@@ -40,17 +39,11 @@ async def submit(request: web.Request) -> web.Response:
     webhook = request.query.get("webhook")
     if body.get("enable_base64_output") is True and "webhook" in request.query:
         return flat_failure(400, "webhook is not supported when enable_base64_output is true")
-    try:
-        inputs = model.clean(body)
-        dead = any(_is_dead(state, url) for url in inputs.get("images", ()))
-        endings = state.faults.endings("submit")
-        prediction = state.tasks.create(model, inputs, [*endings, UNREACHABLE] if dead else endings)
-    except InvalidInputError as problem:
-        return failure(400, f"invalid parameters: {problem}")
-    except RateLimitError as limit:
-        return failure(429, "Too Many Requests", headers={"Retry-After": str(math.ceil(limit.wait))})
-    except InsufficientBalanceError:
-        return failure(402, "Insufficient balance, please top up your account")
+    inputs = model.clean(body)
+    endings = state.faults.endings("submit")
+    if any(_is_dead(state, url) for url in inputs.get("images", ())):
+        endings.append(UNREACHABLE)
+    prediction = state.tasks.create(model, inputs, endings)
     price, count = prediction.price, inputs.get("max_images", 1)
     log.info("%s accepted by %s: $%.3f charged for %s", prediction.id, model.model_id, price, count)
     context = CONTEXT.get()

@@ -6,11 +6,10 @@ import asyncio
 import base64
 import dataclasses
 import os
-import threading
-from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -27,35 +26,14 @@ from airflow_provider_seedream.emulator.store import Store
 from airflow_provider_seedream.emulator.tasks import Tasks
 from airflow_provider_seedream.emulator.webhooks import Webhooks
 
-KEPT_BYTES = 64 * 1024 * 1024
 
+@lru_cache(maxsize=128)
+def draw(spec: ImageSpec) -> bytes:
+    """The image as a file; the latest 128 are kept, as a rule less than 64 MiB."""
+    # Pillow is an extra: everything but the images works without it.
+    from airflow_provider_seedream.emulator.painter import Painter
 
-class Gallery:
-    """Draws images and keeps the bytes of the latest, up to 64 MiB. Safe to use from several threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._drawn: OrderedDict[ImageSpec, bytes] = OrderedDict()
-        self._bytes = 0
-
-    def draw(self, spec: ImageSpec) -> bytes:
-        """The encoded image; the same value always gives the same bytes."""
-        with self._lock:
-            if (known := self._drawn.get(spec)) is not None:
-                self._drawn.move_to_end(spec)
-                return known
-        # Pillow is an extra: everything but the images works without it.
-        from airflow_provider_seedream.emulator.painter import Painter
-
-        raw = Painter(spec).paint()
-        with self._lock:
-            if spec not in self._drawn:
-                self._drawn[spec] = raw
-                self._bytes += len(raw)
-            while self._bytes > KEPT_BYTES and len(self._drawn) > 1:
-                _, gone = self._drawn.popitem(last=False)
-                self._bytes -= len(gone)
-        return raw
+    return Painter(spec).paint()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +80,6 @@ class AppState:
         self.journal = Journal(store)
         self.faults = FaultRules(seed)
         self.webhooks = Webhooks(api_key, self.clock, self.faults)
-        self.gallery = Gallery()
         self._painters = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="painter")
         self._uploads = {row["id"]: Upload(**row) for row in store.rows("upload")}
 
@@ -124,7 +101,7 @@ class AppState:
 
     async def draw(self, spec: ImageSpec) -> bytes:
         """An image as a file, drawn away from the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._painters, self.gallery.draw, spec)
+        return await asyncio.get_running_loop().run_in_executor(self._painters, draw, spec)
 
     async def show(
         self, request: web.Request, prediction: Prediction, *, inline: bool = True, **options: Any

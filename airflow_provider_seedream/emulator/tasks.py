@@ -19,25 +19,10 @@ from typing import Any, Literal
 
 from airflow_provider_seedream.emulator.clock import Clock
 from airflow_provider_seedream.emulator.faults import EndAs, FailPrediction, Fault
-from airflow_provider_seedream.emulator.models import Model
+from airflow_provider_seedream.emulator.models import Model, RefusedError
 from airflow_provider_seedream.emulator.predictions import Prediction
 from airflow_provider_seedream.emulator.settings import RETENTION, Settings
 from airflow_provider_seedream.emulator.store import Store
-
-
-class InsufficientBalanceError(Exception):
-    """The balance does not cover the price of the task."""
-
-
-class RateLimitError(Exception):
-    """The minute's limit is used up.
-
-    :param wait: seconds until the next minute of the clock.
-    """
-
-    def __init__(self, wait: float) -> None:
-        super().__init__(wait)
-        self.wait = wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +98,7 @@ class Tasks:
         """Accept a task and charge for it at once.
 
         :param endings: faults that change how it turns out.
-        :raises RateLimitError: when the limit per minute is used up.
-        :raises InsufficientBalanceError: when the balance does not cover its price.
+        :raises RefusedError: when the limit per minute is used up, or the balance does not cover its price.
         """
         with self._lock:
             now = self._clock.now()
@@ -122,11 +106,12 @@ class Tasks:
             if minute != self._minute:
                 self._minute, self._used = minute, 0
             if self._used + 1 > self._settings.per_minute:
-                raise RateLimitError((minute + 1) * self._settings.minute - now)
+                wait = math.ceil((minute + 1) * self._settings.minute - now)
+                raise RefusedError(429, "Too Many Requests", {"Retry-After": str(wait)})
             self._used += 1
             price = model.price(inputs)
             if self.balance < price:
-                raise InsufficientBalanceError
+                raise RefusedError(402, "Insufficient balance, please top up your account")
             prediction = self._course(model, inputs, price, now)
             for fault in endings:
                 prediction = prediction.changed_by(fault)

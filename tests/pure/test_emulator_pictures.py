@@ -9,7 +9,7 @@ from PIL import Image
 
 from airflow_provider_seedream.emulator.painter import Painter
 from airflow_provider_seedream.emulator.predictions import ImageSpec, split
-from airflow_provider_seedream.emulator.state import Gallery
+from airflow_provider_seedream.emulator.state import draw
 
 PROMPT = "3 images. First, a fox wakes in the wood. Second, the fox sails. Third, the fox sleeps."
 
@@ -67,13 +67,12 @@ def test_any_words_can_be_written(words: str) -> None:
     assert drawn(prompt=f"1 image. First, {words}")
 
 
-def test_the_gallery_draws_once_and_keeps_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider_seedream.emulator.state.KEPT_BYTES", 1)
-    gallery = Gallery()
-    one, other = (spec(position, size=(64, 64)) for position in (1, 2))
-    first = gallery.draw(one)
-    assert gallery.draw(one) is first
-    gallery.draw(other)
-    again = gallery.draw(one)
+def test_an_image_is_drawn_once_and_no_more_are_kept_than_may_be() -> None:
+    draw.cache_clear()
+    first = draw(spec(1, size=(16, 16)))
+    assert draw(spec(1, size=(16, 16))) is first
+    for width in range(17, 17 + draw.cache_parameters()["maxsize"]):
+        draw(spec(2, size=(width, 16)))
+    again = draw(spec(1, size=(16, 16)))
     assert again == first
     assert again is not first
