@@ -40,10 +40,8 @@ async def submit(request: web.Request) -> web.Response:
     if body.get("enable_base64_output") is True and "webhook" in request.query:
         return flat_failure(400, "webhook is not supported when enable_base64_output is true")
     inputs = model.clean(body)
-    endings = state.faults.endings("submit")
-    if any(_is_dead(state, url) for url in inputs.get("images", ())):
-        endings.append(UNREACHABLE)
-    prediction = state.tasks.create(model, inputs, endings)
+    dead = [UNREACHABLE for url in inputs.get("images", ()) if _is_dead(state, url)]
+    prediction = state.tasks.create(model, inputs, lambda: [*dead, *state.faults.endings("submit")])
     price, count = prediction.price, inputs.get("max_images", 1)
     log.info("%s accepted by %s: $%.3f charged for %s", prediction.id, model.model_id, price, count)
     context = CONTEXT.get()

@@ -12,7 +12,7 @@ import random
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
@@ -94,10 +94,12 @@ class Tasks:
             self._refund_due()
             return tuple(self._bookings)
 
-    def create(self, model: Model, inputs: Mapping[str, Any], endings: Iterable[Fault]) -> Prediction:
+    def create(
+        self, model: Model, inputs: Mapping[str, Any], endings: Callable[[], Iterable[Fault]]
+    ) -> Prediction:
         """Accept a task and charge for it at once.
 
-        :param endings: faults that change how it turns out.
+        :param endings: gives the faults that change how it turns out, once it is accepted.
         :raises RefusedError: when the limit per minute is used up, or the balance does not cover its price.
         """
         with self._lock:
@@ -113,7 +115,7 @@ class Tasks:
             if self.balance < price:
                 raise RefusedError(402, "Insufficient balance, please top up your account")
             prediction = self._course(model, inputs, price, now)
-            for fault in endings:
+            for fault in endings():
                 prediction = prediction.changed_by(fault)
             heapq.heappush(self._places, prediction.ends_at)
             self._keep(
