@@ -91,6 +91,14 @@ class Emulator:
             path=state,
             cdn_port=cdn_port,
         )
+        self.api_key = api_key
+        """The key that is accepted."""
+        self.clock: Clock = self._state.clock
+        """The clock of durations, windows and expiries: ``now``, ``advance``, ``hold``, ``release``."""
+        self.faults: FaultRules = self._state.faults
+        """What goes wrong on purpose: ``add(route, fault, …)`` and ``clear()``."""
+        self.settings: Settings = self._state.settings
+        """The switches in force."""
         self._runners: list[web.AppRunner] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -139,26 +147,6 @@ class Emulator:
     def cdn_url(self) -> str:
         """Origin of the images, which is another one."""
         return f"http://{self._host}:{self._state.cdn_port}"
-
-    @property
-    def api_key(self) -> str:
-        """The key that is accepted."""
-        return self._state.api_key
-
-    @property
-    def clock(self) -> Clock:
-        """The clock of durations, windows and expiries: ``now``, ``advance``, ``hold``, ``release``."""
-        return self._state.clock
-
-    @property
-    def faults(self) -> FaultRules:
-        """What goes wrong on purpose: ``add(route, fault, …)`` and ``clear()``."""
-        return self._state.faults
-
-    @property
-    def settings(self) -> Settings:
-        """The switches in force."""
-        return self._state.settings
 
     @property
     def paid_tasks(self) -> int:
