@@ -1,4 +1,4 @@
-"""A local stand-in for the WaveSpeedAI API: real HTTP, real pictures, no charge.
+"""A local stand-in for the WaveSpeedAI API: real HTTP, real images, no charge.
 
 It shares no code with the client of this package, so that an error in one cannot hide in the other.
 Importing this package is cheap: the server is loaded when :class:`Emulator` is first asked for.

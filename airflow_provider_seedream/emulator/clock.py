@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-LOOK_AGAIN = 0.02
-"""Seconds between two looks of a waiter, so that a held or advanced clock is noticed at once."""
+POLL = 0.02
+"""Seconds between two checks of a waiter. Tests move the clock and clear faults from other threads, so waiters check."""
 
 
 class Clock:
@@ -64,9 +64,8 @@ class Clock:
 
     async def until(self, moment: float) -> None:
         """Return once the clock shows ``moment`` (epoch seconds)."""
-        # Tests move the clock from other threads, so this looks instead of being told.
         while (left := moment - self.now()) > 0:  # noqa: ASYNC110
-            await asyncio.sleep(LOOK_AGAIN if self.held else min(left, LOOK_AGAIN))
+            await asyncio.sleep(POLL if self.held else min(left, POLL))
 
     def _now(self) -> float:
         return time.time() + self._offset if self._held_at is None else self._held_at
@@ -74,13 +73,12 @@ class Clock:
 
 def rfc3339(moment: float) -> str:
     """UTC with nine decimals and ``Z``, the form of ``created_at`` (API reference 2.5)."""
-    nanoseconds = round(moment * 1_000_000_000)
-    seconds, fraction = divmod(nanoseconds, 1_000_000_000)
+    seconds, fraction = divmod(round(moment * 1_000_000_000), 1_000_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
 
 
 def epoch(text: str) -> float:
-    """Read an ISO 8601 time; without a zone it is taken as UTC.
+    """Read an ISO 8601 time; without a zone it counts as UTC.
 
     :raises ValueError: when it is none.
     """

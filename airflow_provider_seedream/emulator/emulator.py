@@ -1,9 +1,8 @@
-"""The emulator inside a Python process: a server in a thread, with handles on everything in it."""
+"""The emulator inside a Python process: API and CDN in one event loop in a thread, with handles on everything in it."""
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 import threading
 from decimal import Decimal
@@ -11,20 +10,48 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from airflow_provider_seedream.emulator.catalogue import CATALOGUE
+from aiohttp import web
+
+from airflow_provider_seedream.emulator import control, files, money, routes
 from airflow_provider_seedream.emulator.clock import Clock
-from airflow_provider_seedream.emulator.control import stats_of
-from airflow_provider_seedream.emulator.fault_book import FaultBook
+from airflow_provider_seedream.emulator.faults import FaultRules
 from airflow_provider_seedream.emulator.journal import JournalEntry
-from airflow_provider_seedream.emulator.outputs import enhanced
-from airflow_provider_seedream.emulator.prediction import Prediction
-from airflow_provider_seedream.emulator.server import Server
+from airflow_provider_seedream.emulator.middleware import handled
 from airflow_provider_seedream.emulator.settings import Settings
+from airflow_provider_seedream.emulator.state import STATE, AppState
 from airflow_provider_seedream.emulator.webhooks import Delivery
-from airflow_provider_seedream.emulator.wire import picture_urls, prediction_json
 
 START = 10.0
-"""Seconds the server thread gets to listen."""
+"""Seconds the server thread gets to listen, and to stop."""
+
+SHUTDOWN = 0.2
+"""Seconds that answers under way get on a stop."""
+
+BIGGEST_BODY = files.BIGGEST + 1024 * 1024
+
+_API = (
+    web.get("/api/v3/models", routes.models, name="models"),
+    web.get("/api/v3/balance", money.balance, name="balance"),
+    web.post("/api/v3/model/price", money.price, name="price"),
+    web.post("/api/v3/model/pricing", money.pricing, name="price.old"),
+    web.post("/api/v3/user/usage_stats", money.usage_stats, name="usage"),
+    web.post("/api/v3/billings/search", money.billings, name="billing"),
+    web.get("/api/v3/webhook/secret", routes.webhook_secret, name="webhook"),
+    web.post("/api/v3/predictions", routes.list_predictions, name="list"),
+    web.post("/api/v3/predictions/delete", routes.delete, name="delete"),
+    web.get("/api/v3/predictions/{prediction_id}/result", routes.result, name="result"),
+    web.get("/api/v3/predictions/{prediction_id}", routes.result, name="result.bare"),
+    web.post("/api/v3/media/uploads", files.ticket, name="upload"),
+    web.post("/api/v3/media/upload/binary", files.form, name="upload.form"),
+    web.post("/api/v3/{model:.+}", routes.submit, name="submit"),
+    web.get("/api/v3/{path:.+}", routes.unknown, name="unknown"),
+)
+_CDN = (
+    web.get("/uploads/{upload_id}/{file}", files.send, name="reference"),
+    web.put("/uploads/{upload_id}/{file}", files.receive, name="reference"),
+    web.get("/{prediction_id}/{file}", files.download, name="cdn"),
+)
+"""The part of a name before the dot is the route for which a fault is set."""
 
 
 class Emulator:
@@ -34,11 +61,10 @@ class Emulator:
     :param api_key: the only key that is accepted.
     :param balance: US dollars on the account; a state file that knows its balance wins.
     :param state: SQLite file that keeps tasks, money, journal and clock across restarts; None: memory.
-    :param port: of the API; 0 takes any free one, as for ``cdn_port``, the pictures' own port.
-    :param median_seconds: median time a task takes; ``spread`` is the sigma of its lognormal distribution.
-    :param tier: account level, for the limits per minute and in parallel.
+    :param host: address to listen on.
+    :param port: of the API; 0 takes any free one, as for ``cdn_port``, the images' own port.
     :param control: also serve the control plane under ``/_emulator/``.
-    :param switches: any further field of :class:`~.settings.Settings`.
+    :param switches: fields of :class:`~.settings.Settings`.
     """
 
     def __init__(
@@ -51,24 +77,29 @@ class Emulator:
         host: str = "127.0.0.1",
         port: int = 0,
         cdn_port: int = 0,
-        median_seconds: float = 8.0,
-        spread: float = 0.3,
-        tier: str = "unlimited",
         control: bool = True,
         **switches: Any,
     ) -> None:
-        known: dict[str, Any] = {"median_seconds": median_seconds, "spread": spread, "tier": tier}
-        self._server = Server(
-            settings=Settings(**known, **switches),
+        self._host = host
+        self._port = port
+        self._control = control
+        self._state = AppState(
+            settings=Settings(**switches),
             seed=seed,
             api_key=api_key,
             balance=Decimal(str(balance)),
-            state=state,
-            host=host,
-            port=port,
+            path=state,
             cdn_port=cdn_port,
-            with_control=control,
         )
+        self.api_key = api_key
+        """The key that is accepted."""
+        self.clock: Clock = self._state.clock
+        """The clock of durations, windows and expiries: ``now``, ``advance``, ``hold``, ``release``."""
+        self.faults: FaultRules = self._state.faults
+        """What goes wrong on purpose: ``add(route, fault, …)`` and ``clear()``."""
+        self.settings: Settings = self._state.settings
+        """The switches in force."""
+        self._runners: list[web.AppRunner] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
@@ -79,7 +110,7 @@ class Emulator:
         thread.start()
         self._loop, self._thread = loop, thread
         try:
-            asyncio.run_coroutine_threadsafe(self._server.start(), loop).result(START)
+            asyncio.run_coroutine_threadsafe(self._serve(), loop).result(START)
         except BaseException:
             self.stop()
             raise
@@ -91,7 +122,7 @@ class Emulator:
             return
         loop, thread = self._loop, self._thread
         self._loop = self._thread = None
-        asyncio.run_coroutine_threadsafe(self._server.stop(), loop).result(START)
+        asyncio.run_coroutine_threadsafe(self._close(), loop).result(START)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
@@ -100,82 +131,64 @@ class Emulator:
         return self.start()
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        error_class: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.stop()
 
     @property
     def url(self) -> str:
         """Origin of the API, as a connection's host."""
-        return f"http://{self._server.host}:{self._server.port}"
+        return f"http://{self._host}:{self._port}"
 
     @property
     def cdn_url(self) -> str:
-        """Origin of the pictures, which is another one."""
-        return f"http://{self._server.host}:{self._server.site.cdn_port}"
-
-    @property
-    def api_key(self) -> str:
-        """The key that is accepted."""
-        return self._server.site.api_key
-
-    @property
-    def clock(self) -> Clock:
-        """The clock of durations, windows and expiries: ``now``, ``advance``, ``hold``, ``release``."""
-        return self._server.site.clock
-
-    @property
-    def faults(self) -> FaultBook:
-        """What goes wrong on purpose: ``add(route, fault, …)`` and ``clear()``."""
-        return self._server.site.faults
-
-    @property
-    def settings(self) -> Settings:
-        """The switches in force."""
-        return self._server.site.settings
+        """Origin of the images, which is another one."""
+        return f"http://{self._host}:{self._state.cdn_port}"
 
     @property
     def paid_tasks(self) -> int:
         """How many tasks were ever charged, those refunded later included."""
-        return self._server.site.tasks.paid_tasks
+        return self._state.tasks.paid_tasks
 
     @property
     def balance(self) -> float:
         """US dollars left."""
-        return float(self._server.site.tasks.balance)
+        return float(self._state.tasks.balance)
 
     @property
     def journal(self) -> list[JournalEntry]:
         """Every request so far, to the API and to the CDN, oldest first."""
-        return self._server.site.journal.entries
+        return self._state.journal.entries
 
     @property
     def connections(self) -> int:
         """How many TCP connections have carried requests to the API."""
-        return self._server.site.journal.connections
+        return self._state.journal.connections
 
     @property
     def predictions(self) -> list[dict[str, Any]]:
         """Every task as the API would show it, oldest first, with its ``input``, ``price`` and ``refunded``."""
-        return [self._shown(prediction) for prediction in self._server.site.tasks.all()]
+        now, shown = self.clock.now(), []
+        for each in self._state.tasks.all():
+            body = each.to_json(now, origin=self.url, outputs=each.outputs(self.cdn_url), with_input=True)
+            shown.append({**body, "price": float(each.price), "refunded": each.refunded})
+        return shown
 
     @property
     def webhooks(self) -> tuple[Delivery, ...]:
         """Every callback made so far."""
-        return tuple(self._server.site.webhooks.deliveries)
-
-    @property
-    def stats(self) -> dict[str, Any]:
-        """The same counts that the control plane serves."""
-        return stats_of(self._server.site)
+        return tuple(self._state.webhooks.deliveries)
 
     def polls(self, prediction_id: str | None = None) -> int:
         """How often a result was asked for, of one prediction or of all."""
-        return self._server.site.journal.polls(prediction_id)
+        return self._state.journal.polls(prediction_id)
 
     def configure(self, **switches: Any) -> None:
         """Change fields of :class:`~.settings.Settings` while running."""
-        self._server.site.settings = dataclasses.replace(self.settings, **switches)
+        self.settings.change(**switches)
 
     def airflow_connection(self, **extra: Any) -> str:
         """The value for ``AIRFLOW_CONN_SEEDREAM_DEFAULT`` that leads here.
@@ -185,13 +198,25 @@ class Emulator:
         connection: dict[str, Any] = {"conn_type": "seedream", "host": self.url, "password": self.api_key}
         return json.dumps({**connection, "extra": extra} if extra else connection)
 
-    def _shown(self, prediction: Prediction) -> dict[str, Any]:
-        pictures = CATALOGUE[prediction.model].makes_pictures
-        body = prediction_json(
-            prediction,
-            self.clock.now(),
-            origin=self.url,
-            outputs=picture_urls(prediction, self.cdn_url) if pictures else [enhanced(prediction)],
-            with_input=True,
-        )
-        return {**body, "price": float(prediction.price), "refunded": prediction.refunded}
+    async def _serve(self) -> None:
+        cdn = web.Application(middlewares=[handled("cdn")], client_max_size=BIGGEST_BODY)
+        cdn.add_routes(_CDN)
+        api = web.Application(middlewares=[handled("api")], client_max_size=BIGGEST_BODY)
+        api.add_routes([*(control.ROUTES if self._control else ()), *_API])
+        self._state.cdn_port = await self._listen(cdn, self._state.cdn_port)
+        self._port = await self._listen(api, self._port)
+
+    async def _listen(self, app: web.Application, port: int) -> int:
+        """Serve on a port; returns the real one."""
+        app[STATE] = self._state
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN)
+        await runner.setup()
+        self._runners.append(runner)
+        await web.TCPSite(runner, self._host, port).start()
+        return int(runner.addresses[0][1])
+
+    async def _close(self) -> None:
+        for runner in self._runners:
+            await runner.cleanup()
+        self._runners.clear()
+        await self._state.close()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from airflow_provider_seedream.emulator.faults import Fault
+from airflow_provider_seedream.emulator.store import Store
 
 KEPT = 200_000
 """Entries kept in memory; the oldest go first. Counters go on regardless."""
@@ -14,12 +19,12 @@ KEPT = 200_000
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """One request and what became of it.
+    """One request and its answer.
 
     :param status: HTTP status answered; 0 where the connection was cut instead.
     :param paid: this request created a task and charged for it.
     :param at: epoch seconds on the emulator's clock.
-    :param fault: name of the fault that struck, if one did.
+    :param fault: name of the fault that was applied, if any.
     :param connection: number of the TCP connection, counted from 1 on each host.
     :param host: which of the two servers it arrived at.
     :param authorization: whether an ``Authorization`` header came with it, never its value.
@@ -43,27 +48,43 @@ class JournalEntry:
     body: Any = None
 
 
-class Journal:
-    """The entries so far and the counts taken from them.
+@dataclass(slots=True)
+class RequestContext:
+    """What the routes note of the request under way, for its entry.
 
-    :param past: entries of earlier processes on the same state file.
-    :param keep: called with each new entry, to write it down.
+    :param paid: it created a task and charged for it.
+    :param fault: the fault that is due for it.
     """
 
-    def __init__(self, past: Iterable[JournalEntry], keep: Callable[[JournalEntry], None]) -> None:
+    prediction_id: str | None = None
+    paid: bool = False
+    fault: Fault | None = None
+
+
+CONTEXT: ContextVar[RequestContext] = ContextVar("request_context")
+"""aiohttp before 3.14 has no typed storage on a request, and from 3.14 it warns of the untyped one."""
+
+
+class Journal:
+    """The entries so far, those of earlier processes on the same state file included, and their counts."""
+
+    def __init__(self, store: Store) -> None:
         self._lock = threading.Lock()
+        self._store = store
         self._entries: deque[JournalEntry] = deque(maxlen=KEPT)
         self._polls: Counter[str] = Counter()
         self._connections: Counter[str] = Counter()
-        self._keep = keep
-        for entry in past:
-            self._count(entry)
+        past = store.rows("journal")
+        self._numbers = itertools.count(len(past) + 1)
+        for row in past:
+            self._count(JournalEntry(**row))
 
     def append(self, entry: JournalEntry) -> None:
         """Note one request."""
         with self._lock:
             self._count(entry)
-            self._keep(entry)
+            if self._store.kept:
+                self._store.write(("journal", str(next(self._numbers)), dataclasses.asdict(entry)))
 
     def next_connection(self, host: Literal["api", "cdn"]) -> int:
         """The number of a connection seen for the first time."""

@@ -1,13 +1,14 @@
-"""What happens to every request of the API: journal, key, faults, refusals, CORS."""
+"""What every request goes through: journal, key, faults, refusals, CORS; and the shapes of answers (API reference 1)."""
 
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
-import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
+from http.client import responses
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -15,64 +16,104 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from airflow_provider_seedream.emulator import faults
-from airflow_provider_seedream.emulator.clock import LOOK_AGAIN
-from airflow_provider_seedream.emulator.cut import disconnect, half_of
-from airflow_provider_seedream.emulator.journal import JournalEntry
-from airflow_provider_seedream.emulator.requests_in import RefusedError, authorized
-from airflow_provider_seedream.emulator.site import SITE, Site
-from airflow_provider_seedream.emulator.visit import VISIT, Visit
-from airflow_provider_seedream.emulator.wire import failure, flat_failure
+from airflow_provider_seedream.emulator.clock import POLL
+from airflow_provider_seedream.emulator.journal import CONTEXT, JournalEntry, RequestContext
+from airflow_provider_seedream.emulator.models import RefusedError
+from airflow_provider_seedream.emulator.state import STATE
 
 CONTROL = "/_emulator/"
 """Paths of the control plane: without a key, and in no journal."""
 
-_GATEWAY_PAGE = "<html><head><title>{0}</title></head><body><h1>{0} {1}</h1></body></html>"
-_REASONS = {
-    400: "Bad Request",
-    401: "Unauthorized",
-    402: "Insufficient balance",
-    403: "Forbidden",
-    404: "Not Found",
-    429: "Too Many Requests",
-    500: "Internal Server Error",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
-    504: "Gateway Timeout",
-}
+PIECES = 20
+"""Parts of a download that trickles."""
+
+_PAGE = "<html><head><title>{0}</title></head><body><h1>{0} {1}</h1></body></html>"
+_CORS = {"Access-Control-Allow-Methods": "*", "Access-Control-Allow-Headers": "*"}
 
 
-def journalling(host: Literal["api", "cdn"]) -> Middleware:
-    """A middleware that notes each request of this host once its answer is decided."""
+def success(data: Any) -> web.Response:
+    """HTTP 200 with the envelope of every good answer."""
+    return web.json_response({"code": 200, "message": "success", "data": data})
+
+
+def failure(status: int, message: str, *, headers: Mapping[str, str] | None = None) -> web.Response:
+    """The enveloped error that the same HTTP status goes with."""
+    return web.json_response({"code": status, "message": message}, status=status, headers=headers)
+
+
+def flat_failure(status: int, text: str) -> web.Response:
+    """The other error shape, without an envelope."""
+    return web.json_response({"error": text}, status=status)
+
+
+def cdn_failure(status: int) -> web.Response:
+    """An error of the CDN, which is XML."""
+    return web.Response(status=status, text="<Error/>", content_type="application/xml")
+
+
+async def json_object(request: web.Request) -> dict[str, Any]:
+    """The body as a JSON object; an empty body counts as an empty object.
+
+    :raises RefusedError: when it is none.
+    """
+    raw = await request.read()
+    try:
+        body = json.loads(raw) if raw else {}
+    except ValueError:
+        raise RefusedError(400, "request body is not valid JSON") from None
+    if not isinstance(body, dict):
+        raise RefusedError(400, "request body must be a JSON object")
+    return body
+
+
+def page_of(body: Mapping[str, Any], *, default_size: int | None) -> slice:
+    """The part of a list that ``page`` and ``page_size`` (1-100) ask for.
+
+    :param default_size: where the page may be left out; None: both are required (API reference 4).
+    :raises RefusedError: for a page that is missing or out of range.
+    """
+    page = body.get("page", 1 if default_size else None)
+    size = body.get("page_size", default_size)
+    if type(page) is not int or page < 1:
+        raise RefusedError(400, "page is required and must be an integer from 1")
+    if type(size) is not int or not 1 <= size <= 100:
+        raise RefusedError(400, "page_size is required and must be an integer from 1 to 100")
+    return slice((page - 1) * size, page * size)
+
+
+def handled(host: Literal["api", "cdn"]) -> Middleware:
+    """The middleware of a host: answers each request, and notes it once its answer is decided."""
     connections: WeakKeyDictionary[asyncio.BaseTransport, int] = WeakKeyDictionary()
 
     @web.middleware
-    async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
-        site = request.app[SITE]
+    async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
+        state, transport, connection, status = request.app[STATE], request.transport, 0, 0
         if request.path.startswith(CONTROL):
             return await handler(request)
-        connection = _connection(request, connections, site, host)
+        if transport is not None:
+            connection = connections.get(transport) or state.journal.next_connection(host)
+            connections[transport] = connection
         raw = await request.read() if request.content_type == "application/json" else b""
-        visit = Visit(request.match_info.get("prediction_id"))
-        VISIT.set(visit)
-        status = 0
+        context = RequestContext(request.match_info.get("prediction_id"))
+        CONTEXT.set(context)
         try:
-            answer = await handler(request)
+            answer = await _answer(request, handler, host)
             cut = request.transport is None or request.transport.is_closing()
             status = 0 if cut else answer.status
         except web.HTTPException as refusal:
             status = refusal.status
             raise
         finally:
-            site.journal.append(
+            state.journal.append(
                 JournalEntry(
                     method=request.method,
                     path=request.path_qs,
                     route=_route(request),
                     status=status,
-                    prediction_id=visit.prediction_id,
-                    paid=visit.paid,
-                    at=site.clock.now(),
-                    fault=type(visit.fault).__name__ if visit.fault is not None else None,
+                    prediction_id=context.prediction_id,
+                    paid=context.paid,
+                    at=state.clock.now(),
+                    fault=type(context.fault).__name__ if context.fault is not None else None,
                     connection=connection,
                     host=host,
                     authorization="Authorization" in request.headers,
@@ -83,101 +124,118 @@ def journalling(host: Literal["api", "cdn"]) -> Middleware:
                 )
             )
         answer.headers.setdefault("Access-Control-Allow-Origin", "*")
-        answer.headers.setdefault("Date", formatdate(site.clock.now(), usegmt=True))
+        answer.headers.setdefault("Date", formatdate(state.clock.now(), usegmt=True))
         return answer
 
-    return note
+    return handle
 
 
-@web.middleware
-async def answering(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Check the key, let a fault strike, and turn refusals into answers."""
-    site = request.app[SITE]
-    if request.path.startswith(CONTROL):
-        return await handler(request)
-    if request.method == "OPTIONS":
-        allowed = {"Access-Control-Allow-Methods": "*", "Access-Control-Allow-Headers": "*"}
-        return web.Response(status=204, headers=allowed)
-    if not authorized(request, site.api_key):
-        return failure(401, "Unauthorized: invalid or missing API key")
-    fault = site.faults.strike(_route(request), request.match_info.get("prediction_id"))
-    VISIT.get().fault = fault
+async def _answer(request: web.Request, handler: Handler, host: Literal["api", "cdn"]) -> web.StreamResponse:
+    """Check the key (API reference 1), apply the fault that is due, and turn refusals into answers."""
+    state = request.app[STATE]
+    if host == "api":
+        if request.method == "OPTIONS":
+            return web.Response(status=204, headers=_CORS)
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        if scheme != "Bearer" or not hmac.compare_digest(key.encode(), state.api_key.encode()):
+            return failure(401, "Unauthorized: invalid or missing API key")
+    fault = state.faults.due(_route(request), request.match_info.get("prediction_id"))
+    CONTEXT.get().fault = fault
 
     async def proper() -> web.Response:
         try:
             answer = await handler(request)
         except RefusedError as refused:
-            return refused.answer
+            return failure(refused.status, refused.message, headers=refused.headers)
         except web.HTTPNotFound:
             return failure(404, "not found")
         except web.HTTPMethodNotAllowed:
             return failure(405, "method not allowed")
-        assert isinstance(answer, web.Response)  # noqa: S101 - every route of the API answers in one piece
+        assert isinstance(answer, web.Response)  # noqa: S101 - every route answers in one piece
         return answer
 
-    return await struck(request, fault, proper)
+    return await _apply_fault(request, fault, proper)
 
 
-async def struck(
+async def _apply_fault(
     request: web.Request, fault: faults.Fault | None, proper: Callable[[], Awaitable[web.Response]]
 ) -> web.StreamResponse:
-    """The answer that a fault leaves of the proper one, which is made first only where it says so."""
+    """What a fault leaves of the proper answer, which is made first only where the fault says so."""
     if getattr(fault, "processed", False) or isinstance(fault, faults.DropAfter):
         await proper()
     match fault:
+        case faults.Status(code=code, body=None, headers=headers):
+            message = "Insufficient balance" if code == 402 else responses.get(code, "error")
+            return failure(code, message, headers=headers)
+        case faults.Status(code=code, body=str(body), headers=headers):
+            return web.Response(status=code, text=body, content_type="text/plain", headers=headers)
         case faults.Status(code=code, body=body, headers=headers):
-            if body is None:
-                return failure(code, _REASONS.get(code, "error"), headers=dict(headers or {}))
-            text = body if isinstance(body, str) else json.dumps(body)
-            kind = "text/plain" if isinstance(body, str) else "application/json"
-            return web.Response(status=code, text=text, content_type=kind, headers=headers)
+            return web.json_response(body, status=code, headers=headers)
         case faults.EnvelopeCode(code=code, message=message):
             return web.json_response({"code": code, "message": message})
         case faults.FlatError(status=code, text=text):
             return flat_failure(code, text)
         case faults.Html(status=code, empty=empty):
-            page = "" if empty else _GATEWAY_PAGE.format(code, _REASONS.get(code, ""))
+            page = "" if empty else _PAGE.format(code, responses.get(code, ""))
             return web.Response(status=code, text=page, content_type="text/html")
         case faults.DropBefore() | faults.DropAfter():
-            return disconnect(request)
+            return _disconnect(request)
         case faults.Timeout(seconds=seconds):
-            await _silence(request, seconds)
-            return disconnect(request)
+            await _until(lambda: request.transport is None, seconds)
+            return _disconnect(request)
+        case faults.Slow(seconds=seconds):
+            await _until(request.app[STATE].faults.cleared.is_set, seconds)
         case faults.Garbage():
             return web.Response(body=b"\x00\xff<<<not json", content_type="application/json")
+        case faults.CdnStatus(code=code):
+            return cdn_failure(code)
+        case faults.CdnHtml():
+            return web.Response(text=_PAGE.format("Please log in", ""), content_type="text/html")
+    answer = await proper()
+    match fault:
         case faults.Truncated():
-            return await half_of(request, await proper())
-        case faults.Slow(seconds=seconds):
-            await _held_back(request.app[SITE].faults.cleared, seconds)
-    return await proper()
+            return await _in_pieces(request, answer, share=0.5)
+        case faults.CdnTruncated(share=share):
+            return await _in_pieces(request, answer, share=share)
+        case faults.CdnDribble(seconds=seconds):
+            return await _in_pieces(request, answer, seconds=seconds)
+        case faults.CdnWrongType(content_type=content_type):
+            answer.content_type = content_type
+        case faults.CdnCorrupt():
+            answer.body = b"\x00" * (answer.content_length or 0)
+    return answer
 
 
-async def _held_back(let_go: threading.Event, seconds: float) -> None:
+async def _until(over: Callable[[], bool], seconds: float) -> None:
+    """Wait for so many seconds of real time, or until it is over."""
     end = time.monotonic() + seconds
-    # Tests clear faults from other threads, so this looks instead of being told.
-    while (left := end - time.monotonic()) > 0 and not let_go.is_set():  # noqa: ASYNC110
-        await asyncio.sleep(min(left, LOOK_AGAIN))
+    while (left := end - time.monotonic()) > 0 and not over():  # noqa: ASYNC110
+        await asyncio.sleep(min(left, POLL))
 
 
-async def _silence(request: web.Request, seconds: float) -> None:
-    """Wait, but no longer than the client does."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and request.transport is not None:  # noqa: ASYNC110
-        await asyncio.sleep(0.02)
+def _disconnect(request: web.Request) -> web.Response:
+    """Cut the TCP connection. The response returned goes nowhere."""
+    if request.transport is not None:
+        request.transport.close()
+    return web.Response(status=500)
 
 
-def _connection(
-    request: web.Request,
-    known: WeakKeyDictionary[asyncio.BaseTransport, int],
-    site: Site,
-    host: Literal["api", "cdn"],
-) -> int:
-    transport = request.transport
-    if transport is None:
-        return 0
-    if transport not in known:
-        known[transport] = site.journal.next_connection(host)
-    return known[transport]
+async def _in_pieces(
+    request: web.Request, answer: web.Response, *, share: float = 1.0, seconds: float = 0.0
+) -> web.StreamResponse:
+    """Announce the whole of an answer and send it over some time; cut the connection after a share of it."""
+    whole = answer.body if isinstance(answer.body, bytes) else b""
+    sent = whole[: int(len(whole) * share)]
+    slow = web.StreamResponse(status=answer.status, headers={"Content-Type": answer.headers["Content-Type"]})
+    slow.content_length = len(whole)
+    await slow.prepare(request)
+    step = max(1, -(-len(sent) // PIECES))
+    for start in range(0, len(sent), step):
+        await asyncio.sleep(seconds / PIECES)
+        await slow.write(sent[start : start + step])
+    if share < 1:
+        _disconnect(request)
+    return slow
 
 
 def _route(request: web.Request) -> str:

@@ -14,8 +14,7 @@ from typing import Any
 import aiohttp
 
 from airflow_provider_seedream.emulator.clock import Clock
-from airflow_provider_seedream.emulator.fault_book import FaultBook
-from airflow_provider_seedream.emulator.faults import WebhookLate, WebhookNever, WebhookTwice
+from airflow_provider_seedream.emulator.faults import FaultRules, WebhookLate, WebhookNever, WebhookTwice
 
 PATIENCE = aiohttp.ClientTimeout(total=10)
 
@@ -35,7 +34,7 @@ class Webhooks:
     :param api_key: the secret is derived from it, so that it stays the same.
     """
 
-    def __init__(self, api_key: str, clock: Clock, faults: FaultBook) -> None:
+    def __init__(self, api_key: str, clock: Clock, faults: FaultRules) -> None:
         self.secret = "whsec_" + hashlib.sha256(f"webhook:{api_key}".encode()).hexdigest()[:32]
         self.deliveries: list[Delivery] = []
         self._clock = clock
@@ -51,7 +50,7 @@ class Webhooks:
         task.add_done_callback(self._waiting.discard)
 
     async def close(self) -> None:
-        """Give up on calls not yet made."""
+        """Cancel the calls not yet made."""
         for task in self._waiting:
             task.cancel()
         await asyncio.gather(*self._waiting, return_exceptions=True)
@@ -61,7 +60,7 @@ class Webhooks:
     ) -> None:
         await self._clock.until(ends_at)
         times = 1
-        match self._faults.strike("webhook", prediction_id):
+        match self._faults.due("webhook", prediction_id):
             case WebhookNever():
                 return
             case WebhookTwice():

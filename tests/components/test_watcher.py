@@ -301,7 +301,7 @@ def test_a_key_that_was_replaced_is_read_again_when_it_is_refused(seedream_emula
 def rotate(emulator, monkeypatch):
     connection = {"conn_type": "seedream", "host": emulator.url, "password": "new-key"}
     monkeypatch.setenv(CONNECTION, json.dumps(connection))
-    monkeypatch.setattr(emulator._server.site, "api_key", "new-key")
+    monkeypatch.setattr(emulator._state, "api_key", "new-key")
 
 
 def failing_lookups(times):

@@ -7,31 +7,37 @@ import io
 import pytest
 from PIL import Image
 
-from airflow_provider_seedream.emulator.look import look
-from airflow_provider_seedream.emulator.painting import paint
-from airflow_provider_seedream.emulator.pictures import Gallery, Picture
-from airflow_provider_seedream.emulator.scenes import script
+from airflow_provider_seedream.emulator.painter import Painter
+from airflow_provider_seedream.emulator.predictions import ImageSpec, split
+from airflow_provider_seedream.emulator.state import draw
 
 PROMPT = "3 images. First, a fox wakes in the wood. Second, the fox sails. Third, the fox sleeps."
+
+
+def spec(
+    position: int = 1, *, prompt: str = PROMPT, size: tuple[int, int] = (320, 240), form: str = "png"
+) -> ImageSpec:
+    parts = split(prompt)
+    scene = parts[position] if position < len(parts) else parts[0]
+    return ImageSpec(prompt, scene, 1, position, *size, form)
 
 
 def drawn(
     position: int = 1, *, prompt: str = PROMPT, size: tuple[int, int] = (320, 240), form: str = "png"
 ) -> bytes:
-    return paint(Picture(prompt, 1, position, 3, *size, "png" if form == "png" else "jpeg"))
+    return Painter(spec(position, prompt=prompt, size=size, form=form)).paint()
 
 
 def test_a_prompt_is_split_at_its_ordinals_in_order() -> None:
-    assert script(PROMPT).scenes == ("a fox wakes in the wood.", "the fox sails.", "the fox sleeps.")
-    assert script(PROMPT).lead == "3 images."
+    assert split(PROMPT) == ["3 images.", "a fox wakes in the wood.", "the fox sails.", "the fox sleeps."]
 
 
 @pytest.mark.parametrize(
     "prompt", ["a hen", "", "Second, a hen. Third, a fox.", "the First Lady and her cat"]
 )
 def test_a_prompt_without_scenes_shows_its_own_words_in_every_picture(prompt: str) -> None:
-    assert script(prompt).scenes == ()
-    assert script(prompt).scene(1) == script(prompt).scene(4) == prompt
+    assert split(prompt) == [prompt]
+    assert spec(1, prompt=prompt).scene == spec(4, prompt=prompt).scene == prompt
 
 
 def test_the_same_picture_is_drawn_to_the_same_bytes_and_every_scene_to_others() -> None:
@@ -40,10 +46,12 @@ def test_the_same_picture_is_drawn_to_the_same_bytes_and_every_scene_to_others()
 
 
 def test_a_set_shares_its_look_and_takes_its_character_from_the_words() -> None:
-    assert look(PROMPT) == look(PROMPT)
-    assert look(PROMPT).character == "fox"
-    assert look("2 images. First, a princess meets a bear. Second, they dance.").character == "traveller"
-    assert look("a quiet night in the desert").land == "dunes"
+    one, other = Painter(spec(1)), Painter(spec(2))
+    assert (one.tints, one.land, one.night) == (other.tints, other.land, other.night)
+    assert one.character == other.character == "fox"
+    princess = spec(prompt="2 images. First, a princess meets a bear. Second, they dance.")
+    assert Painter(princess).character == "traveller"
+    assert Painter(spec(prompt="a quiet night in the desert")).land == "dunes"
 
 
 @pytest.mark.parametrize("size", [(1, 1), (16, 300), (300, 16), (301, 203)])
@@ -59,13 +67,12 @@ def test_any_words_can_be_written(words: str) -> None:
     assert drawn(prompt=f"1 image. First, {words}")
 
 
-def test_the_gallery_draws_once_and_keeps_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider_seedream.emulator.pictures.KEPT_BYTES", 1)
-    gallery = Gallery()
-    one, other = (Picture(PROMPT, 1, position, 3, 64, 64, "png") for position in (1, 2))
-    first = gallery.draw(one)
-    assert gallery.draw(one) is first
-    gallery.draw(other)
-    again = gallery.draw(one)
+def test_an_image_is_drawn_once_and_no_more_are_kept_than_may_be() -> None:
+    draw.cache_clear()
+    first = draw(spec(1, size=(16, 16)))
+    assert draw(spec(1, size=(16, 16))) is first
+    for width in range(17, 17 + draw.cache_parameters()["maxsize"]):
+        draw(spec(2, size=(width, 16)))
+    again = draw(spec(1, size=(16, 16)))
     assert again == first
     assert again is not first

@@ -156,13 +156,13 @@ def test_a_fault_may_strike_one_prediction_only(emulator: Emulator) -> None:
 
 
 def test_a_fault_by_chance_strikes_the_same_requests_in_every_run() -> None:
-    def struck() -> list[int]:
+    def statuses() -> list[int]:
         with Emulator(seed=5) as running:
             running.faults.add("submit", fault.Status(500), times=None, probability=0.5)
             return [submit(running).status_code for _ in range(20)]
 
-    first = struck()
-    assert first == struck()
+    first = statuses()
+    assert first == statuses()
     assert 3 < first.count(500) < 17
 
 
@@ -177,7 +177,7 @@ def test_a_prediction_may_end_with_any_word(emulator: Emulator, word: str) -> No
     assert finished(emulator, fault.EndAs(word))["status"] == word
 
 
-def test_a_prediction_can_be_ended_while_it_is_looked_at(emulator: Emulator) -> None:
+def test_a_prediction_can_be_ended_while_it_is_polled(emulator: Emulator) -> None:
     prediction_id = submit(emulator).json()["data"]["id"]
     emulator.clock.advance(1)
     emulator.faults.add("result", fault.EndAs("cancelled"), prediction_id=prediction_id)
@@ -205,7 +205,7 @@ def test_flags_may_be_missing_or_empty(emulator: Emulator) -> None:
     assert finished(emulator, fault.NoFlags(empty=True))["has_nsfw_contents"] == []
 
 
-def test_a_task_takes_as_long_as_it_is_told(emulator: Emulator) -> None:
+def test_a_task_takes_as_long_as_a_fault_says(emulator: Emulator) -> None:
     emulator.faults.add("submit", fault.Takes(100))
     prediction_id = submit(emulator).json()["data"]["id"]
     emulator.clock.advance(99)
@@ -214,9 +214,9 @@ def test_a_task_takes_as_long_as_it_is_told(emulator: Emulator) -> None:
     assert result(emulator, prediction_id).json()["data"]["status"] == "completed"
 
 
-def download(emulator: Emulator, struck_by: fault.Fault) -> requests.Response:
+def download(emulator: Emulator, fault_due: fault.Fault) -> requests.Response:
     url = finished(emulator)["outputs"][0]
-    emulator.faults.add("cdn", struck_by)
+    emulator.faults.add("cdn", fault_due)
     return requests.get(url, timeout=10)
 
 

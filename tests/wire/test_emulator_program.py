@@ -83,7 +83,7 @@ def test_the_program_ends_on_a_signal_while_a_client_is_kept_waiting() -> None:
 
 
 def test_the_program_says_what_every_task_costs_and_takes_any_switch() -> None:
-    with program("--set", "list_input=true", "--set", "invalid_input=fail") as (process, url, _):
+    with program("--set", "list_input=true", "--set", "spread=0") as (process, url, _):
         prediction_id = submit(url, max_images=4)
         body = {"page": 1, "page_size": 1}
         listed = requests.post(f"{url}/api/v3/predictions", json=body, headers=HEADERS, timeout=10).json()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
 import requests
 
 from airflow_provider_seedream.emulator import Emulator
+from airflow_provider_seedream.emulator.faults import FailPrediction
 
 MODEL = "bytedance/seedream-v5.0-lite/sequential"
 GOOD = {"prompt": "2 images. First, a fox. Second, a hen.", "max_images": 2, "size": "2048*2048"}
@@ -83,12 +83,12 @@ def test_invalid_input_is_refused_unpaid_and_names_the_property(
     assert (emulator.paid_tasks, emulator.balance) == (0, 100.0)
 
 
-@pytest.mark.parametrize(("wrong", "code"), [({"prompt": None}, 1400), ({"max_images": 99}, 1401)])
+@pytest.mark.parametrize("code", [1400, 1401])
 def test_invalid_input_may_instead_be_accepted_charged_failed_and_refunded(
-    emulator: Emulator, wrong: dict[str, Any], code: int
+    emulator: Emulator, code: int
 ) -> None:
-    emulator.configure(invalid_input="fail")
-    answer = post(emulator, {**GOOD, **wrong})
+    emulator.faults.add("submit", FailPrediction(code, "parameter invalid"))
+    answer = post(emulator, GOOD)
     assert answer.json()["data"]["status"] == "created"
     assert emulator.balance < 100
     emulator.clock.advance(60)
@@ -111,15 +111,6 @@ def test_undeclared_inputs_and_nulls_are_dropped_silently_and_defaults_billed(em
     assert emulator.balance == 99.965
 
 
-@pytest.mark.parametrize("extra", [{"seed": 1}, {"output_format": None}])
-def test_undeclared_inputs_and_nulls_are_refused_where_that_is_switched_on(
-    emulator: Emulator, extra: dict[str, Any]
-) -> None:
-    emulator.configure(unknown_keys="reject")
-    assert post(emulator, GOOD).status_code == 200
-    assert post(emulator, {**GOOD, **extra}).status_code == 400
-
-
 @pytest.mark.parametrize("body", [b"{", b"[]", b'"text"'])
 def test_a_body_that_is_no_json_object_is_refused(emulator: Emulator, body: bytes) -> None:
     assert post(emulator, None, data=body, json=None).status_code == 400
@@ -135,42 +126,25 @@ def test_references_and_images_together_are_at_most_fifteen(emulator: Emulator) 
     assert post(emulator, {"prompt": "a hen"}, path).status_code == 400
 
 
-@pytest.mark.parametrize("status", [402, 403])
-def test_a_task_the_balance_does_not_cover_is_refused_and_the_balance_kept(status: int) -> None:
-    with Emulator(balance=0.06, no_money_status=status) as emulator:
+def test_a_task_the_balance_does_not_cover_is_refused_and_the_balance_kept() -> None:
+    with Emulator(balance=0.06) as emulator:
         answer = post(emulator, GOOD)
-        assert (answer.status_code, answer.json()["code"]) == (status, status)
+        assert (answer.status_code, answer.json()["code"]) == (402, 402)
         assert "nsufficient" in answer.json()["message"]
         assert (emulator.paid_tasks, emulator.balance) == (0, 0.06)
         assert post(emulator, {**GOOD, "max_images": 1}).status_code == 200
         assert emulator.balance == 0.025
 
 
-@pytest.mark.parametrize("form", ["none", "seconds", "date"])
-def test_the_third_submission_of_a_bronze_minute_is_refused_until_the_next_minute(
-    emulator: Emulator, form: str
-) -> None:
-    emulator.configure(tier="bronze", retry_after=form)
+def test_the_third_submission_of_a_bronze_minute_is_refused_until_the_next_minute(emulator: Emulator) -> None:
+    emulator.configure(tier="bronze")
     emulator.clock.advance(60 - emulator.clock.now() % 60 + 20)
     answers = [post(emulator, GOOD) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
-    told = answers[2].headers.get("Retry-After")
-    if form == "none":
-        assert told is None
-    elif form == "seconds":
-        assert told in ("40", "41")
-    else:
-        assert told is not None
-        assert 39 <= parsedate_to_datetime(told).timestamp() - emulator.clock.now() <= 41
+    assert answers[2].headers["Retry-After"] in ("40", "41")
     assert emulator.paid_tasks == 2
     emulator.clock.advance(41)
     assert post(emulator, GOOD).status_code == 200
-
-
-def test_the_limit_may_count_images_instead_of_requests(emulator: Emulator) -> None:
-    emulator.configure(tier="bronze", rate_unit="image")
-    emulator.clock.advance(60 - emulator.clock.now() % 60)
-    assert [post(emulator, GOOD).status_code for _ in range(2)] == [200, 429]
 
 
 def test_a_path_outside_the_api_is_not_found_and_any_origin_may_ask(emulator: Emulator) -> None:

@@ -48,9 +48,9 @@ def test_a_file_put_on_a_ticket_can_be_fetched_and_edited(emulator: Emulator) ->
 
 def test_a_file_sent_as_a_form_can_be_fetched(emulator: Emulator) -> None:
     answer = post(emulator, "media/upload/binary", files={"file": ("hen.png", PICTURE, "image/png")})
-    told = answer.json()["data"]
-    assert (told["type"], told["filename"], told["size"]) == ("image", "hen.png", len(PICTURE))
-    assert requests.get(told["download_url"], timeout=10).content == PICTURE
+    answered = answer.json()["data"]
+    assert (answered["type"], answered["filename"], answered["size"]) == ("image", "hen.png", len(PICTURE))
+    assert requests.get(answered["download_url"], timeout=10).content == PICTURE
     assert post(emulator, "media/upload/binary", files={"other": ("hen.png", PICTURE)}).status_code == 400
 
 
@@ -86,12 +86,12 @@ def test_every_version_edits_at_its_own_price_by_the_count(
 
 
 def test_an_upload_expires_after_seven_days(emulator: Emulator) -> None:
-    told = post(emulator, "media/upload/binary", files={"file": ("hen.png", PICTURE, "image/png")}).json()[
-        "data"
-    ]
+    answered = post(
+        emulator, "media/upload/binary", files={"file": ("hen.png", PICTURE, "image/png")}
+    ).json()["data"]
     emulator.clock.advance(7 * 86400)
-    assert requests.get(told["download_url"], timeout=10).status_code == 404
-    assert outcome_of_editing(emulator, told["download_url"])["code"] == 1402
+    assert requests.get(answered["download_url"], timeout=10).status_code == 404
+    assert outcome_of_editing(emulator, answered["download_url"])["code"] == 1402
 
 
 @pytest.mark.parametrize(("size", "status"), [(200 * 1024 * 1024 + 1, 413), (-1, 400), ("9", 400)])

@@ -86,9 +86,9 @@ def test_a_callback_is_bare_signed_and_carries_the_input(emulator: Emulator, rec
     emulator.clock.advance(10)
     receiver.wait_for(1)
     headers, body = receiver.received[0]
-    told = json.loads(body)
-    assert (told["id"], told["status"], len(told["outputs"])) == (prediction_id, "completed", 2)
-    assert told["input"]["prompt"] == "a hen"
+    payload = json.loads(body)
+    assert (payload["id"], payload["status"], len(payload["outputs"])) == (prediction_id, "completed", 2)
+    assert payload["input"]["prompt"] == "a hen"
     key = {"Authorization": f"Bearer {emulator.api_key}"}
     secret = requests.get(f"{emulator.url}/api/v3/webhook/secret", headers=key, timeout=10).json()["data"][
         "secret"
@@ -103,23 +103,23 @@ def test_a_failed_prediction_calls_back_as_well(emulator: Emulator, receiver: Re
     submit(emulator, receiver)
     emulator.clock.advance(10)
     receiver.wait_for(1)
-    told = json.loads(receiver.received[0][1])
-    assert (told["status"], told["error"], told["outputs"]) == ("failed", "out of luck", [])
+    payload = json.loads(receiver.received[0][1])
+    assert (payload["status"], payload["error"], payload["outputs"]) == ("failed", "out of luck", [])
 
 
 @pytest.mark.parametrize(
-    ("struck_by", "number"), [(WebhookTwice(), 2), (WebhookNever(), 0), (WebhookLate(60), 0)]
+    ("fault", "number"), [(WebhookTwice(), 2), (WebhookNever(), 0), (WebhookLate(60), 0)]
 )
 def test_callbacks_may_come_twice_late_or_never(
-    emulator: Emulator, receiver: Receiver, struck_by: Fault, number: int
+    emulator: Emulator, receiver: Receiver, fault: Fault, number: int
 ) -> None:
-    emulator.faults.add("webhook", struck_by)
+    emulator.faults.add("webhook", fault)
     submit(emulator, receiver)
     emulator.clock.advance(10)
     time.sleep(0.2)
     receiver.wait_for(number)
     emulator.clock.advance(60)
-    if isinstance(struck_by, WebhookLate):
+    if isinstance(fault, WebhookLate):
         receiver.wait_for(1)
     assert receiver.received[:1] == receiver.received[1:2] or number < 2
 
