@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_seedream.wavespeed.errors import NotConnectedError
+from airflow_provider_seedream.wavespeed.errors import ApiConnectionError
 
 
 def connection_exists(conn_id: str) -> bool:
@@ -14,7 +14,7 @@ def connection_exists(conn_id: str) -> bool:
     Blocks. Airflow catches what a backend raises and goes on to the next one, so its own answer does not tell an outage
     from a connection that nobody made.
 
-    :raises NotConnectedError: if a backend fails, so that it cannot be known now.
+    :raises ApiConnectionError: if a backend fails, so that it cannot be known now.
     """
     failed = None
     for backend in _backends():
@@ -34,12 +34,12 @@ def connection_exists(conn_id: str) -> bool:
     return False
 
 
-def could_not_be_read(conn_id: str, why: str) -> NotConnectedError:
+def could_not_be_read(conn_id: str, why: str) -> ApiConnectionError:
     """The error for a connection that may exist. It repeats nothing that a backend said, which may be secret.
 
     :param why: what happened.
     """
-    return NotConnectedError(
+    return ApiConnectionError(
         f"Connection {conn_id} could not be read: {why}. Whether it exists is not known, so no other key is used in its place, "
         "and nothing was sent. A retry asks again; if it goes on, mend the secrets backend."
     )

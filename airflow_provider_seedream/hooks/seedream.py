@@ -15,8 +15,8 @@ from airflow_provider_seedream.hooks.lookup import connection_exists, could_not_
 from airflow_provider_seedream.hooks.settings import ConnectionSettings
 from airflow_provider_seedream.wavespeed.errors import (
     ApiError,
+    InvalidResponseError,
     NotFoundError,
-    UnreadableAnswerError,
     WaveSpeedError,
 )
 
@@ -63,7 +63,7 @@ class SeedreamHook(BaseHook):
 
         :raises InvalidInputError: naming the field of the connection that is wrong.
         :raises AirflowNotFoundException: if there is no such connection.
-        :raises NotConnectedError: if a secrets backend fails, so that nobody knows whether there is one.
+        :raises ApiConnectionError: if a secrets backend fails, so that nobody knows whether there is one.
         """
         try:
             connection = self.get_connection(self.seedream_conn_id)
@@ -204,7 +204,7 @@ class SeedreamHook(BaseHook):
 
         The API keeps them for seven days and may list a new one late (API reference 4).
 
-        :raises UnreadableAnswerError: if there are more than can be read.
+        :raises InvalidResponseError: if there are more than can be read.
         """
         from airflow_provider_seedream.wavespeed import calls
 
@@ -218,7 +218,7 @@ class SeedreamHook(BaseHook):
             found += page
             if len(page) < calls.PAGE_SIZE:
                 return found
-        raise UnreadableAnswerError(
+        raise InvalidResponseError(
             f"The API lists more than {len(found)} predictions of {model} in that time; the older ones were not read."
         )
 

@@ -33,7 +33,7 @@ from airflow_provider_seedream.publishing.media import CHUNK, SNIFF_BYTES, sniff
 from airflow_provider_seedream.publishing.session import PrivatePeerError, open_session, proxies
 from airflow_provider_seedream.publishing.verification import Expectation, VerifiedPicture, verify
 from airflow_provider_seedream.wavespeed.calls import retry_after
-from airflow_provider_seedream.wavespeed.errors import RateLimitedError, rule_for
+from airflow_provider_seedream.wavespeed.errors import RateLimitError, rule_for
 from airflow_provider_seedream.wavespeed.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ class _Attempt:
             raise self._error(PictureFault.EXPIRED, got, way_out)
         error = rule_for(status).error
         if error.transient:
-            fault = PictureFault.THROTTLED if error is RateLimitedError else PictureFault.SERVER_ERROR
+            fault = PictureFault.THROTTLED if error is RateLimitError else PictureFault.SERVER_ERROR
             raise self._error(fault, got, _RETRY, retry_after=retry_after(response.headers))
         raise self._error(PictureFault.REFUSED, got, "Open the link in a browser to see what the CDN says.")
 

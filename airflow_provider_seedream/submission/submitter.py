@@ -32,9 +32,9 @@ from airflow_provider_seedream.submission.search import Account, Found, search
 from airflow_provider_seedream.wavespeed.errors import (
     ApiError,
     Arrival,
-    DeadlineReachedError,
     NotFoundError,
-    RateLimitedError,
+    PredictionTimeoutError,
+    RateLimitError,
     rule_of,
 )
 from airflow_provider_seedream.wavespeed.polling import refusal
@@ -241,7 +241,7 @@ class Submitter:
             clock_ahead=self.api.clock_ahead,
         )
         if came_back and before and before.deadline and intent.intent_at >= before.deadline:
-            raise DeadlineReachedError(
+            raise PredictionTimeoutError(
                 "Our turn to submit did not come before our deadline; nothing is paid."
             )
         request = order.request
@@ -271,7 +271,7 @@ class Submitter:
                 beside = (
                     before is not None and before.outcome_unknown and before.fingerprint != order.fingerprint
                 )
-                if isinstance(error, RateLimitedError) and not beside:
+                if isinstance(error, RateLimitError) and not beside:
                     return self._wait_for_a_turn(intent.delayed(), error)
                 raise
             log.warning("%s The submission may have been accepted and is not sent again.", error)
@@ -297,7 +297,7 @@ class Submitter:
             )
             return None
 
-    def _wait_for_a_turn(self, delayed: SubmissionRecord, error: RateLimitedError) -> Postponed:
+    def _wait_for_a_turn(self, delayed: SubmissionRecord, error: RateLimitError) -> Postponed:
         seconds = pause(error.retry_after, delayed.refusals, random.random())  # noqa: S311 - spreads, hides nothing
         if time.time() + seconds >= (delayed.deadline or 0.0):
             log.warning("Refused for its rate %d times; nothing is paid.", delayed.refusals)

@@ -12,9 +12,9 @@ from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.wavespeed.clients import AsyncWaveSpeedClient, prepare_for_loop
 from airflow_provider_seedream.wavespeed.endpoint import Endpoint
 from airflow_provider_seedream.wavespeed.errors import (
+    ApiConnectionError,
     ConnectionUnusableError,
     InvalidInputError,
-    NotConnectedError,
 )
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class Line:
     async def session(self) -> Session:
         """The session to look through; the caller leaves it after the look, by :meth:`leave`.
 
-        :raises NotConnectedError: if the connection cannot be read now, which may pass.
+        :raises ApiConnectionError: if the connection cannot be read now, which may pass.
         :raises WaveSpeedError: if there is no such connection or it makes no sense, as two lookups have shown.
         """
         if self._stale():
@@ -99,7 +99,7 @@ class Line:
 
         For a session whose key was refused: the connection is read again at once, though not within ``LOOKUP_AGAIN``.
 
-        :raises NotConnectedError: if it cannot be read now, so that nobody knows.
+        :raises ApiConnectionError: if it cannot be read now, so that nobody knows.
         """
         loop = asyncio.get_running_loop()
         if session.client.endpoint == self._endpoint and loop.time() >= self._asked_again_at + LOOKUP_AGAIN:
@@ -171,9 +171,9 @@ class Line:
         self._failure = error
         log.warning("Connection %s could not be read: %s: %s", self._conn_id, type(error).__name__, error)
 
-    def _not_read(self) -> NotConnectedError:
+    def _not_read(self) -> ApiConnectionError:
         # Without the failure's own text, which is not ours and may show what no event should.
-        return NotConnectedError(
+        return ApiConnectionError(
             f"Connection {self._conn_id} could not be read ({type(self._failure).__name__})."
         )
 

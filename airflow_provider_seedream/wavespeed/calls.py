@@ -16,8 +16,8 @@ from urllib.parse import quote
 from airflow_provider_seedream.wavespeed.errors import (
     ApiError,
     Failure,
+    InvalidResponseError,
     OversizedAnswerError,
-    UnreadableAnswerError,
     rule_for,
 )
 from airflow_provider_seedream.wavespeed.inputs import links_without_secrets
@@ -137,7 +137,7 @@ class Answer:
             raise self._unreadable(call, self._told(body), body)
         try:
             return call.read(body["data"])
-        except UnreadableAnswerError as error:
+        except InvalidResponseError as error:
             trouble = self._unreadable(call, str(error), body)
         except _ODD as error:
             why = f"{type(error).__name__} while reading {_shape(body['data'])}"
@@ -234,7 +234,7 @@ def result(prediction_id: str, *, inline: bool = False) -> Call[Prediction]:
     def read(data: object) -> Prediction:
         prediction = Prediction.from_json(data)
         if prediction.id != prediction_id:
-            raise UnreadableAnswerError(f"It tells of prediction {prediction.id}, which was not asked for.")
+            raise InvalidResponseError(f"It tells of prediction {prediction.id}, which was not asked for.")
         return prediction
 
     path = f"/api/v3/predictions/{quote(prediction_id, safe='')}/result"
@@ -333,7 +333,7 @@ def _dollars(value: Any) -> float:
 def _spent(data: Any) -> float:
     spent = _dollars(data["summary"]["total_cost"])
     if spent < 0:
-        raise UnreadableAnswerError(f"It says that ${spent:g} were spent.")
+        raise InvalidResponseError(f"It says that ${spent:g} were spent.")
     return spent
 
 
@@ -345,18 +345,18 @@ def _price(data: Any, request: PaidRequest) -> float:
         try:
             price = _dollars(data[name]) * times
         except (OverflowError, TypeError, ValueError):
-            raise UnreadableAnswerError(f"Its {name} is no amount of money. {_OTHER_PRICE}") from None
+            raise InvalidResponseError(f"Its {name} is no amount of money. {_OTHER_PRICE}") from None
         # A zero stands for "no discount": nothing is free.
         if price:
             return _believable(price, request, name)
-    raise UnreadableAnswerError(f"It holds no price. {_OTHER_PRICE}")
+    raise InvalidResponseError(f"It holds no price. {_OTHER_PRICE}")
 
 
 def _believable(price: float, request: PaidRequest, name: str) -> float:
     table = request.cost_usd
     if table / _PRICE_FACTOR <= price <= table * _PRICE_FACTOR:
         return price
-    raise UnreadableAnswerError(
+    raise InvalidResponseError(
         f"Its {name} makes ${price:g} for {request.asks_for}, and our table says ${table:g}: that is no price of this "
         f"request. {_OTHER_PRICE}"
     )
@@ -367,7 +367,7 @@ def _download_url(data: Any) -> str:
     if not isinstance(link, str) or not is_link(link) or len(link) > MOST_OF_LINK:
         raise ValueError("download_url is no link")
     if not link.isprintable() or " " in link or HIDDEN in link:
-        raise UnreadableAnswerError("Its download_url is not plain, or repeats the API key.")
+        raise InvalidResponseError("Its download_url is not plain, or repeats the API key.")
     return link
 
 

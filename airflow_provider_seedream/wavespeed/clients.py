@@ -16,7 +16,13 @@ from airflow_provider_seedream import __version__
 from airflow_provider_seedream.wavespeed.body import PIECE, Body, UnfitBodyError
 from airflow_provider_seedream.wavespeed.calls import Answer, Call, unreadable
 from airflow_provider_seedream.wavespeed.endpoint import DEFAULT_ORIGIN, Endpoint
-from airflow_provider_seedream.wavespeed.errors import ApiError, Failure, NotConnectedError, rule_for, rule_of
+from airflow_provider_seedream.wavespeed.errors import (
+    ApiConnectionError,
+    ApiError,
+    Failure,
+    rule_for,
+    rule_of,
+)
 from airflow_provider_seedream.wavespeed.exchange import Exchange, NotSentError, watch
 from airflow_provider_seedream.wavespeed.network import certificates, proxy_for, ssl_context
 from airflow_provider_seedream.wavespeed.plain_text import plain
@@ -289,9 +295,9 @@ def _is_late(call: Call[Any]) -> bool:
 def _refuse_late(call: Call[Any]) -> None:
     """Do not send what was to be sent by now, or by nobody: a worker that slept through its time may have been replaced."""
     if call.stopped():
-        raise NotConnectedError(f"{call.method} {call.path} was not sent: the task was killed before.")
+        raise ApiConnectionError(f"{call.method} {call.path} was not sent: the task was killed before.")
     if _is_late(call):
-        raise NotConnectedError(f"{call.method} {call.path} was not sent: the time to send it is over.")
+        raise ApiConnectionError(f"{call.method} {call.path} was not sent: the time to send it is over.")
 
 
 def _headers(library: str) -> Mapping[str, str]:

@@ -83,37 +83,37 @@ class NotFoundError(ApiError):
     """No such model or prediction (404)."""
 
 
-class RateLimitedError(ApiError):
+class RateLimitError(ApiError):
     """Too many requests (429): certainly refused, so sending again pays nothing twice."""
 
     transient = True
 
 
-class ServerError(ApiError):
+class InternalServerError(ApiError):
     """The server or its gateway failed (5xx); what became of the request is not known."""
 
     transient = True
 
 
-class NotConnectedError(ApiError):
+class ApiConnectionError(ApiError):
     """No connection came about, so the request certainly did not arrive."""
 
     transient = True
 
 
-class NoAnswerError(ApiError):
+class ApiTimeoutError(ApiError):
     """The request left but no answer came (time-out, dropped connection)."""
 
     transient = True
 
 
-class UnreadableAnswerError(ApiError):
+class InvalidResponseError(ApiError):
     """An answer came that is not the API's (a gateway page, a redirect, cut-off JSON)."""
 
     transient = True
 
 
-class OversizedAnswerError(UnreadableAnswerError):
+class OversizedAnswerError(InvalidResponseError):
     """An answer that was not read to its end, for it is larger than what was asked for can be."""
 
 
@@ -137,17 +137,17 @@ class PredictionFailedError(WaveSpeedError):
         self.code = code
 
 
-class DeadlineReachedError(WaveSpeedError):
+class PredictionTimeoutError(WaveSpeedError):
     """We stopped waiting; the prediction may still succeed and stays paid."""
 
     transient = True
 
 
-class LookRefusedError(WaveSpeedError):
+class PollRejectedError(WaveSpeedError):
     """The API refuses to tell of a paid prediction (401, 403, 404): looking again would not change that."""
 
 
-class WaitBrokenOffError(WaveSpeedError):
+class PollInterruptedError(WaveSpeedError):
     """Waiting for a paid prediction broke off on our side; a retry takes it up again where the record lasts."""
 
     def __init__(self, message: str, *, transient: bool = True) -> None:
@@ -242,21 +242,21 @@ RULES: Mapping[int | Failure, Rule] = MappingProxyType(
         415: Rule(BadRequestError, Arrival.REFUSED),
         422: Rule(BadRequestError, Arrival.REFUSED),
         # A gateway answers 408 when it lost patience with the connection: no word of the API on the request.
-        408: Rule(NoAnswerError, Arrival.UNKNOWN),
-        429: Rule(RateLimitedError, Arrival.REFUSED),
+        408: Rule(ApiTimeoutError, Arrival.UNKNOWN),
+        429: Rule(RateLimitError, Arrival.REFUSED),
         Failure.NOT_CONNECTED: Rule(
-            NotConnectedError,
+            ApiConnectionError,
             Arrival.NEVER,
             "Nothing was sent. Check the connection's host, DNS, proxy and certificates.",
         ),
-        Failure.NO_ANSWER: Rule(NoAnswerError, Arrival.UNKNOWN),
-        Failure.UNREADABLE: Rule(UnreadableAnswerError, Arrival.UNKNOWN),
+        Failure.NO_ANSWER: Rule(ApiTimeoutError, Arrival.UNKNOWN),
+        Failure.UNREADABLE: Rule(InvalidResponseError, Arrival.UNKNOWN),
     }
 )
 """HTTP-like codes (API reference 8.2) and failures of transport. What is not listed goes by its hundred."""
 
 OTHER_CODES: Mapping[int, Rule] = MappingProxyType(
-    {4: Rule(BadRequestError, Arrival.UNKNOWN), 5: Rule(ServerError, Arrival.UNKNOWN)}
+    {4: Rule(BadRequestError, Arrival.UNKNOWN), 5: Rule(InternalServerError, Arrival.UNKNOWN)}
 )
 """A 4xx that the API does not document may be a gateway's, sent after it had passed the request on."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from airflow_provider_seedream.wavespeed.endpoint import is_loopback
-from airflow_provider_seedream.wavespeed.errors import NotConnectedError
+from airflow_provider_seedream.wavespeed.errors import ApiConnectionError
 
 if TYPE_CHECKING:
     import ssl
@@ -38,7 +38,7 @@ def certificates() -> str:
 def ssl_context(certificates: str) -> ssl.SSLContext:
     """A context that trusts them. Shared: making one takes a fortieth of a second, and much memory.
 
-    :raises NotConnectedError: if they cannot be read.
+    :raises ApiConnectionError: if they cannot be read.
     """
     import ssl
 
@@ -48,7 +48,7 @@ def ssl_context(certificates: str) -> ssl.SSLContext:
             cafile=None if folder else certificates, capath=certificates if folder else None
         )
     except OSError as error:
-        raise NotConnectedError(
+        raise ApiConnectionError(
             f"No certificates can be read from {certificates} ({error.strerror}). See REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE."
         ) from None
     context.set_alpn_protocols(("http/1.1",))

@@ -10,9 +10,9 @@ from math import inf
 
 from airflow_provider_seedream.wavespeed.errors import (
     ApiError,
-    DeadlineReachedError,
-    LookRefusedError,
     NotFoundError,
+    PollRejectedError,
+    PredictionTimeoutError,
     WaveSpeedError,
     rule_of,
 )
@@ -203,7 +203,7 @@ def refused(look: Look) -> bool:
     return isinstance(look, ApiError) and not rule_of(look).error.transient
 
 
-def refusal(prediction_id: str, error: ApiError, *, paid: str = "is paid, but") -> LookRefusedError:
+def refusal(prediction_id: str, error: ApiError, *, paid: str = "is paid, but") -> PollRejectedError:
     """The error of a look that the API refuses for good.
 
     :param paid: what is known of its price; for a prediction we did not submit, nothing.
@@ -211,11 +211,13 @@ def refusal(prediction_id: str, error: ApiError, *, paid: str = "is paid, but") 
     gone = " It keeps a prediction for seven days, for the account that made it." * isinstance(
         error, NotFoundError
     )
-    return LookRefusedError(f"Prediction {prediction_id} {paid} the API refuses to tell of it: {error}{gone}")
+    return PollRejectedError(
+        f"Prediction {prediction_id} {paid} the API refuses to tell of it: {error}{gone}"
+    )
 
 
 def _overdue(prediction_id: str, seen: Prediction | None, trouble: ApiError | None) -> WaveSpeedError:
     last = f"last look: {trouble}" if trouble else f"last status: {seen.status_word if seen else 'none seen'}"
-    return DeadlineReachedError(
+    return PredictionTimeoutError(
         f"Prediction {prediction_id} had not ended at our deadline ({last}). It may still succeed and stays paid."
     )

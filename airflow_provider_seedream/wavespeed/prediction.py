@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_seedream.wavespeed.errors import PredictionFailedError, UnreadableAnswerError
+from airflow_provider_seedream.wavespeed.errors import InvalidResponseError, PredictionFailedError
 from airflow_provider_seedream.wavespeed.inputs import integer, links_without_secrets
 from airflow_provider_seedream.wavespeed.plain_text import (
     MOST_OF_ERROR,
@@ -93,13 +93,13 @@ class Prediction:
     def from_json(cls, data: object) -> Prediction:
         """Parse an answer's ``data``, tolerating what the documentation leaves open.
 
-        :raises UnreadableAnswerError: if it is no object, has no id, or has one that does not look like an id.
+        :raises InvalidResponseError: if it is no object, has no id, or has one that does not look like an id.
         """
         if not isinstance(data, dict) or data.get("id") in (None, ""):
-            raise UnreadableAnswerError("The answer holds no prediction id.")
+            raise InvalidResponseError("The answer holds no prediction id.")
         if not is_id(data["id"]):
             shown = plain(ascii(plain(data["id"], 80)), 120)
-            raise UnreadableAnswerError(f"The answer's prediction id {shown} does not look like one.")
+            raise InvalidResponseError(f"The answer's prediction id {shown} does not look like one.")
         word = plain(data.get("status") or "", MOST_OF_WORD)
         outputs, flags = _pictures(data.get("outputs"), data.get("has_nsfw_contents"))
         timings = data.get("timings")

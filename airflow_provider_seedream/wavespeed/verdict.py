@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_seedream.wavespeed.errors import (
-    DeadlineReachedError,
-    LookRefusedError,
+    PollInterruptedError,
+    PollRejectedError,
     PredictionFailedError,
-    WaitBrokenOffError,
+    PredictionTimeoutError,
 )
 from airflow_provider_seedream.wavespeed.plain_text import MOST_OF_ERROR, MOST_OF_WORD, plain
 from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
@@ -57,7 +57,7 @@ class Verdict:
     def from_event(cls, event: object) -> Verdict:
         """Read what :meth:`event` wrote. Errors are rebuilt from the outcome, never from their text.
 
-        :raises WaitBrokenOffError: if the event is anything else.
+        :raises PollInterruptedError: if the event is anything else.
         """
         try:
             outcome = Outcome(event["outcome"])  # type: ignore[index]
@@ -65,7 +65,7 @@ class Verdict:
             seen, told = _mapping(event["prediction"]), _mapping(event["error"])  # type: ignore[index]
         except (TypeError, KeyError, ValueError):
             shown = plain(event, MOST_OF_ERROR)
-            raise WaitBrokenOffError(
+            raise PollInterruptedError(
                 f"The trigger sent something that is no event of ours: {shown!r}."
             ) from None
         message = plain(told.get("message"), _MOST_OF_MESSAGE)
@@ -80,9 +80,9 @@ class Verdict:
                     plain(seen.get("error"), MOST_OF_ERROR),
                 )
             case Outcome.DEADLINE:
-                error = DeadlineReachedError(message)
+                error = PredictionTimeoutError(message)
             case Outcome.REFUSED:
-                error = LookRefusedError(message)
+                error = PollRejectedError(message)
             case Outcome.ERROR:
                 error = _broken_off(prediction_id, message, told)
             case Outcome.COMPLETED:
@@ -122,8 +122,8 @@ def _storable(summary: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _broken_off(prediction_id: str, message: str, told: Mapping[str, Any]) -> WaitBrokenOffError:
-    return WaitBrokenOffError(
+def _broken_off(prediction_id: str, message: str, told: Mapping[str, Any]) -> PollInterruptedError:
+    return PollInterruptedError(
         f"Waiting for prediction {prediction_id} broke off ({plain(told.get('class'), 100)}: {message}). It runs on and stays paid.",
         transient=bool(told.get("retryable", True)),
     )

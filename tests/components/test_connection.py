@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNot
 from airflow_provider_seedream.emulator import faults
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
-from airflow_provider_seedream.wavespeed import InvalidInputError, NotConnectedError
+from airflow_provider_seedream.wavespeed import ApiConnectionError, InvalidInputError
 from tests.components.airflow_context import Tries, run
 from tests.failing_backend import Vault
 
@@ -136,7 +136,7 @@ def settings_of(hook, *, in_a_loop):
 def test_an_outage_of_the_secrets_backend_uses_no_other_key(vault, kept, in_a_loop):
     vault.kept, vault.failures = kept, ALWAYS
     with pytest.raises(
-        NotConnectedError, match="seedream_default could not be read: Vault failed with ConnectionError"
+        ApiConnectionError, match="seedream_default could not be read: Vault failed with ConnectionError"
     ) as raised:
         settings_of(SeedreamHook(), in_a_loop=in_a_loop)
     assert raised.value.transient
@@ -155,7 +155,7 @@ def test_a_secrets_backend_that_fails_once_is_asked_again(vault, in_a_loop):
 def test_a_connection_that_comes_and_goes_uses_no_other_key(vault, monkeypatch, in_a_loop):
     answers = iter([None, IN_VAULT, None])
     monkeypatch.setattr(Vault, "get_conn_value", lambda self, *args, **kwargs: next(answers))
-    with pytest.raises(NotConnectedError, match="finds it at one time"):
+    with pytest.raises(ApiConnectionError, match="finds it at one time"):
         settings_of(SeedreamHook(), in_a_loop=in_a_loop)
 
 
@@ -163,7 +163,7 @@ def test_a_retry_of_a_task_asks_again_and_nothing_is_paid_in_between(vault, seed
     vault.kept = {"seedream_default": seedream_emulator.airflow_connection()}
     monkeypatch.delenv(CONNECTION, raising=False)
     vault.failures, tries = ALWAYS, Tries()
-    with pytest.raises(NotConnectedError, match="nothing was sent"):
+    with pytest.raises(ApiConnectionError, match="nothing was sent"):
         run(SeedreamSequentialOperator(task_id="gen", prompt="a fox"), tries)
     assert seedream_emulator.paid_tasks == 0
     vault.failures = 0
@@ -172,7 +172,7 @@ def test_a_retry_of_a_task_asks_again_and_nothing_is_paid_in_between(vault, seed
 
 def test_an_outage_is_not_reported_as_a_connection_that_nobody_made(vault):
     vault.failures = ALWAYS
-    with pytest.raises(NotConnectedError, match="other_conn could not be read"):
+    with pytest.raises(ApiConnectionError, match="other_conn could not be read"):
         _ = SeedreamHook("other_conn").settings
 
 

@@ -14,11 +14,11 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_provider_seedream.decorators.seedream import SeedreamSequentialDecoratedOperator
 from airflow_provider_seedream.emulator import faults
 from airflow_provider_seedream.wavespeed import (
-    DeadlineReachedError,
     ImageSetPrompt,
     InvalidInputError,
     LostSubmissionError,
     PredictionFailedError,
+    PredictionTimeoutError,
     Scene,
     WaveSpeedError,
 )
@@ -83,7 +83,7 @@ def overdue(model, tries, emulator, **arguments):
     emulator.clock.hold()
     task = operator(model, **arguments)
     task.timeout = 0.3
-    with pytest.raises(DeadlineReachedError):
+    with pytest.raises(PredictionTimeoutError):
         run(task, tries)
 
 

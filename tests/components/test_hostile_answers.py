@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferr
 
 from airflow_provider_seedream.emulator import faults
 from airflow_provider_seedream.submission.store import KEY
-from airflow_provider_seedream.wavespeed import UnreadableAnswerError, WaveSpeedError, calls
+from airflow_provider_seedream.wavespeed import InvalidResponseError, WaveSpeedError, calls
 from tests.components.airflow_context import Tries, event_of, run
 from tests.components.test_never_pays_twice import operator
 from tests.components.test_odd_answers import told
@@ -147,7 +147,7 @@ def test_a_price_that_makes_no_sense_fails_before_anything_is_paid(seedream_emul
         seedream_emulator.faults.add("price", faults.Status(404))
     body = {"code": 200, "message": "success", "data": data}
     seedream_emulator.faults.add("price", faults.Status(200, body=body), times=None)
-    with pytest.raises(UnreadableAnswerError, match=r"Nothing is paid. Set price_source"):
+    with pytest.raises(InvalidResponseError, match=r"Nothing is paid. Set price_source"):
         run(operator(price_source="api", max_cost=1.0), Tries())
     assert seedream_emulator.paid_tasks == 0
     assert not [each for each in seedream_emulator.journal if each.route == "submit"]

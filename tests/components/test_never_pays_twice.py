@@ -17,12 +17,12 @@ from airflow_provider_seedream.operators.seedream import SeedreamSequentialOpera
 from airflow_provider_seedream.submission.store import KEY
 from airflow_provider_seedream.triggers.seedream import SeedreamPredictionTrigger
 from airflow_provider_seedream.wavespeed import (
-    DeadlineReachedError,
+    ApiConnectionError,
     LostSubmissionError,
-    NotConnectedError,
+    PollInterruptedError,
     PredictionFailedError,
-    RateLimitedError,
-    WaitBrokenOffError,
+    PredictionTimeoutError,
+    RateLimitError,
 )
 from tests.components.airflow_context import Tries, event_of, run
 
@@ -194,7 +194,7 @@ def test_a_lost_submission_counts_towards_the_ceiling_of_the_next(seedream_emula
 def test_a_worker_that_slept_through_its_time_to_send_sends_nothing(seedream_emulator, monkeypatch):
     monkeypatch.setattr("airflow_provider_seedream.submission.submitter.SEND_WITHIN", -1.0)
     tries = Tries()
-    with pytest.raises(NotConnectedError, match="was not sent: the time to send it is over"):
+    with pytest.raises(ApiConnectionError, match="was not sent: the time to send it is over"):
         run(operator(), tries)
     assert tries.store.get(KEY)["phase"] == "nothing"
     assert seedream_emulator.journal == []
@@ -357,7 +357,7 @@ def test_a_trigger_that_breaks_off_says_so_and_the_next_try_resumes(seedream_emu
     tries = Tries()
     with monkeypatch.context() as patch:
         patch.setattr("airflow_provider_seedream.triggers.watcher.PredictionWatcher.wait", broken)
-        with pytest.raises(WaitBrokenOffError, match=r"broke off.*stays paid"):
+        with pytest.raises(PollInterruptedError, match=r"broke off.*stays paid"):
             run(operator(), tries)
     assert len(run(operator(), tries)["images"]) == 2
     assert seedream_emulator.paid_tasks == 1
@@ -502,7 +502,7 @@ def test_waiting_for_a_turn_ends_at_the_deadline_and_leaves_the_next_try_free(se
     tries = Tries()
     task = operator()
     task.timeout = 12.0
-    with pytest.raises(RateLimitedError):
+    with pytest.raises(RateLimitError):
         run(task, tries)
     assert tries.store.get(KEY)["phase"] == "nothing"
     assert len(run(operator(), tries)["images"]) == 2
@@ -566,7 +566,7 @@ def test_our_deadline_is_no_failure_of_the_prediction_which_the_next_try_collect
     tries = Tries()
     task = operator(deferrable=deferrable)
     task.timeout = 0.3
-    with pytest.raises(DeadlineReachedError, match="may still succeed and stays paid"):
+    with pytest.raises(PredictionTimeoutError, match="may still succeed and stays paid"):
         run(task, tries)
     seedream_emulator.clock.advance(60)
     assert len(run(operator(deferrable=deferrable), tries)["images"]) == 2
@@ -747,7 +747,7 @@ def test_a_clear_waits_until_it_is_known_what_there_is_to_resume(seedream_emulat
     first = run(operator(), tries)["prediction_id"]
     tries.clear()
     seedream_emulator.faults.add("result", faults.Status(429, headers={"Retry-After": "60"}))
-    with pytest.raises(RateLimitedError):
+    with pytest.raises(RateLimitError):
         run(operator(), tries)
     assert run(operator(), tries)["prediction_id"] != first
 

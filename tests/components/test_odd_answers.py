@@ -15,8 +15,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferr
 from airflow_provider_seedream.emulator import faults
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.submission.store import KEY
-from airflow_provider_seedream.wavespeed import DeadlineReachedError, LostSubmissionError
-from airflow_provider_seedream.wavespeed.errors import NoAnswerError, UnreadableAnswerError
+from airflow_provider_seedream.wavespeed import LostSubmissionError, PredictionTimeoutError
+from airflow_provider_seedream.wavespeed.errors import ApiTimeoutError, InvalidResponseError
 from airflow_provider_seedream.wavespeed.prediction import Prediction
 from tests.components.airflow_context import Tries, event_of, run
 from tests.components.test_never_pays_twice import OPERATOR_DEFERS, operator, run_and_kill_at
@@ -257,7 +257,7 @@ def test_a_task_that_comes_back_after_its_deadline_does_not_submit(seedream_emul
         task.execute(tries.next_try())
     record = tries.store.get(KEY)
     tries.store.set(KEY, {**record, "deadline": record["intent_at"] - 1})
-    with pytest.raises(DeadlineReachedError, match="nothing is paid"):
+    with pytest.raises(PredictionTimeoutError, match="nothing is paid"):
         task.execute_postponed(tries.context(), None)
     assert seedream_emulator.paid_tasks == 0
 
@@ -268,7 +268,7 @@ def test_figures_of_usage_that_make_no_sense_let_nothing_through(seedream_emulat
     monkeypatch.setenv("AIRFLOW_CONN_SEEDREAM_DEFAULT", connection)
     body = {"code": 200, "message": "success", "data": {"summary": {"total_cost": total}}}
     seedream_emulator.faults.add("usage", faults.Status(200, body=body), times=None)
-    with pytest.raises(UnreadableAnswerError):
+    with pytest.raises(InvalidResponseError):
         run(operator(), Tries())
     assert seedream_emulator.paid_tasks == 0
 
@@ -334,7 +334,7 @@ def test_an_answer_that_drips_is_given_up_in_time(dripping_api, monkeypatch):
         "extra": {"connect_timeout": 0.3, "read_timeout": 0.5},
     }
     monkeypatch.setenv("AIRFLOW_CONN_SEEDREAM_DEFAULT", json.dumps(connection))
-    with pytest.raises(NoAnswerError, match=r"got no answer \(0.5 s allowed\)"):
+    with pytest.raises(ApiTimeoutError, match=r"got no answer \(0.5 s allowed\)"):
         SeedreamHook().prediction("a" * 32, attempts=1)
 
 

@@ -12,11 +12,11 @@ from airflow_provider_seedream.emulator import faults
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 from airflow_provider_seedream.submission.store import KEY
 from airflow_provider_seedream.wavespeed import (
+    ApiConnectionError,
     ImageSet,
     ImageSetPrompt,
-    NotConnectedError,
+    InvalidResponseError,
     Scene,
-    UnreadableAnswerError,
 )
 from tests.components.airflow_context import Tries, run
 
@@ -164,7 +164,7 @@ def test_pictures_of_another_size_than_asked_for_are_paid_and_therefore_kept(see
 def test_a_price_that_cannot_be_is_no_price(seedream_emulator, told):
     answer = json.dumps({"code": 200, "data": {"price": told}})
     seedream_emulator.faults.add("price", faults.Status(200, body=answer), times=None)
-    with pytest.raises(UnreadableAnswerError):
+    with pytest.raises(InvalidResponseError):
         run(operator(price_source="api", max_cost=0.01), Tries())
     assert seedream_emulator.paid_tasks == 0
 
@@ -284,6 +284,6 @@ def test_a_balance_too_low_fails_for_good(seedream_emulator):
 def test_an_unreachable_host_is_told_and_leaves_nothing_behind(seedream_emulator):
     seedream_emulator.stop()
     tries = Tries()
-    with pytest.raises(NotConnectedError, match="found no connection"):
+    with pytest.raises(ApiConnectionError, match="found no connection"):
         run(operator(), tries)
     assert tries.store.get(KEY)["phase"] == "nothing"

@@ -13,11 +13,11 @@ from airflow_provider_seedream.operators.prompt import SeedreamPromptOperator
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 from airflow_provider_seedream.submission.store import KEY
 from airflow_provider_seedream.wavespeed import (
-    DeadlineReachedError,
     ImageSetPrompt,
     InvalidInputError,
     LostSubmissionError,
     PredictionFailedError,
+    PredictionTimeoutError,
 )
 from tests.components.airflow_context import Tries, run
 
@@ -219,7 +219,7 @@ def test_a_retry_takes_up_the_enhancement_that_an_earlier_try_paid_for(seedream_
     tries = Tries()
     task = enhancing()
     task.timeout = 0.2
-    with pytest.raises(DeadlineReachedError):
+    with pytest.raises(PredictionTimeoutError):
         run(task, tries)
     assert tries.store.get(KEY)["phase"] == "submitted"
     seedream_emulator.clock.advance(60)

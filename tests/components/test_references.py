@@ -15,7 +15,7 @@ from PIL import Image
 from airflow_provider_seedream.emulator import faults
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 from airflow_provider_seedream.submission.store import KEY
-from airflow_provider_seedream.wavespeed import InvalidInputError, LostSubmissionError, ServerError
+from airflow_provider_seedream.wavespeed import InternalServerError, InvalidInputError, LostSubmissionError
 from tests.components.airflow_context import Tries, run
 
 pytestmark = pytest.mark.usefixtures("hurried")
@@ -160,7 +160,7 @@ def test_an_upload_that_fails_for_a_moment_is_repeated(seedream_emulator, pictur
 def test_an_upload_that_keeps_failing_leaves_nothing_paid_and_nothing_recorded(seedream_emulator, picture):
     seedream_emulator.faults.add("upload", faults.Status(503), times=None)
     tries = Tries()
-    with pytest.raises(ServerError):
+    with pytest.raises(InternalServerError):
         run(operator(images=[str(picture)]), tries)
     assert tries.store.get(KEY)["phase"] == "nothing"
     assert sent(seedream_emulator) == []

@@ -14,11 +14,11 @@ from airflow_provider_seedream.policies.retry import LONGEST_ASKED, SeedreamRetr
 from airflow_provider_seedream.publishing.errors import PictureError, PictureFault
 from airflow_provider_seedream.wavespeed import (
     AuthenticationError,
-    DeadlineReachedError,
+    InternalServerError,
     InvalidInputError,
     PredictionFailedError,
-    RateLimitedError,
-    ServerError,
+    PredictionTimeoutError,
+    RateLimitError,
 )
 
 POLICY = SeedreamRetryPolicy()
@@ -29,18 +29,22 @@ def decided(error, try_number=1):
 
 
 def test_a_rate_limit_waits_for_as_long_as_the_server_asks():
-    decision = decided(RateLimitedError("x", code=429, retry_after=42.0))
+    decision = decided(RateLimitError("x", code=429, retry_after=42.0))
     assert (decision.action, decision.retry_delay) == (RetryAction.RETRY, dt.timedelta(seconds=42))
 
 
 @pytest.mark.parametrize("asked", [1e9, 1e14, 1e300])
 def test_no_server_is_believed_a_delay_of_years(asked):
-    assert decided(RateLimitedError("x", code=429, retry_after=asked)).retry_delay == LONGEST_ASKED
+    assert decided(RateLimitError("x", code=429, retry_after=asked)).retry_delay == LONGEST_ASKED
 
 
 @pytest.mark.parametrize(
     "error",
-    [ServerError("x", code=503), DeadlineReachedError("x"), PredictionFailedError("a", "failed", 5000, "x")],
+    [
+        InternalServerError("x", code=503),
+        PredictionTimeoutError("x"),
+        PredictionFailedError("a", "failed", 5000, "x"),
+    ],
 )
 def test_a_passing_fault_is_retried_after_a_delay_that_doubles(error):
     first, fourth = decided(error, 1), decided(error, 4)

@@ -17,8 +17,8 @@ from airflow_provider_seedream.operators.seedream import SeedreamSequentialOpera
 from airflow_provider_seedream.submission.store import KEY
 from airflow_provider_seedream.wavespeed import (
     AccountChangedError,
+    ApiConnectionError,
     LostSubmissionError,
-    NotConnectedError,
 )
 from airflow_provider_seedream.wavespeed.prediction import Prediction
 from tests.components.airflow_context import Tries, run
@@ -477,7 +477,7 @@ def test_a_task_killed_before_it_submits_sends_nothing_and_says_so(
     seedream_emulator.faults.add(route, faults.Slow(seconds=1.0))
     tries = Tries()
     threading.Timer(0.5, task.on_kill).start()
-    with pytest.raises(NotConnectedError, match="the task was killed before"):
+    with pytest.raises(ApiConnectionError, match="the task was killed before"):
         run(task, tries)
     assert "Killed. Nothing was sent that pays" in capfd.readouterr().out
     assert [each.route for each in seedream_emulator.journal if each.route == "submit"] == []
@@ -499,7 +499,7 @@ def test_a_task_killed_between_two_attempts_to_connect_sends_nothing(seedream_em
         return real(session, method, url, **options)
 
     monkeypatch.setattr(requests.Session, "request", refused_once)
-    with pytest.raises(NotConnectedError):
+    with pytest.raises(ApiConnectionError):
         run(task, Tries())
     assert seedream_emulator.paid_tasks == 0
 
@@ -522,7 +522,7 @@ def test_a_task_killed_while_it_recovers_a_lost_submission_does_not_submit_again
     task, tries = operator(on_lost_submission="resubmit", deferrable=False), Tries()
     seedream_emulator.faults.add("submit", faults.DropBefore())
     threading.Timer(0.5, task.on_kill).start()
-    with pytest.raises(NotConnectedError):
+    with pytest.raises(ApiConnectionError):
         run(task, tries)
     assert seedream_emulator.paid_tasks == 0
 

@@ -19,7 +19,7 @@ from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators.publish import SeedreamPublishOperator
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 from airflow_provider_seedream.sensors.seedream import SeedreamPredictionSensor
-from airflow_provider_seedream.wavespeed import ImageSet, ImageSetRequest, ServerError
+from airflow_provider_seedream.wavespeed import ImageSet, ImageSetRequest, InternalServerError
 from tests.components.airflow_context import Tries, run
 
 pytestmark = pytest.mark.usefixtures("hurried")
@@ -184,7 +184,7 @@ def test_trouble_that_may_pass_is_left_to_a_retry_unless_the_sensor_never_fails(
     prediction_id = submitted_elsewhere()
     event = {"outcome": "completed", "prediction_id": prediction_id, "prediction": None, "error": None}
     seedream_emulator.faults.add("result", faults.Status(503), times=None)
-    with pytest.raises(ServerError):
+    with pytest.raises(InternalServerError):
         sensor(prediction_id=prediction_id).execute_complete(Tries().next_try(), event)
     with pytest.raises(AirflowSkipException, match="503"):
         sensor(prediction_id=prediction_id, never_fail=True).execute_complete(Tries().next_try(), event)

@@ -64,5 +64,5 @@ def test_an_api_server_that_fails_uses_no_other_key(
 
     monkeypatch.setattr(ConnectionOperations, "get", get)
     name, message = source_of_the_key(run_dag, f"outage_{id(answer)}")
-    assert name == "NotConnectedError"
+    assert name == "ApiConnectionError"
     assert "Connection seedream_default could not be read: ExecutionAPISecretsBackend failed" in message

@@ -15,11 +15,11 @@ from airflow_provider_seedream.wavespeed import (
     ApiError,
     BadRequestError,
     ImageSetRequest,
+    InternalServerError,
+    InvalidResponseError,
     PermissionDeniedError,
     Prediction,
-    ServerError,
     Status,
-    UnreadableAnswerError,
     calls,
 )
 from airflow_provider_seedream.wavespeed.calls import Answer, retry_after
@@ -107,12 +107,14 @@ def test_a_flat_error_is_told_in_the_servers_words():
 
 def test_of_a_gateways_page_only_kind_and_length_are_shown():
     page = Answer(502, "<html>" + "x" * 10_000, {"content-type": "text/html; charset=utf-8"})
-    with pytest.raises(ServerError, match=r"502: 10,006 characters that are no JSON \(content type: html\)"):
+    with pytest.raises(
+        InternalServerError, match=r"502: 10,006 characters that are no JSON \(content type: html\)"
+    ):
         page.parse(LOOK)
 
 
 def test_an_empty_gateway_answer_says_so():
-    with pytest.raises(ServerError, match="empty body"):
+    with pytest.raises(InternalServerError, match="empty body"):
         Answer(504, "").parse(LOOK)
 
 
@@ -132,7 +134,7 @@ def test_an_empty_gateway_answer_says_so():
     ],
 )
 def test_a_success_that_holds_no_prediction_is_unreadable(body):
-    with pytest.raises(UnreadableAnswerError):
+    with pytest.raises(InvalidResponseError):
         Answer(200, body).parse(LOOK)
 
 
@@ -154,7 +156,7 @@ def test_no_body_whatever_raises_anything_but_our_errors(status, body):
 def test_no_prediction_data_whatever_raises_anything_but_unreadable(data):
     try:
         seen = Prediction.from_json(data)
-    except UnreadableAnswerError:
+    except InvalidResponseError:
         return
     assert len(seen.flags) == len(seen.outputs)
 
@@ -242,13 +244,13 @@ def test_a_price_of_one_image_counts_for_each_image_asked_for():
 )
 def test_a_price_that_makes_no_sense_is_unreadable_and_says_the_way_out(name, told, path):
     call = calls.price(ImageSetRequest.build(prompt="2 foxes", max_images=2), path=path)
-    with pytest.raises(UnreadableAnswerError, match=r"Nothing is paid. Set price_source=\"table\""):
+    with pytest.raises(InvalidResponseError, match=r"Nothing is paid. Set price_source=\"table\""):
         Answer(200, envelope({name: told})).parse(call)
 
 
 @pytest.mark.parametrize("told", [True, "NaN", float("inf"), [], None, "much", 10**400])
 def test_a_balance_that_is_no_amount_is_unreadable(told):
-    with pytest.raises(UnreadableAnswerError):
+    with pytest.raises(InvalidResponseError):
         Answer(200, envelope({"balance": told})).parse(calls.balance())
 
 
@@ -256,7 +258,7 @@ def test_a_balance_that_is_no_amount_is_unreadable(told):
 def test_a_list_that_is_none_of_predictions_is_unreadable(told):
     now = datetime.now(UTC)
     call = calls.list_predictions(model="m", created_after=now, created_before=now)
-    with pytest.raises(UnreadableAnswerError):
+    with pytest.raises(InvalidResponseError):
         Answer(200, envelope({"items": told})).parse(call)
 
 
@@ -264,11 +266,11 @@ def test_a_list_that_is_none_of_predictions_is_unreadable(told):
     "told", ["https://c/\x00", "https://c/a b", "https://c/\ud800", "https://c/" + "x" * 5000]
 )
 def test_an_upload_whose_link_cannot_be_stored_is_unreadable(told):
-    with pytest.raises(UnreadableAnswerError):
+    with pytest.raises(InvalidResponseError):
         Answer(200, envelope({"download_url": told})).parse(calls.upload("a.png", "image/png", b"x"))
 
 
 @pytest.mark.parametrize("code", [True, "403", 1200, -1, 10**400, 1.5, [], {}])
 def test_an_odd_code_of_an_envelope_is_success_or_unreadable(code):
-    with contextlib.suppress(UnreadableAnswerError):
+    with contextlib.suppress(InvalidResponseError):
         Answer(200, json.dumps({"code": code, "data": {"id": "abc", "status": "created"}})).parse(LOOK)

@@ -7,17 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_seedream.wavespeed import (
+    ApiConnectionError,
+    ApiTimeoutError,
     AuthenticationError,
     BadRequestError,
     InsufficientBalanceError,
-    NoAnswerError,
-    NotConnectedError,
+    InternalServerError,
+    InvalidResponseError,
     NotFoundError,
     PermissionDeniedError,
     PredictionFailedError,
-    RateLimitedError,
-    ServerError,
-    UnreadableAnswerError,
+    RateLimitError,
 )
 from airflow_provider_seedream.wavespeed.errors import RULES, Arrival, Failure, rule_for, rule_of
 
@@ -27,16 +27,16 @@ TABLE = [
     (402, InsufficientBalanceError, Arrival.REFUSED, False),
     (403, PermissionDeniedError, Arrival.REFUSED, False),
     (404, NotFoundError, Arrival.REFUSED, False),
-    (408, NoAnswerError, Arrival.UNKNOWN, True),
+    (408, ApiTimeoutError, Arrival.UNKNOWN, True),
     (413, BadRequestError, Arrival.REFUSED, False),
-    (429, RateLimitedError, Arrival.REFUSED, True),
-    (500, ServerError, Arrival.UNKNOWN, True),
-    (502, ServerError, Arrival.UNKNOWN, True),
-    (504, ServerError, Arrival.UNKNOWN, True),
-    (302, UnreadableAnswerError, Arrival.UNKNOWN, True),
-    (Failure.NOT_CONNECTED, NotConnectedError, Arrival.NEVER, True),
-    (Failure.NO_ANSWER, NoAnswerError, Arrival.UNKNOWN, True),
-    (Failure.UNREADABLE, UnreadableAnswerError, Arrival.UNKNOWN, True),
+    (429, RateLimitError, Arrival.REFUSED, True),
+    (500, InternalServerError, Arrival.UNKNOWN, True),
+    (502, InternalServerError, Arrival.UNKNOWN, True),
+    (504, InternalServerError, Arrival.UNKNOWN, True),
+    (302, InvalidResponseError, Arrival.UNKNOWN, True),
+    (Failure.NOT_CONNECTED, ApiConnectionError, Arrival.NEVER, True),
+    (Failure.NO_ANSWER, ApiTimeoutError, Arrival.UNKNOWN, True),
+    (Failure.UNREADABLE, InvalidResponseError, Arrival.UNKNOWN, True),
 ]
 
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from airflow_provider_seedream.wavespeed import ApiError, ImageSetRequest, Prediction, Status, calls
 from airflow_provider_seedream.wavespeed.calls import Answer
 from airflow_provider_seedream.wavespeed.errors import (
-    LookRefusedError,
-    UnreadableAnswerError,
-    WaitBrokenOffError,
+    InvalidResponseError,
+    PollInterruptedError,
+    PollRejectedError,
 )
 from airflow_provider_seedream.wavespeed.redaction import Redaction
 from airflow_provider_seedream.wavespeed.verdict import Outcome, Verdict
@@ -68,7 +68,7 @@ def test_every_text_of_an_answer_is_storable_and_short(name, value):
 )
 def test_an_id_that_does_not_look_like_one_is_unreadable_and_shown_in_plain(odd):
     for call in (LOOK, SUBMIT):
-        with pytest.raises(UnreadableAnswerError, match="id") as told:
+        with pytest.raises(InvalidResponseError, match="id") as told:
             Answer(200, envelope({"id": odd, "status": "created"})).parse(call)
         assert str(told.value).isprintable()
         assert len(str(told.value)) < 1500
@@ -198,7 +198,7 @@ texts = st.text(st.characters(codec=None, categories=["Cc", "Cs", "Lu", "Po"]), 
 @given(texts, texts, texts, st.sampled_from(Outcome))
 def test_an_event_is_storable_whoever_wrote_its_texts(named, word, message, outcome):
     seen = Prediction(named, word, Status.UNKNOWN, word, error=message, created_at=word)
-    assert_storable(Verdict(outcome, named, seen, LookRefusedError(message)).event())
+    assert_storable(Verdict(outcome, named, seen, PollRejectedError(message)).event())
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_an_event_is_storable_whoever_wrote_its_texts(named, word, message, outc
     ],
 )
 def test_what_is_no_event_of_ours_is_shown_as_plain_text(odd):
-    with pytest.raises(WaitBrokenOffError) as told:
+    with pytest.raises(PollInterruptedError) as told:
         Verdict.from_event(odd)
     assert str(told.value).isprintable()
     assert len(str(told.value)) < 3000
@@ -319,7 +319,7 @@ def test_the_key_in_a_successful_answer_reaches_no_field(key, form):
 
 def test_a_prediction_whose_id_holds_the_key_is_unreadable():
     for named in ("canary-7", "xxcanary-7xx"):
-        with pytest.raises(UnreadableAnswerError) as told:
+        with pytest.raises(InvalidResponseError) as told:
             Answer(200, envelope({"id": named, "status": "created"}), {}, Redaction("canary-7")).parse(SUBMIT)
         assert "canary-7" not in f"{told.value} {told.value.prediction_id}"
 

@@ -6,16 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_seedream.wavespeed import (
+    ApiTimeoutError,
     AuthenticationError,
-    NoAnswerError,
+    InternalServerError,
     Prediction,
-    RateLimitedError,
-    ServerError,
+    RateLimitError,
 )
 from airflow_provider_seedream.wavespeed.pace import LONGEST_ASKED, LONGEST_PAUSE, PAUSE, Pace
 
 GOOD = Prediction.from_json({"id": "abc", "status": "processing"})
-DOWN = ServerError("x", code=503)
+DOWN = InternalServerError("x", code=503)
 
 
 def looked(pace, *looks, at=0.0):
@@ -28,25 +28,25 @@ def looked(pace, *looks, at=0.0):
 
 def test_one_refusal_by_rate_makes_everyone_wait_a_moment():
     pace = Pace()
-    looked(pace, GOOD, RateLimitedError("x", code=429), at=10.0)
+    looked(pace, GOOD, RateLimitError("x", code=429), at=10.0)
     assert pace.admits(10.0, 99.0) == 10.0 + PAUSE
 
 
 def test_the_servers_retry_after_holds_for_everyone():
     pace = Pace()
-    looked(pace, RateLimitedError("x", code=429, retry_after=20.0), at=10.0)
+    looked(pace, RateLimitError("x", code=429, retry_after=20.0), at=10.0)
     assert pace.admits(12.0, 99.0) == 30.0
 
 
 def test_an_outlandish_retry_after_silences_nobody_for_long():
     pace = Pace()
-    looked(pace, RateLimitedError("x", code=429, retry_after=86400.0), at=10.0)
+    looked(pace, RateLimitError("x", code=429, retry_after=86400.0), at=10.0)
     assert pace.admits(12.0, 1e9) == 10.0 + LONGEST_ASKED
 
 
 def test_a_deadlines_last_look_waits_for_nobody():
     pace = Pace()
-    looked(pace, RateLimitedError("x", code=429, retry_after=20.0), at=10.0)
+    looked(pace, RateLimitError("x", code=429, retry_after=20.0), at=10.0)
     assert pace.admits(12.0, 15.0) == 15.0
 
 
@@ -71,7 +71,7 @@ def test_a_look_in_twenty_that_fails_costs_everyone_a_tenth_of_the_time_at_the_m
     pace, now, paused = Pace(), 0.0, 0.0
     for number in range(10_000):
         now += 0.002
-        pace.looked(NoAnswerError("x") if number % 20 == 0 else GOOD, now, now)
+        pace.looked(ApiTimeoutError("x") if number % 20 == 0 else GOOD, now, now)
         paused += max(0.0, pace.opens_at - now)
         now = max(now, pace.opens_at)
         assert pace.rounds == 0
@@ -85,7 +85,7 @@ def test_a_final_refusal_of_one_prediction_holds_nobody():
 
 
 @given(
-    st.lists(st.sampled_from([GOOD, DOWN, RateLimitedError("x", code=429, retry_after=7.0)]), max_size=200),
+    st.lists(st.sampled_from([GOOD, DOWN, RateLimitError("x", code=429, retry_after=7.0)]), max_size=200),
     st.floats(0, 1e6),
 )
 def test_no_pause_is_longer_than_its_limit_whatever_comes(looks, start):

@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_seedream.wavespeed import (
+    ApiTimeoutError,
     AuthenticationError,
-    DeadlineReachedError,
-    LookRefusedError,
-    NoAnswerError,
+    InternalServerError,
+    PollInterruptedError,
+    PollRejectedError,
     Prediction,
     PredictionFailedError,
-    RateLimitedError,
-    ServerError,
-    WaitBrokenOffError,
+    PredictionTimeoutError,
+    RateLimitError,
 )
 from airflow_provider_seedream.wavespeed.polling import (
     FIRST_LOOK,
@@ -74,21 +74,21 @@ def test_an_unknown_status_is_waited_for():
 
 
 def test_trouble_on_the_way_never_ends_the_wait_before_the_deadline():
-    trouble = [ServerError("x", code=503), NoAnswerError("x"), RateLimitedError("x", code=429)] * 5
+    trouble = [InternalServerError("x", code=503), ApiTimeoutError("x"), RateLimitError("x", code=429)] * 5
     assert Waiting([*trouble, seen("completed")]).verdict.outcome is Outcome.COMPLETED
 
 
 def test_a_refused_look_ends_the_wait_at_once_with_the_id():
     waiting = Waiting([AuthenticationError("bad key", code=401)])
     assert waiting.verdict.outcome is Outcome.REFUSED
-    assert isinstance(waiting.verdict.error, LookRefusedError)
+    assert isinstance(waiting.verdict.error, PollRejectedError)
     assert "abc" in str(waiting.verdict.error)
 
 
 def test_the_deadline_ends_the_wait_after_one_last_look():
     waiting = Waiting([], remaining=30.0)
     assert waiting.verdict.outcome is Outcome.DEADLINE
-    assert isinstance(waiting.verdict.error, DeadlineReachedError)
+    assert isinstance(waiting.verdict.error, PredictionTimeoutError)
     assert waiting.waited == 30.0
 
 
@@ -104,12 +104,12 @@ def test_a_completion_seen_at_the_deadline_still_counts():
 
 
 def test_the_servers_retry_after_is_honoured():
-    waiting = Waiting([RateLimitedError("x", code=429, retry_after=40.0), seen("completed")])
+    waiting = Waiting([RateLimitError("x", code=429, retry_after=40.0), seen("completed")])
     assert waiting.gaps[1] == 40.0
 
 
 def test_a_retry_after_beyond_the_deadline_does_not_carry_us_past_it():
-    waiting = Waiting([RateLimitedError("x", code=429, retry_after=4000.0)], remaining=60.0)
+    waiting = Waiting([RateLimitError("x", code=429, retry_after=4000.0)], remaining=60.0)
     assert waiting.waited == 60.0
 
 
@@ -197,8 +197,8 @@ def test_a_learned_schedule_keeps_the_floor_and_the_deadline_whatever_the_clock_
             [
                 seen("processing"),
                 seen("odd"),
-                ServerError("x", code=500),
-                RateLimitedError("x", code=429, retry_after=9.0),
+                InternalServerError("x", code=500),
+                RateLimitError("x", code=429, retry_after=9.0),
             ]
         ),
         max_size=30,
@@ -228,7 +228,7 @@ def test_an_event_survives_json_and_rebuilds_its_error_from_the_outcome(status):
 
 def test_an_event_of_an_error_of_our_own_says_whether_a_retry_helps():
     back = Verdict.from_event(Verdict(Outcome.ERROR, "abc", error=OSError("disk")).event())
-    assert isinstance(back.error, WaitBrokenOffError)
+    assert isinstance(back.error, PollInterruptedError)
     assert back.error.transient
     assert "abc" in str(back.error)
 
@@ -237,6 +237,6 @@ def test_an_event_of_an_error_of_our_own_says_whether_a_retry_helps():
 def test_an_event_that_is_none_of_ours_is_refused(event):
     try:
         Verdict.from_event(event)
-    except WaitBrokenOffError:
+    except PollInterruptedError:
         return
     raise AssertionError("accepted")

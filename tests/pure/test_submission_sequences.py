@@ -14,18 +14,18 @@ from airflow_provider_seedream.submission import search, submitter
 from airflow_provider_seedream.submission.record import Attempt, SubmissionRecord
 from airflow_provider_seedream.submission.submitter import Order, Postponed, Submitter
 from airflow_provider_seedream.wavespeed import (
+    ApiConnectionError,
+    ApiTimeoutError,
     BadRequestError,
     ImageSetRequest,
-    LookRefusedError,
+    InternalServerError,
     LostSubmissionError,
-    NoAnswerError,
-    NotConnectedError,
     NotFoundError,
+    PollRejectedError,
     Prediction,
     PredictionFailedError,
-    RateLimitedError,
+    RateLimitError,
     RequestChangedError,
-    ServerError,
     Status,
 )
 
@@ -93,15 +93,15 @@ class World:
         if self.fate == "worker killed before":
             raise KilledError
         if self.fate == "not connected":
-            raise NotConnectedError("x")
+            raise ApiConnectionError("x")
         if self.fate == "refused for its rate":
-            raise RateLimitedError("x", code=429, retry_after=30.0)
+            raise RateLimitError("x", code=429, retry_after=30.0)
         if self.fate == "refused":
             raise BadRequestError("x", code=400)
         if self.fate == "never arrived, no answer":
-            raise NoAnswerError("x")
+            raise ApiTimeoutError("x")
         if self.fate == "never arrived, gateway error":
-            raise ServerError("x", code=502)
+            raise InternalServerError("x", code=502)
         self.beside += self.may_still_come(request.prompt)
         prediction = Prediction(
             f"p{len(self.predictions)}",
@@ -115,9 +115,9 @@ class World:
         if self.fate == "accepted, worker killed":
             raise KilledError
         if self.fate == "accepted, answer lost":
-            raise NoAnswerError("x")
+            raise ApiTimeoutError("x")
         if self.fate == "accepted, gateway error":
-            raise ServerError("x", code=504)
+            raise InternalServerError("x", code=504)
         return prediction
 
     def prediction(self, prediction_id: str, *, attempts: int = 5) -> Prediction:
@@ -133,9 +133,9 @@ class World:
 
     def _may_fail(self) -> None:
         if self.read == "no answer":
-            raise NoAnswerError("x")
+            raise ApiTimeoutError("x")
         if self.read == "rate limit":
-            raise RateLimitedError("x", code=429, retry_after=60.0)
+            raise RateLimitError("x", code=429, retry_after=60.0)
 
 
 class Sequences(RuleBasedStateMachine):
@@ -197,9 +197,9 @@ class Sequences(RuleBasedStateMachine):
                 if isinstance(obtained, Postponed) and comes_back:
                     self.world.sleep(obtained.seconds)
                     obtained = mine.obtain(order, came_back=True)
-        except (KilledError, NoAnswerError, NotConnectedError, RateLimitedError, BadRequestError):
+        except (KilledError, ApiTimeoutError, ApiConnectionError, RateLimitError, BadRequestError):
             return
-        except (LostSubmissionError, LookRefusedError, PredictionFailedError, RequestChangedError):
+        except (LostSubmissionError, PollRejectedError, PredictionFailedError, RequestChangedError):
             return
         if isinstance(obtained, Prediction):
             assert self.world.record is not None

@@ -137,7 +137,7 @@ def test_errors_that_last_fail_at_once_and_say_what_they_cost(failing: Observed)
     assert failing.state == "failed"
     assert failing.run.states() == dict.fromkeys(("refused", "unreachable", "failed_by_moderation"), "failed")
     assert "AuthenticationError" in failing.run.log("refused")
-    assert "NotConnectedError" in failing.run.log("unreachable")
+    assert "ApiConnectionError" in failing.run.log("unreachable")
     moderated = failing.run.log("failed_by_moderation")
     assert failing.run.xcom("failed_by_moderation", "prediction_id") in moderated
     assert "moderation" in moderated

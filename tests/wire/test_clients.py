@@ -13,18 +13,18 @@ from tenacity import wait_none
 
 from airflow_provider_seedream.emulator import Emulator, faults
 from airflow_provider_seedream.wavespeed import (
+    ApiConnectionError,
+    ApiTimeoutError,
     AuthenticationError,
     BadRequestError,
     ImageSetRequest,
     InsufficientBalanceError,
-    NoAnswerError,
-    NotConnectedError,
+    InternalServerError,
+    InvalidResponseError,
     NotFoundError,
     PermissionDeniedError,
-    RateLimitedError,
-    ServerError,
+    RateLimitError,
     Status,
-    UnreadableAnswerError,
     WaveSpeedError,
     calls,
     clients,
@@ -87,7 +87,7 @@ def test_an_uploaded_picture_can_be_fetched_and_the_upload_is_repeated_in_peace(
 def test_an_upload_without_a_link_is_unreadable(send, seedream_emulator, told):
     answer = json.dumps({"code": 200, "data": told})
     seedream_emulator.faults.add("upload", faults.Status(200, body=answer), times=None)
-    with pytest.raises(UnreadableAnswerError):
+    with pytest.raises(InvalidResponseError):
         send(endpoint_of(seedream_emulator), calls.upload("fox.png", "image/png", b"x"))
 
 
@@ -119,14 +119,14 @@ def test_lists_balance_and_price_are_free(send, seedream_emulator):
 
 
 READ_FAULTS = [
-    (faults.Status(500), ServerError),
-    (faults.Html(502), ServerError),
-    (faults.Html(504, empty=True), ServerError),
-    (faults.Status(429), RateLimitedError),
-    (faults.EnvelopeCode(503, "busy"), ServerError),
-    (faults.DropBefore(), NoAnswerError),
-    (faults.Garbage(), UnreadableAnswerError),
-    (faults.Truncated(), NoAnswerError),
+    (faults.Status(500), InternalServerError),
+    (faults.Html(502), InternalServerError),
+    (faults.Html(504, empty=True), InternalServerError),
+    (faults.Status(429), RateLimitError),
+    (faults.EnvelopeCode(503, "busy"), InternalServerError),
+    (faults.DropBefore(), ApiTimeoutError),
+    (faults.Garbage(), InvalidResponseError),
+    (faults.Truncated(), ApiTimeoutError),
 ]
 
 
@@ -161,14 +161,14 @@ UNKNOWN = [
 @pytest.mark.parametrize("fault", UNKNOWN, ids=repr)
 def test_a_submission_that_may_have_been_accepted_is_sent_once(send, seedream_emulator, fault):
     seedream_emulator.faults.add("submit", fault, times=None)
-    with pytest.raises((ServerError, NoAnswerError, UnreadableAnswerError)):
+    with pytest.raises((InternalServerError, ApiTimeoutError, InvalidResponseError)):
         send(endpoint_of(seedream_emulator), calls.submit(REQUEST))
     assert len(seedream_emulator.journal) == 1
 
 
 def test_a_submission_without_an_answer_in_time_is_sent_once(send, seedream_emulator):
     seedream_emulator.faults.add("submit", faults.Timeout(3.0), times=None)
-    with pytest.raises(NoAnswerError):
+    with pytest.raises(ApiTimeoutError):
         send(endpoint_of(seedream_emulator, connect_timeout=0.5, read_timeout=0.5), calls.submit(REQUEST))
     assert seedream_emulator.paid_tasks == 1
 
@@ -177,7 +177,7 @@ def test_a_submission_refused_for_its_rate_is_told_with_the_servers_delay_and_no
     send, seedream_emulator
 ):
     seedream_emulator.faults.add("submit", faults.Status(429, headers={"Retry-After": "7"}), times=None)
-    with pytest.raises(RateLimitedError) as refused:
+    with pytest.raises(RateLimitError) as refused:
         send(endpoint_of(seedream_emulator), calls.submit(REQUEST))
     assert refused.value.retry_after == 7
     assert len(seedream_emulator.journal) == 1
@@ -194,14 +194,14 @@ def test_a_submission_is_sent_again_where_no_connection_came_about(send, seedrea
     monkeypatch.setattr(clients, "_failed", counted)
     endpoint = endpoint_of(seedream_emulator)
     seedream_emulator.stop()
-    with pytest.raises(NotConnectedError):
+    with pytest.raises(ApiConnectionError):
         send(endpoint, calls.submit(REQUEST))
     assert len(sent) == clients.ATTEMPTS
 
 
 def test_a_wait_that_is_too_long_is_declined_rather_than_slept(send, seedream_emulator):
     seedream_emulator.faults.add("balance", faults.Status(429, headers={"Retry-After": "3600"}), times=None)
-    with pytest.raises(RateLimitedError) as refused:
+    with pytest.raises(RateLimitError) as refused:
         send(endpoint_of(seedream_emulator), calls.balance())
     assert refused.value.retry_after == 3600
     assert len(seedream_emulator.journal) == 1
@@ -241,13 +241,13 @@ def test_a_key_that_the_server_repeats_is_taken_out(send, seedream_emulator):
 def test_nobody_listening_counts_as_certainly_not_arrived(send):
     with Emulator() as gone:
         endpoint = endpoint_of(gone)
-    with pytest.raises(NotConnectedError, match="found no connection"):
+    with pytest.raises(ApiConnectionError, match="found no connection"):
         send(endpoint, calls.submit(REQUEST))
 
 
 def test_a_name_that_leads_nowhere_counts_as_certainly_not_arrived(send):
     endpoint = Endpoint.build(host="https://no-such-host.invalid", api_key="k")
-    with pytest.raises(NotConnectedError):
+    with pytest.raises(ApiConnectionError):
         send(endpoint, calls.submit(REQUEST), attempts=2)
 
 
@@ -256,7 +256,7 @@ def test_a_redirect_is_never_followed_so_the_key_stays_with_its_origin(send, see
         seedream_emulator.faults.add(
             "balance", faults.Status(307, headers={"Location": f"{elsewhere.url}/api/v3/balance"}), times=None
         )
-        with pytest.raises(UnreadableAnswerError):
+        with pytest.raises(InvalidResponseError):
             send(endpoint_of(seedream_emulator), calls.balance(), attempts=1)
         assert not elsewhere.journal
 

@@ -12,11 +12,11 @@ from tenacity import wait_none
 
 from airflow_provider_seedream.emulator import Emulator
 from airflow_provider_seedream.wavespeed import (
+    ApiConnectionError,
+    ApiTimeoutError,
     ImageSetRequest,
-    NoAnswerError,
-    NotConnectedError,
-    ServerError,
-    UnreadableAnswerError,
+    InternalServerError,
+    InvalidResponseError,
     calls,
     clients,
 )
@@ -59,7 +59,7 @@ def endpoint(host, **more):
 
 
 def certainly_not_sent(send, where):
-    with pytest.raises(NotConnectedError, match=r"found no connection.*Nothing was sent") as failed:
+    with pytest.raises(ApiConnectionError, match=r"found no connection.*Nothing was sent") as failed:
         send(where, calls.submit(REQUEST), attempts=2)
     assert rule_of(failed.value).arrival is Arrival.NEVER
     assert KEY not in str(failed.value)
@@ -206,7 +206,7 @@ def test_the_error_names_the_certificates_that_a_loop_cannot_read(kind, tmp_path
     if kind == "empty":
         bundle.write_text("")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
-    with pytest.raises(NotConnectedError, match=r"No certificates can be read from .*bundle"):
+    with pytest.raises(ApiConnectionError, match=r"No certificates can be read from .*bundle"):
         asyncio.run(clients.prepare_for_loop())
 
 
@@ -215,7 +215,7 @@ def test_a_request_whose_time_is_over_when_the_connection_stands_is_not_sent(tmp
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
     late = lambda visitor: (visitor.wait(0.3), visitor.wrap(context), visitor.listen())  # noqa: E731
     with Loopback(late) as server, WaveSpeedClient(endpoint(f"https://127.0.0.1:{server.port}")) as client:
-        with pytest.raises(NotConnectedError):
+        with pytest.raises(ApiConnectionError):
             client.send(calls.submit(REQUEST, send_by=time.time() + 0.2))
         assert server.sent == b""
 
@@ -259,7 +259,7 @@ def test_what_goes_wrong_after_the_request_began_to_leave_may_be_paid_and_is_sen
     secured = (lambda visitor: (visitor.wrap(context), behave(visitor))) if tls else behave
     with Loopback(secured) as server:
         where = endpoint(f"http{'s' * tls}://127.0.0.1:{server.port}")
-        with pytest.raises((NoAnswerError, UnreadableAnswerError)) as failed:
+        with pytest.raises((ApiTimeoutError, InvalidResponseError)) as failed:
             send(where, calls.submit(REQUEST))
         assert rule_of(failed.value).arrival is Arrival.UNKNOWN
         assert len(server.visitors) == 1
@@ -272,7 +272,7 @@ def test_a_client_certificate_that_is_missed_after_the_request_may_be_paid(send,
     context.load_verify_locations(bundle)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
     with Loopback(lambda visitor: visitor.wrap(context)) as server:
-        with pytest.raises(NoAnswerError) as failed:
+        with pytest.raises(ApiTimeoutError) as failed:
             send(endpoint(f"https://127.0.0.1:{server.port}"), calls.submit(REQUEST))
         assert rule_of(failed.value).arrival is Arrival.UNKNOWN
         assert len(server.visitors) == 1
@@ -282,7 +282,7 @@ def test_a_client_certificate_that_is_missed_after_the_request_may_be_paid(send,
 def test_a_proxy_in_clear_that_answers_for_the_api_may_have_passed_the_request_on(send, status, monkeypatch):
     with Loopback(says(answer(b"", status=status))) as proxy:
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
-        with pytest.raises(ServerError) as failed:
+        with pytest.raises(InternalServerError) as failed:
             send(endpoint("http://api.example"), calls.submit(REQUEST))
         assert rule_of(failed.value).arrival is Arrival.UNKNOWN
         assert len(proxy.visitors) == 1
@@ -291,7 +291,7 @@ def test_a_proxy_in_clear_that_answers_for_the_api_may_have_passed_the_request_o
 def test_a_proxy_in_clear_that_says_nothing_may_have_passed_the_request_on(send, monkeypatch):
     with Loopback(lambda visitor: (visitor.listen(), visitor.wait())) as proxy:
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
-        with pytest.raises(NoAnswerError):
+        with pytest.raises(ApiTimeoutError):
             send(endpoint("http://api.example"), calls.submit(REQUEST))
         assert len(proxy.visitors) == 1
 
