@@ -58,7 +58,7 @@ class Metrics:
 
 
 class Resumption:
-    """One decision between submitting and taking up, told by the names of Airflow's own resumable jobs.
+    """One decision between submitting and resuming, under the names of Airflow's own resumable jobs.
 
     Dashboards that know ``ResumableJobMixin`` (Airflow 3.3) know these operators, too.
 

@@ -36,7 +36,7 @@ POSTCARDS = ImageSetPrompt(
 if AIRFLOW_V_3_1_PLUS:
     with DAG(
         dag_id="example_seedream_approval",
-        description="Draw, ask a person, draw anew with the note, publish what is approved.",
+        description="Draw, ask a person, draw again with the note, publish what is approved.",
         doc_md=__doc__,
         schedule=None,
         start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),

@@ -74,7 +74,7 @@ class SeedreamHook(BaseHook):
         return ConnectionSettings.of(connection, connection.extra_dejson)
 
     async def asettings(self) -> ConnectionSettings:
-        """Like :attr:`settings`, for the event loop. Read anew on each call."""
+        """Like :attr:`settings`, for the event loop. Read on each call."""
         from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
         from asgiref.sync import sync_to_async
 

@@ -1,4 +1,4 @@
-"""What OpenLineage is told of an image set. Needs its provider; import it only where that may be missing."""
+"""The OpenLineage facets of an image set. Needs its provider; import it only where that may be missing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from airflow_provider_seedream.wavespeed.image_set import ImageSet
 
 PROMPT_SHOWN = 2000
-"""Characters of a prompt that are told: an event is kept by others, for good."""
+"""Characters of a prompt in an event, which others keep for good."""
 
 FACET = "seedream_imageSet"
 

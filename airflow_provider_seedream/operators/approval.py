@@ -42,7 +42,7 @@ def approval_rounds(
     response_timeout: dt.timedelta | None = None,
     **drawing: Any,
 ) -> XComArg:
-    """Tasks that draw an image set and ask a person, and draw anew with the person's note, until one is approved.
+    """Tasks that draw an image set and ask a person, and draw again with the person's note, until one is approved.
 
     A task group with ``draw_1``, ``review_1``, ``draw_2`` … and ``approved``, whose output, which is given back, is the
     approved image set: publish it. A round is drawn, and paid for, only after the round before was rejected. After an
@@ -56,7 +56,7 @@ def approval_rounds(
     :param group_id: of the task group.
     :param subject: headline of the form.
     :param assigned_users: who may answer; default: whoever may edit the run.
-    :param notifiers: told when an answer is wanted.
+    :param notifiers: called when an answer is wanted.
     :param response_timeout: how long each answer may take; default: for ever. Then the run fails.
     :param drawing: what else ``SeedreamSequentialOperator`` takes, for every round: ``size``, ``max_cost``, ``retries`` …
     :raises InvalidInputError: inside a mapped task group; for what would show no pictures, or publish before anybody approved.
@@ -88,7 +88,7 @@ def approval_rounds(
                 # After the draw before as well: where that was cleared, it must be over before its set is looked at.
                 [draws[-1], reviews[-1]] >> draw
             _refuse_unfit(draw)
-            # A rejection without a note asks for the same anew.
+            # A rejection without a note asks for the same again.
             draw.siblings = [each.task_id for each in draws]
             draws.append(draw)
             review: Any = SeedreamReviewOperator(

@@ -181,8 +181,8 @@ def lasting_errors_fail_at_once() -> Iterator[None]:
     except WaveSpeedError as error:
         if error.transient:
             raise
-        told = f"{type(error).__name__}: {error}"
+        message = f"{type(error).__name__}: {error}"
     else:
         return
     # Out here, so that a log shows one traceback and the message once.
-    raise AirflowFailException(told)
+    raise AirflowFailException(message)

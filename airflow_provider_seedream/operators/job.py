@@ -19,7 +19,7 @@ from airflow_provider_seedream.operators.references import read_references, uplo
 from airflow_provider_seedream.operators.runs import how_to_clear
 from airflow_provider_seedream.operators.zones import zones_of_connection
 from airflow_provider_seedream.submission.record import Phase
-from airflow_provider_seedream.wavespeed.delivery import accept, delivered, told
+from airflow_provider_seedream.wavespeed.delivery import accept, delivered, summary
 from airflow_provider_seedream.wavespeed.durations import kind_of_order
 from airflow_provider_seedream.wavespeed.errors import (
     ApiError,
@@ -103,7 +103,7 @@ class ImageSetJob(PaidJob):
             created_at=prediction.created_at,
             submitted_at=_iso(record.submitted_at) if record and record.submitted_at else None,
         )
-        # What was paid for: rendered anew after the deferral, a template may say something else.
+        # What was paid for: after the deferral, a template may render to something else.
         self.push(ORDERED, ordered.to_json())
         self.task.made = ordered
         if prediction.status.ended:
@@ -240,25 +240,25 @@ class ImageSetJob(PaidJob):
             on_flagged=self.task.on_flagged,
         )
         # By what came, as the task may have been edited since it was asked for.
-        naked = not prediction.has_links
-        image_set = delivered(ordered, prediction, links=not naked)
-        if not naked:
+        inline = not prediction.has_links
+        image_set = delivered(ordered, prediction, links=not inline)
+        if not inline:
             # Before publishing, which may fail and must not keep anyone from what is paid.
             self.push("image_urls", [picture.url for picture in image_set.images])
         folder = self._folder()
-        if naked and folder is None:
+        if inline and folder is None:
             raise DeliveryError(
                 f"Prediction {prediction.id} is complete and paid, but its pictures came inside the answer, and XCom is no "
                 "place for them. Give output_path, and run the task again: it takes this prediction up."
             )
         if folder is not None:
             image_set = self._publish(image_set, prediction, folder)
-        if naked:
+        if inline:
             self.push("image_urls", [picture.url for picture in image_set.images])
         self.task.made = image_set
         announce(self.context, image_set, self.task.published)
         self.metrics.completed(image_set)
-        self.task.log.info(told(image_set))
+        self.task.log.info(summary(image_set))
         self.mark_delivered()
         return image_set
 

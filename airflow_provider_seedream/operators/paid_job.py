@@ -1,4 +1,4 @@
-"""What a try of any task that pays does alike: at most one submission, within the ceilings, and told in every error."""
+"""What a try of any task that pays does alike: at most one submission, within the ceilings, and named in every error."""
 
 from __future__ import annotations
 

@@ -31,10 +31,10 @@ class SeedreamPromptOperator(PayingOperator):
 
     From scenes, from a file beside the DAG, or from what a language model wrote, in text, list or JSON; scenes are put
     into the vendor's convention, with the count at the start. Gives the text. Also pushes ``count`` (how many images it
-    asks for) and ``scenes`` (their texts, where they can be told apart), for ``max_images=<this task>.output["count"]``
+    asks for) and ``scenes`` (their texts, where they can be separated), for ``max_images=<this task>.output["count"]``
     or to map over.
 
-    Free, unless it is told to ``enhance`` the prompt by the vendor's optimizer ($0.001). That submission is paid once:
+    Free, unless ``enhance`` is set: then the vendor's optimizer rewrites the prompt ($0.001). That submission is paid once:
     a retry takes it up (Airflow 3.3+). The optimizer may lose what makes a prompt one of an image set, so its text is
     checked: a missing count, and ordinals that became a numbered list, are put right; where it asks for another number
     of images, or tells the scenes in another order or not apart, it is unusable. Then pushes ``enhancement`` as well:
@@ -57,7 +57,7 @@ class SeedreamPromptOperator(PayingOperator):
         which is known to be good: the pictures are what the pipeline is for, and a retry would get the same text
         again. ``"fail"`` fails the task for good.
     :param seedream_conn_id: connection of type ``seedream``; used only to enhance, like all that follow.
-    :param deferrable: wait in the triggerer for a turn to submit where the API refuses for its rate.
+    :param deferrable: wait in the triggerer for a turn to submit where the API rate limits it.
     :param timeout: how long to wait for the optimizer, in the worker, as it takes seconds; seconds or timedelta,
         default five minutes.
     :param price_source: ``"table"`` prices by the documented table, ``"api"`` asks the API.

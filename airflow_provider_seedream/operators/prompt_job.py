@@ -67,8 +67,13 @@ class PromptJob(PaidJob):
             text, unusable = reconciled(original, written), None
         except UnusableEnhancementError as error:
             text, unusable = original.prompt, str(error)
-        told = {"prediction_id": prediction.id, "text": written, "cost_usd": cost_usd, "unusable": unusable}
-        self.push("enhancement", told)
+        enhancement = {
+            "prediction_id": prediction.id,
+            "text": written,
+            "cost_usd": cost_usd,
+            "unusable": unusable,
+        }
+        self.push("enhancement", enhancement)
         if unusable is None:
             task.log.info("Prediction %s enhanced the prompt ($%g): %r", prediction.id, cost_usd, text)
             return text
@@ -78,7 +83,7 @@ class PromptJob(PaidJob):
         )
         if task.on_unusable_enhancement == "fail":
             way_out = (
-                'Set on_unusable_enhancement="keep_original", or clear the task to have it written anew.'
+                'Set on_unusable_enhancement="keep_original", or clear the task to have it written again.'
             )
             raise UnusableEnhancementError(f"{what} {way_out}")
         task.log.warning("%s Going on with the prompt as it was.", what)

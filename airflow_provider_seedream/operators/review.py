@@ -61,7 +61,7 @@ class SeedreamReviewOperator(RendersOnlyWhatTheAuthorWrote, HITLOperator, Branch
         about the set under ``rejected_prediction_id``; ``None`` in the last round.
     :param subject: headline of the form.
     :param assigned_users: who may answer; default: whoever may edit the run.
-    :param notifiers: told when an answer is wanted.
+    :param notifiers: called when an answer is wanted.
     :param response_timeout: how long to wait for an answer; default: for ever.
     """
 
@@ -140,7 +140,7 @@ class SeedreamReviewOperator(RendersOnlyWhatTheAuthorWrote, HITLOperator, Branch
             raise InvalidInputError(
                 "image_set",
                 image_set.prediction_id,
-                "it does not tell its prompt and count, without which nothing can be drawn anew",
+                "it does not tell its prompt and count, without which nothing can be drawn again",
                 "Give the output of a SeedreamSequentialOperator.",
             )
         self.body = review_form(
@@ -179,7 +179,7 @@ class SeedreamReviewOperator(RendersOnlyWhatTheAuthorWrote, HITLOperator, Branch
                 raise InvalidInputError(
                     NOTE, error.value, error.allowed, f"{error.way_out} {ASK_AGAIN}"
                 ) from None
-            self.log.info("Prediction %s is rejected; drawing anew: %r", image_set.prediction_id, prompt)
+            self.log.info("Prediction %s is rejected; drawing again: %r", image_set.prediction_id, prompt)
             context["ti"].xcom_push(key=NEXT_PROMPT, value=prompt)
             context["ti"].xcom_push(key=REJECTED, value=image_set.prediction_id)
             follow = self.on_reject
@@ -259,7 +259,7 @@ class SeedreamReviewOperator(RendersOnlyWhatTheAuthorWrote, HITLOperator, Branch
         same_links = links is None or links == [picture.url for picture in image_set.images]
         if shown != image_set.prediction_id or not same_links:
             raise AirflowFailException(
-                f"Prediction {shown} was shown, and now there is {image_set.prediction_id}: the pictures were drawn anew since "
+                f"Prediction {shown} was shown, and now there is {image_set.prediction_id}: the pictures were drawn again since "
                 "they were shown; clear the review to be asked again, which is free. Before Airflow 3.4 it must be given a new form "
                 "for that, as docs/pipelines.md (Approval) shows."
             )

@@ -77,8 +77,8 @@ def plain(text: str, length: int) -> str:
 
 
 def _picture(place: int, picture: Picture, caption: str) -> str:
-    told = " ".join([f"{place}\\.", plain(caption, CAPTION)]).strip()
+    text = " ".join([f"{place}\\.", plain(caption, CAPTION)]).strip()
     flagged = " **Flagged as unsafe by the vendor.**" if picture.flagged else ""
     if urlsplit(picture.url).scheme not in ("http", "https"):
-        return f"{told}{flagged} (no link to show it by)"
-    return f"{told}{flagged}\n\n![Picture {place}](<{quote(picture.url, safe=_URL_CHARACTERS)}>)"
+        return f"{text}{flagged} (no link to show it by)"
+    return f"{text}{flagged}\n\n![Picture {place}](<{quote(picture.url, safe=_URL_CHARACTERS)}>)"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class _DefaultSize(str):
-    """The default of ``size``, told apart from the same text written by a user, who then means it."""
+    """The default of ``size``, another object than the same text written by a user, who then means it."""
 
     __slots__ = ()
 

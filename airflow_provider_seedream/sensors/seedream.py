@@ -189,7 +189,7 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
         )
 
     def _collect(self, prediction: Prediction, context: Context) -> dict[str, Any]:
-        from airflow_provider_seedream.wavespeed.delivery import accept, delivered, ordered_by, told
+        from airflow_provider_seedream.wavespeed.delivery import accept, delivered, ordered_by, summary
         from airflow_provider_seedream.wavespeed.prediction import Status
 
         if prediction.status is not Status.COMPLETED:
@@ -210,7 +210,7 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
         ti = context["ti"]
         ti.xcom_push(key="prediction_id", value=image_set.prediction_id)
         ti.xcom_push(key="image_urls", value=[picture.url for picture in image_set.images])
-        self.log.info(told(image_set))
+        self.log.info(summary(image_set))
         return image_set.to_json()
 
     def _id(self) -> str:

@@ -157,7 +157,7 @@ class WayOut:
 
     :param on_lost_submission: the task's policy.
     :param on_clear: the task's.
-    :param remembered: whether the record outlives a try; else a clear cannot be told what a person decided.
+    :param remembered: whether the record outlives a try; else a clear does not know what a person decided.
     :param clear: how to clear a task so that Airflow keeps its record.
     :param takeable: whether ``on_lost_submission="adopt"`` would take the candidate there is.
     :param identified: whether a clear takes it in every policy.

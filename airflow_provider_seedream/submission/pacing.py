@@ -1,4 +1,4 @@
-"""How long to stay away after the API refused a submission for its rate. Pure."""
+"""How long to stay away after the API rate limited a submission. Pure."""
 
 from __future__ import annotations
 

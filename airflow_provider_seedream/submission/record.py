@@ -4,7 +4,7 @@ A record moves through these phases:
 
 - no record: nothing of this task instance was ever sent, if this is its first try;
 - ``nothing``: earlier tries ended before they sent anything that pays, or the API refused it;
-- ``delayed``: the API refused the submission because of a rate limit; its turn comes later;
+- ``delayed``: the API rate limited the submission; its turn comes later;
 - ``intent``: the paying request is about to leave, or left, and no answer is known;
 - ``submitted``: the API gave an id;
 - ``missing``: a try that is not the first found no record. Airflow, a state store backend or a person removed it, so
@@ -111,7 +111,7 @@ class SubmissionRecord:
     :param submitted_at: epoch seconds of the API's answer.
     :param deadline: epoch seconds at which we stop waiting, for the pictures or for our turn to submit.
     :param spent_usd: price of what this task submitted, or may have, before and since it was last cleared.
-    :param refusals: how often the API refused this submission for its rate.
+    :param refusals: how often the API rate limited this submission.
     :param resubmitted: whether this submission was made in place of a lost one.
     :param earlier: the ids of this task instance's latest predictions before this one.
     :param try_number: the latest try that wrote this record; ``None`` in records of earlier versions.
@@ -259,7 +259,7 @@ class SubmissionRecord:
         return self.earlier if self.prediction_id is None else (*self.earlier, self.prediction_id)
 
     def delayed(self) -> SubmissionRecord:
-        """This record after the API refused the submission for its rate."""
+        """This record after the API rate limited the submission."""
         return replace(self, phase=Phase.DELAYED, refusals=self.refusals + 1)
 
     def submitted(self, prediction_id: str, *, at: float, deadline: float) -> SubmissionRecord:
@@ -432,7 +432,7 @@ def decide(
             if not prediction.status.ended:
                 return Resume(prediction)
         lost_before = record.resubmitted and not cleared
-        return Changed(record) if lost_before and not same else Submit("it was refused for its rate before")
+        return Changed(record) if lost_before and not same else Submit("it was rate limited before")
     if record.phase is Phase.MISSING:
         return Lost(record)
     if record.phase is Phase.INTENT:

@@ -147,7 +147,7 @@ class Submitter:
 
         :param came_back: whether this goes on after a :class:`Postponed` of the same try.
         :raises PredictionFailedError: if the earlier one failed in a way that submitting again would not cure.
-        :raises LostSubmissionError: if something may be paid that cannot be found or told apart.
+        :raises LostSubmissionError: if something may be paid that cannot be found or identified.
         :raises RequestChangedError: if an earlier try paid for another request.
         :raises AccountChangedError: if an earlier try paid with a key from elsewhere.
         :raises BudgetExceededError: if a ceiling would be exceeded.
@@ -300,10 +300,10 @@ class Submitter:
     def _wait_for_a_turn(self, delayed: SubmissionRecord, error: RateLimitError) -> Postponed:
         seconds = pause(error.retry_after, delayed.refusals, random.random())  # noqa: S311 - spreads, hides nothing
         if time.time() + seconds >= (delayed.deadline or 0.0):
-            log.warning("Refused for its rate %d times; nothing is paid.", delayed.refusals)
+            log.warning("Rate limited (HTTP 429) %d times; nothing is paid.", delayed.refusals)
             raise error
         self.store.write(delayed)
-        log.info("Refused for its rate (nothing is paid); coming back in %.0f s.", seconds)
+        log.info("Rate limited (HTTP 429), nothing is paid; retrying in %.0f s.", seconds)
         return Postponed(seconds)
 
     def _keep(self, record: SubmissionRecord, prediction: Prediction, timeout: float) -> None:
@@ -337,7 +337,7 @@ class Submitter:
     def _take_up(self, order: Order, record: SubmissionRecord | None, prediction: Prediction) -> Prediction:
         assert record is not None  # noqa: S101 - nothing can be taken up without one
         log.info(
-            "Prediction %s (%s, $%g) was paid for by an earlier try; taking it up again.",
+            "Prediction %s (%s, $%g) was paid for by an earlier try; resuming it.",
             prediction.id,
             prediction.status_word,
             record.cost_usd,
@@ -407,7 +407,7 @@ class Submitter:
             taken = record.continued(order.attempt, deadline=time.time() + order.timeout)
             self._keep(replace(taken, paid_from=order.source), mine, order.timeout)
             log.warning(
-                "Prediction %s (%s) is %s as the lost submission; taking it up again.",
+                "Prediction %s (%s) is %s as the lost submission; resuming it.",
                 mine.id,
                 mine.status_word,
                 "identified" if mine in found.identified else "adopted",

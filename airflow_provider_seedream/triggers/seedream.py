@@ -69,7 +69,7 @@ class SeedreamPredictionTrigger(BaseTrigger):
                 kind=self.kind,
             )
         except Exception as error:
-            self.log.exception("Waiting for prediction %s broke off.", self.prediction_id)
+            self.log.exception("Polling of prediction %s was interrupted.", self.prediction_id)
             verdict = Verdict(Outcome.ERROR, self.prediction_id, error=error)
         yield TriggerEvent(verdict.event())
 

@@ -280,7 +280,7 @@ class PredictionWatcher:
 
 
 class _Seat:
-    """One prediction that waits, and its trigger's place to be told."""
+    """One waiting prediction, and where its trigger gets the result."""
 
     __slots__ = ("call", "context", "kind", "look", "verdict", "wait")
 

@@ -125,16 +125,16 @@ class Answer:
             code = envelope if 0 < envelope < 100_000 else -1
         if not 200 <= code < 300:
             rule = rule_for(code)
-            told = f"{call.method} {call.path} was answered {self._named(code)}: {self._told(body)}"
+            message = f"{call.method} {call.path} was answered {self._named(code)}: {self._excerpt(body)}"
             raise rule.error(
-                f"{told.rstrip('.')}. {rule.way_out}".strip(),
+                f"{message.rstrip('.')}. {rule.way_out}".strip(),
                 status=self.status,
                 code=code,
                 retry_after=retry_after(self.headers),
                 prediction_id=_named_prediction(body) if call.pays else None,
             )
         if not isinstance(body, Mapping) or "data" not in body:
-            raise self._unreadable(call, self._told(body), body)
+            raise self._unreadable(call, self._excerpt(body), body)
         try:
             return call.read(body["data"])
         except InvalidResponseError as error:
@@ -162,7 +162,7 @@ class Answer:
     def _named(self, code: int) -> str:
         return str(code) if code == self.status else f"{self.status} with code {code}"
 
-    def _told(self, body: object) -> str:
+    def _excerpt(self, body: object) -> str:
         # Cut last: of half a link nobody could tell what is secret.
         return plain(links_without_secrets(_reason(body)), _MOST_OF_MESSAGE).strip() or self._kind(body)
 

@@ -238,7 +238,7 @@ def _policy(call: Call[Any], attempts: int) -> dict[str, Any]:
     backoff = wait_random_exponential(multiplier=0.5, max=10)
 
     def wait(state: Any) -> float:
-        # Jitter on top of what was asked for: the server told everybody the same.
+        # Jitter on top of what was asked for: the server gave everybody the same.
         asked = state.outcome.exception().retry_after
         return float(asked) * random.uniform(1.0, 1.1) if asked else float(backoff(state))  # noqa: S311
 
@@ -338,8 +338,8 @@ def _failed(call: Call[Any], endpoint: Endpoint, exchange: Exchange, error: Exce
     # aiohttp tells of a proxy that refuses by an error with its status.
     refusal = exchange.proxy_status or (None if exchange.begun else getattr(error, "status", None))
     reason = _reason(error) if refusal in (None, 200) else f"the proxy answered {refusal}"
-    told = f"{call.method} {endpoint.origin}{call.path} {what}: {reason}. {rule.way_out}"
-    return rule.error(told.strip())
+    message = f"{call.method} {endpoint.origin}{call.path} {what}: {reason}. {rule.way_out}"
+    return rule.error(message.strip())
 
 
 def _reason(error: BaseException) -> str:

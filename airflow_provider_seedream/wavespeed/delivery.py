@@ -54,7 +54,7 @@ def accept(
         )
     if requested is None and on_short_delivery == "fail":
         raise DeliveryError(
-            f'{paid}, but nobody told how many images it was to have, and on_short_delivery="fail" needs to know. Give '
+            f'{paid}, but the number of requested images is not known, and on_short_delivery="fail" needs to know. Give '
             'the result of the task that submitted it as image_set, or on_short_delivery="accept".'
         )
     if requested is not None and delivered < requested:
@@ -114,7 +114,7 @@ def delivered(ordered: ImageSet, accepted: Prediction, *, links: bool = True) ->
     )
 
 
-def told(image_set: ImageSet) -> str:
+def summary(image_set: ImageSet) -> str:
     """One line on a delivery, for a log."""
     asked = "" if image_set.requested is None else f" of {image_set.requested}"
     price = "" if image_set.cost_usd is None else f", ${image_set.cost_usd:g}"

@@ -33,19 +33,19 @@ def reconciled(original: ImageSetRequest, enhanced: str) -> str:
         raise UnusableEnhancementError(f"{error.allowed}") from None
     before, after = scenes_of(original.prompt), scenes_of(request.prompt)
     if len(before) > 1 and not after:
-        raise UnusableEnhancementError(f"the {len(before)} scenes cannot be told apart in it")
+        raise UnusableEnhancementError(f"the {len(before)} scenes cannot be separated in it")
     if before and _order_changed(before, after):
         raise UnusableEnhancementError("it tells the scenes in another order")
     return request.prompt
 
 
 def _order_changed(before: Sequence[str], after: Sequence[str]) -> bool:
-    """Whether two scenes or more are told best in another's place, by the words that none but they have."""
-    words, told = [_words(scene) for scene in before], [_words(scene) for scene in after]
+    """Whether two scenes or more stand in another's place, by the words that no other scene has."""
+    words, written = [_words(scene) for scene in before], [_words(scene) for scene in after]
     moved = 0
     for place, own in enumerate(words):
         telltale = own.difference(*(words[:place] + words[place + 1 :]))
-        hits = [len(telltale & each) for each in told]
+        hits = [len(telltale & each) for each in written]
         moved += bool(hits) and max(hits) > hits[place]
     return moved > 1
 

@@ -148,7 +148,7 @@ class PollRejectedError(WaveSpeedError):
 
 
 class PollInterruptedError(WaveSpeedError):
-    """Waiting for a paid prediction broke off on our side; a retry takes it up again where the record lasts."""
+    """Polling a paid prediction was interrupted on our side; a retry resumes it where the record lasts."""
 
     def __init__(self, message: str, *, transient: bool = True) -> None:
         super().__init__(message)
@@ -224,7 +224,7 @@ class Rule:
     def may_resend(self, *, pays: bool) -> bool:
         """Whether the same call may be sent again at once: if it can help.
 
-        A call that pays only where it certainly did not arrive. One that was refused for its rate may be sent again,
+        A call that pays only where it certainly did not arrive. One that was rate limited may be sent again,
         too, but waiting for its turn is the submitter's business, who holds no worker for it.
         """
         return self.error.transient and (not pays or self.arrival is Arrival.NEVER)

@@ -36,7 +36,7 @@ class ImageSet:
     """A delivered image set, small enough for an XCom.
 
     What was asked for (``prompt``, ``size``, ``requested``, ``cost_usd``) is None where a prediction was submitted
-    elsewhere and nobody told.
+    elsewhere and they are not known.
 
     :param size: ``"W*H"`` as it was asked for.
     :param requested: how many images were asked for, and are billed; fewer may have come.

@@ -173,15 +173,15 @@ class Wait:
         time, until they look too early.
         """
         by = now - self._born if self._dated else inf
-        told = self._seen.inference_ms if self._seen is not None else None
-        if told is not None:
-            return min(max(told / 1000, self._undone), by)
+        duration = self._seen.inference_ms if self._seen is not None else None
+        if duration is not None:
+            return min(max(duration / 1000, self._undone), by)
         if not self._dated:
             return None
         return (self._undone + by) / 2 if self._undone else max(by - FLOOR, by / 2)
 
     def news(self, look: Look) -> str | None:
-        """What people should be told of a look, once: a second failure in a row, or a status that is not documented."""
+        """What a log should say of a poll, once: a second failure in a row, or a status that is not documented."""
         if isinstance(look, ApiError):
             return f"cannot be seen ({look})" if self._failures == 1 and not refused(look) else None
         if look.status is not Status.UNKNOWN:

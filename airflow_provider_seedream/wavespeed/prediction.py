@@ -157,8 +157,8 @@ def _pictures(outputs: object, flags: object) -> tuple[tuple[str, ...], tuple[bo
         return (), ()
     items = [outputs] if isinstance(outputs, str | dict) else outputs if isinstance(outputs, list) else []
     links = [item.get("url") if isinstance(item, dict) else item for item in items]
-    told = [flag if isinstance(flag, bool) else None for flag in flags] if isinstance(flags, list) else []
-    pairs = zip(links, told + [None] * len(links), strict=False)
+    flagged = [flag if isinstance(flag, bool) else None for flag in flags] if isinstance(flags, list) else []
+    pairs = zip(links, flagged + [None] * len(links), strict=False)
     pictures = [(_output(link), flag) for link, flag in pairs if isinstance(link, str) and link.strip()]
     return tuple(link for link, _ in pictures if link), tuple(flag for link, flag in pictures if link)
 

@@ -253,12 +253,12 @@ def read_answer(
 
 
 def _scenes_alone(text: str, shared: Mapping[str, str]) -> tuple[str, ...]:
-    """The scenes of a text that tells nothing else, so that it can be written anew with what they share."""
+    """The scenes of a text that holds nothing else, so that it can be written again with what they share."""
     scenes = scenes_of(text)
     if scenes:
-        told = re.findall(r"\w+", ImageSetPrompt(scenes).render().lower())[2:]  # type: ignore[arg-type]
+        rendered = re.findall(r"\w+", ImageSetPrompt(scenes).render().lower())[2:]  # type: ignore[arg-type]
         said = re.findall(r"\w+", text.lower())
-        if said[-len(told) :] == told and len(said) - len(told) in (0, 2):
+        if said[-len(rendered) :] == rendered and len(said) - len(rendered) in (0, 2):
             return scenes
     part, given = next((part, given) for part, given in shared.items() if given)
     rule = "it belongs to every scene, and the prompt is a text that cannot be taken apart into its scenes"
@@ -280,7 +280,7 @@ def _is_list(value: object) -> TypeGuard[Sequence[SceneInput]]:
 
 
 def scenes_of(text: str) -> tuple[str, ...]:
-    """The scenes of a text in the vendor's convention, in order; () when they cannot be told apart.
+    """The scenes of a text in the vendor's convention, in order; () when they cannot be separated.
 
     Best effort, for captions: the ordinals must open sentences and run from "First," without gap or repetition,
     and agree with the count that the text names. What :meth:`ImageSetPrompt.render` repeats is left out.

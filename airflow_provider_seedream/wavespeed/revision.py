@@ -12,7 +12,7 @@ from airflow_provider_seedream.wavespeed.prompt import MAX_SCENES, ordinal, scen
 MAX_NOTE = 500
 """Characters that a note may have."""
 
-# A template that was not rendered is told by its braces, and a note must not pass for one.
+# Braces show a template that was not rendered, and a note must not pass for one.
 _BRACES = str.maketrans("{}", "()")
 
 

@@ -73,7 +73,7 @@ def scenes_listed(text: str) -> list[str] | None:
 
     Headings, Markdown's emphasis, and talk before the list ("Here are your scenes:") are left out.
 
-    :raises InvalidInputError: where it cannot be told what belongs to the list.
+    :raises InvalidInputError: where it is not clear what belongs to the list.
     """
     fences = _FENCE.findall(text)
     lines = (fences[0][1] if len(fences) == 1 else text).splitlines()

@@ -62,13 +62,13 @@ class Verdict:
         try:
             outcome = Outcome(event["outcome"])  # type: ignore[index]
             prediction_id = plain(event["prediction_id"], _MOST_OF_ID)  # type: ignore[index]
-            seen, told = _mapping(event["prediction"]), _mapping(event["error"])  # type: ignore[index]
+            seen, failure = _mapping(event["prediction"]), _mapping(event["error"])  # type: ignore[index]
         except (TypeError, KeyError, ValueError):
             shown = plain(event, MOST_OF_ERROR)
             raise PollInterruptedError(
                 f"The trigger sent something that is no event of ours: {shown!r}."
             ) from None
-        message = plain(told.get("message"), _MOST_OF_MESSAGE)
+        message = plain(failure.get("message"), _MOST_OF_MESSAGE)
         error: Exception | None = None
         match outcome:
             case Outcome.FAILED:
@@ -84,7 +84,7 @@ class Verdict:
             case Outcome.REFUSED:
                 error = PollRejectedError(message)
             case Outcome.ERROR:
-                error = _broken_off(prediction_id, message, told)
+                error = _broken_off(prediction_id, message, failure)
             case Outcome.COMPLETED:
                 pass
         return cls(outcome, prediction_id, error=error)
@@ -122,8 +122,8 @@ def _storable(summary: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _broken_off(prediction_id: str, message: str, told: Mapping[str, Any]) -> PollInterruptedError:
+def _broken_off(prediction_id: str, message: str, failure: Mapping[str, Any]) -> PollInterruptedError:
     return PollInterruptedError(
-        f"Waiting for prediction {prediction_id} broke off ({plain(told.get('class'), 100)}: {message}). It runs on and stays paid.",
-        transient=bool(told.get("retryable", True)),
+        f"Polling of prediction {prediction_id} was interrupted ({plain(failure.get('class'), 100)}: {message}). It runs on and stays paid.",
+        transient=bool(failure.get("retryable", True)),
     )

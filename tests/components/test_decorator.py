@@ -331,7 +331,7 @@ TROUBLE = {
     "never arrived": faults.DropBefore(),
     "failed": faults.FailPrediction(5000),
     "cancelled": faults.EndAs("cancelled"),
-    "refused for its rate": faults.Status(429, headers={"Retry-After": "1"}),
+    "rate limited": faults.Status(429, headers={"Retry-After": "1"}),
     "not yet over": faults.Takes(3600.0),
 }
 

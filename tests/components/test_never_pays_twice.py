@@ -352,12 +352,12 @@ def test_a_trigger_started_again_keeps_its_deadline_and_posts_nothing(seedream_e
     assert seedream_emulator.paid_tasks == 1
 
 
-@pytest.mark.event("Waiting breaks off in the triggerer")
+@pytest.mark.event("Polling is interrupted in the triggerer")
 def test_a_trigger_that_breaks_off_says_so_and_the_next_try_resumes(seedream_emulator, monkeypatch):
     tries = Tries()
     with monkeypatch.context() as patch:
         patch.setattr("airflow_provider_seedream.triggers.watcher.PredictionWatcher.wait", broken)
-        with pytest.raises(PollInterruptedError, match=r"broke off.*stays paid"):
+        with pytest.raises(PollInterruptedError, match=r"was interrupted.*stays paid"):
             run(operator(), tries)
     assert len(run(operator(), tries)["images"]) == 2
     assert seedream_emulator.paid_tasks == 1
@@ -477,7 +477,7 @@ def test_a_refused_look_stops_at_once_with_the_id(seedream_emulator, status, def
     assert seedream_emulator.polls() == 1
 
 
-@pytest.mark.event("Submission refused for its rate (429)")
+@pytest.mark.event("Submission rate limited (429)")
 def test_a_submission_refused_for_its_rate_holds_no_worker_and_comes_back(seedream_emulator):
     seedream_emulator.faults.add("submit", faults.Status(429, headers={"Retry-After": "20"}), times=3)
     tries, pauses = Tries(), []
@@ -487,7 +487,7 @@ def test_a_submission_refused_for_its_rate_holds_no_worker_and_comes_back(seedre
     assert seedream_emulator.paid_tasks == 1
 
 
-@pytest.mark.event("Submission refused for its rate (429)")
+@pytest.mark.event("Submission rate limited (429)")
 def test_the_same_without_a_store_or_deferral(seedream_emulator, monkeypatch):
     monkeypatch.setattr("airflow_provider_seedream.submission.pacing.FIRST_PAUSE", 0.1)
     for arguments in ({"deferrable": False}, {"deferrable": True}):
@@ -496,7 +496,7 @@ def test_the_same_without_a_store_or_deferral(seedream_emulator, monkeypatch):
     assert seedream_emulator.paid_tasks == 2
 
 
-@pytest.mark.event("Submission refused for its rate (429)")
+@pytest.mark.event("Submission rate limited (429)")
 def test_waiting_for_a_turn_ends_at_the_deadline_and_leaves_the_next_try_free(seedream_emulator):
     seedream_emulator.faults.add("submit", faults.Status(429, headers={"Retry-After": "20"}), times=1)
     tries = Tries()
@@ -509,7 +509,7 @@ def test_waiting_for_a_turn_ends_at_the_deadline_and_leaves_the_next_try_free(se
     assert seedream_emulator.paid_tasks == 1
 
 
-@pytest.mark.event("Submission refused for its rate (429)")
+@pytest.mark.event("Submission rate limited (429)")
 def test_a_new_try_after_a_rate_limit_gets_the_whole_time_again(seedream_emulator):
     seedream_emulator.faults.add("submit", faults.Status(429, headers={"Retry-After": "20"}), times=1)
     tries = Tries()

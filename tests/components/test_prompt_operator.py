@@ -169,7 +169,7 @@ def test_a_lost_count_and_a_list_in_place_of_ordinals_are_put_right(seedream_emu
 
 
 UNUSABLE = [
-    ("A majestic fox through the day", "cannot be told apart"),
+    ("A majestic fox through the day", "cannot be separated"),
     ("3 images. First, a fox. Second, an owl. Third, a hare.", "names 3 images"),
     ("2 images. First, it hunts by the river. Second, a fox wakes in its den.", "another order"),
     ("", "it is empty"),

@@ -132,7 +132,7 @@ def test_an_answer_about_other_images_of_the_same_prediction_draws_and_approves_
 @pytest.mark.parametrize("option", ["Approve", "Reject"])
 def test_an_answer_about_pictures_that_were_drawn_anew_since_draws_and_approves_nothing(option):
     ti = shown("of the form")
-    with pytest.raises(AirflowFailException, match="drawn anew since they were shown; clear the review"):
+    with pytest.raises(AirflowFailException, match="drawn again since they were shown; clear the review"):
         review().execute_complete({"ti": ti}, answered(option))
     assert ti.xcom == {"shown_prediction_id": "of the form"}
 

@@ -201,7 +201,7 @@ def test_fewer_images_are_accepted_or_refused_by_policy(seedream_emulator, defer
 
 
 def test_fewer_images_than_nobody_knows_cannot_be_ruled_out(seedream_emulator):
-    with pytest.raises(AirflowFailException, match="nobody told how many"):
+    with pytest.raises(AirflowFailException, match="number of requested images is not known"):
         run(sensor(prediction_id=submitted_elsewhere(), on_short_delivery="fail"), Tries())
 
 

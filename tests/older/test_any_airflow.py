@@ -247,7 +247,7 @@ def test_a_rate_limit_is_waited_out_within_one_try(home: Path, seedream_emulator
     refusal = faults.Status(429, headers={"Retry-After": "1"})
     seedream_emulator.faults.add("submit", refusal)
     done = run("any")
-    assert "coming back in" in done.output
+    assert "retrying in" in done.output
     assert seedream_emulator.paid_tasks == 1
 
 
@@ -260,7 +260,7 @@ def test_a_retry_takes_up_what_is_paid_from_its_record_or_from_the_account(
     told = done.output
     assert done.returncode == 0, told[-4000:]
     assert "had not ended at our deadline" in told
-    assert "taking it up again" in told
+    assert "resuming it" in told
     assert ("finds no record of the tries before it" in told) is not RECORDS_LAST
     assert seedream_emulator.paid_tasks == 1
 
@@ -273,7 +273,7 @@ def test_a_retry_pays_nothing_where_neither_a_record_nor_the_account_tells(
     told = done.output
     assert seedream_emulator.paid_tasks == 1
     assert ("To pay for a new set, start a new run of the DAG" in told) is not RECORDS_LAST
-    assert ("taking it up again" in told) is RECORDS_LAST
+    assert ("resuming it" in told) is RECORDS_LAST
 
 
 def test_what_came_from_a_task_is_never_rendered(home: Path, seedream_emulator: Emulator, run: Run) -> None:

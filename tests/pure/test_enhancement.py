@@ -62,9 +62,9 @@ def test_what_takes_no_guess_is_put_right(enhanced, text):
     [
         ("", "it is empty"),
         (" \n", "it is empty"),
-        ("A cinematic russet fox through a whole day and night", "the 3 scenes cannot be told apart"),
+        ("A cinematic russet fox through a whole day and night", "the 3 scenes cannot be separated"),
         (GOOD.replace("3 images", "4 images"), "names 4 images"),
-        ("3 images. First, a fox waking. Second, a fox hunting.", "cannot be told apart"),
+        ("3 images. First, a fox waking. Second, a fox hunting.", "cannot be separated"),
         ("1. A fox waking\n2. A fox hunting", "names 2 images"),
         ("First, a fox waking. Second, a fox hunting.", "2 scenes, First to Second"),
         (

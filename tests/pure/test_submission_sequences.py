@@ -38,7 +38,7 @@ FATES = (
     "never arrived, gateway error",
     "worker killed before",
     "not connected",
-    "refused for its rate",
+    "rate limited",
     "refused",
 )
 READS = ("answered", "answered", "no answer", "rate limit")
@@ -94,7 +94,7 @@ class World:
             raise KilledError
         if self.fate == "not connected":
             raise ApiConnectionError("x")
-        if self.fate == "refused for its rate":
+        if self.fate == "rate limited":
             raise RateLimitError("x", code=429, retry_after=30.0)
         if self.fate == "refused":
             raise BadRequestError("x", code=400)
