@@ -9,11 +9,14 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_seedream.publishing.names import MediaType
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
 
 MANIFEST_NAME = "manifest.json"
 MAX_BYTES = 2 * 1024 * 1024
@@ -193,12 +196,31 @@ def schema() -> dict[str, Any]:
     return document
 
 
+@cache
+def _validator() -> Validator:
+    """A validator of the schema with its definitions in place: looking each up costs as much as all other checks."""
+    from jsonschema import Draft202012Validator
+
+    whole = schema()
+
+    def in_place(part: Any) -> Any:
+        if isinstance(part, list):
+            return [in_place(each) for each in part]
+        if not isinstance(part, dict):
+            return part
+        named = whole["$defs"][part["$ref"].rpartition("/")[2]] if "$ref" in part else {}
+        return {
+            key: in_place(value) for key, value in {**named, **part}.items() if key not in ("$ref", "$defs")
+        }
+
+    return Draft202012Validator(in_place(whole))
+
+
 def validate(document: Mapping[str, Any]) -> None:
     """Check a manifest's JSON against the schema, that no file is named twice and each rendition has its image.
 
     :raises InvalidInputError: names the place and what was expected there.
     """
-    from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
     # Before the schema, which takes a second for each 4,000 entries.
@@ -209,7 +231,7 @@ def validate(document: Mapping[str, Any]) -> None:
     )
     if (count := sum(map(len, lists))) > MAX_FILES:
         raise _refusal("", f"{count:,} entries", f"it may have {MAX_FILES:,}")
-    if (error := best_match(Draft202012Validator(schema()).iter_errors(document))) is not None:
+    if (error := best_match(_validator().iter_errors(document))) is not None:
         raise _refusal(error.json_path.removeprefix("$"), error.instance, error.message[:200])
     names = Counter(each["file"] for key in ("images", "companions") for each in document[key])
     if twice := [name for name, count in names.items() if count > 1]:

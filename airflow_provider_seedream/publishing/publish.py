@@ -231,7 +231,7 @@ class _Publication:
         def holds(image: PublishedImage) -> bool:
             return self.folder.holds(image.file, sha256=image.sha256, length=image.bytes)
 
-        with ThreadPoolExecutor(concurrency, thread_name_prefix="seedream-check") as pool:
+        with ThreadPoolExecutor(concurrency, "seedream-check") as pool:
             held = zip(fit.items(), pool.map(holds, fit.values()), strict=True)
             self.journal.images.update(dict(known for known, there in held if there))
             self.journal.derivatives.update(
@@ -290,8 +290,9 @@ class _Publication:
         stop = Event()
         with (
             self.folder.staging() as stage,
-            ThreadPoolExecutor(concurrency, thread_name_prefix="seedream-place") as placing,
-            ThreadPoolExecutor(concurrency, thread_name_prefix="seedream-fetch") as fetching,
+            # On a local disk placing is a rename, which waits for nothing.
+            ThreadPoolExecutor(1 if self.folder.local else concurrency, "seedream-place") as placing,
+            ThreadPoolExecutor(concurrency, "seedream-fetch") as fetching,
         ):
             fetches: list[Future[Any]] = [
                 fetching.submit(self._fetch, index, stage, stop) for index in missing
