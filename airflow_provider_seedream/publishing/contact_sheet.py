@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_seedream.options import OutputFormat
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -60,10 +59,8 @@ def contact_sheet(
     images: Iterable[bytes | Path],
     captions: Sequence[str],
     *,
-    columns: int | None = None,
     title: str = "",
     subtitle: str = "",
-    output_format: OutputFormat = "jpeg",
 ) -> bytes:
     """Draw a contact sheet.
 
@@ -71,10 +68,9 @@ def contact_sheet(
 
     :param images: files or their bytes; each is fitted into a tile with the aspect ratio of the first.
     :param captions: one for each image; empty for none. Long ones are cut to three lines.
-    :param columns: default: what makes the sheet about as wide as it is high, at most 5.
     :param title: the line on top.
     :param subtitle: a smaller line beside it.
-    :returns: the encoded sheet, 1800 pixels wide.
+    :returns: a JPEG, 1800 pixels wide.
     :raises InvalidInputError: no images, or Pillow is missing.
     """
     require_pillow("contact_sheet", True)
@@ -85,7 +81,7 @@ def contact_sheet(
     for source in images:
         with open_image(source) as image:
             if layout is None:
-                layout = _Layout.of(len(captions), columns, image.height / image.width)
+                layout = _Layout.of(len(captions), image.height / image.width)
             tiles.append(_tile(image, layout))
     if layout is None:
         raise InvalidInputError(
@@ -108,10 +104,7 @@ def contact_sheet(
         sheet.paste(tile, (x, y), tile)
         _draw_caption(draw, face, layout, x, y + layout.tile_height, index + 1, texts[index])
     out = io.BytesIO()
-    if output_format == "png":
-        sheet.save(out, "PNG", optimize=True)
-    else:
-        sheet.save(out, "JPEG", quality=88, optimize=True, progressive=True)
+    sheet.save(out, "JPEG", quality=88, optimize=True, progressive=True)
     return out.getvalue()
 
 
@@ -123,12 +116,11 @@ class _Layout:
     text_size: int
 
     @classmethod
-    def of(cls, count: int, columns: int | None, ratio: float) -> _Layout:
-        if columns is None:
-            # Up to three stand in one row. More come close to a square, with few places left empty.
-            square = math.ceil(math.sqrt(count * min(max(ratio, 0.6), 1.6)))
-            near = [min(each, 5) for each in (square, square + 1)]
-            columns = count if count <= 3 else min(near, key=lambda each: -count % each)
+    def of(cls, count: int, ratio: float) -> _Layout:
+        # Up to three stand in one row. More come close to a square, with few places left empty.
+        square = math.ceil(math.sqrt(count * min(max(ratio, 0.6), 1.6)))
+        near = [min(each, 5) for each in (square, square + 1)]
+        columns = count if count <= 3 else min(near, key=lambda each: -count % each)
         columns = max(1, min(columns, count))
         width = (SHEET_WIDTH - 2 * MARGIN - (columns - 1) * GAP) // columns
         return cls(columns, width, round(width * ratio), max(20, min(34, width // 18)))

@@ -1,8 +1,7 @@
 """The structure of a PNG, a JPEG and a WebP, read once from its first to its last byte. Nothing is decoded.
 
-Each format has a reader, which gives width, height and layout, or raises a :class:`MediaError`. It refuses what a decoder
-would forgive: Pillow gives pixels for half a JPEG. No reader inflates or keeps more than a chunk: what a header announces is
-checked before anything is made of it, and what has many parts has a limit for them.
+Each format has a reader, which gives width, height and layout, or raises a ``MediaError``. It refuses what a decoder would
+forgive: Pillow gives pixels for half a JPEG. No reader keeps more than a chunk, and each kind of part has a limit.
 """
 
 from __future__ import annotations
@@ -372,8 +371,7 @@ def _check_scan(jpeg: _Jpeg, body: bytes, length: int, restarts: int) -> None:
 
 # WebP (RFC 9649): every chunk within its container, and a header for each frame.
 _FRAMES = frozenset({b"VP8 ", b"VP8L"})
-_FRAME_HEADER, _LOSSLESS_HEADER = 10, 5
-_MOST_WEBP_CHUNKS = 10_000
+_FRAME_HEADER, _LOSSLESS_HEADER, _MOST_WEBP_CHUNKS = 10, 5, 10_000
 
 
 def read_webp(file: BinaryIO) -> tuple[int, int, Layout]:

@@ -54,11 +54,10 @@ class ImageSource:
     ) -> None:
         _refuse_what_has_no_images(image_set)
         if sources is not None and len(sources) != len(image_set.images):
-            allowed, way_out = (
-                f"the set has {len(image_set.images)} images",
-                "Give exactly one source for each image.",
+            way_out = "Give exactly one source for each image."
+            raise InvalidInputError(
+                "sources", len(sources), f"the set has {len(image_set.images)} images", way_out
             )
-            raise InvalidInputError("sources", len(sources), allowed, way_out)
         size = None if image_set.size is None else parse_sides(image_set.size)
         if size is None and image_set.size is not None:
             way_out = "Give the return value of the Seedream operator, unchanged."

@@ -110,3 +110,21 @@ def test_images_are_fetched_while_the_store_is_slow_and_placed_while_others_are_
     publish(image_set(cdn, 15), ObjectStoragePath("memory://bucket/story"), concurrency=2)
     assert max(fetched) - min(fetched) < 1.5  # 15 waits of 0.1 s by twos
     assert min(placed) < max(fetched)
+
+
+def test_an_image_that_has_arrived_is_placed_soon_although_another_takes_long(
+    cdn: Cdn, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+
+    def slow(handler: Any) -> None:
+        until = time.monotonic() + 10
+        while not store.exists("/bucket/story/01-picture.jpg") and time.monotonic() < until:
+            time.sleep(0.02)
+        seen.append(store.exists("/bucket/story/01-picture.jpg"))
+        body(picture(seed=1))(handler)
+
+    monkeypatch.setattr("airflow_provider_seedream.publishing.publish.HOLD", 0.1)
+    cdn.paths["/1"] = slow
+    publish(image_set(cdn, 2), ObjectStoragePath("memory://bucket/story"))
+    assert seen == [True]
