@@ -47,7 +47,7 @@ class Contents:
     :param record: the journal of a publish that has not come to its end.
     :param names: everything that is there, and whether it is a folder.
     :param ours: files that this package wrote, or was about to write.
-    :param noted: the ones that an unfinished publish was about to write: a file there may be somebody else's.
+    :param noted: the ones that an unfinished publish was about to write: a file there may be foreign.
     """
 
     folder: Folder

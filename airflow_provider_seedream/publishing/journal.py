@@ -5,22 +5,23 @@ about to change. *Published*: a manifest, and every file that it names, intact. 
 :meth:`Journal.claim`, from there to published by :meth:`Journal.place_manifest`, after which the journal is removed. A publish
 that was killed leaves the folder in work; the next one takes up what is intact, and a set that may replace it removes it.
 
-Who may write when. The publish that wrote the journal owns the folder. It looks for another owner when it takes the folder,
+Who may write when. The publish that wrote the journal owns the folder. It checks for another owner when it takes the folder,
 before each write of the journal, and right before and after its manifest. In between it writes files only that its journal
 names. Another try of the *same* set may be at work beside it and does no harm: it writes the same bytes. One thread writes
 the journal, never a download: images that arrive meanwhile are noted together by its next write.
 
-What must never happen. (1) A manifest whose files are not all there: so it comes last, and goes first. (2) A file of
-somebody else written over or removed: so a file is ours only by its digest, which a journal or manifest holds; a digest is
+What must never happen. (1) A manifest whose files are not all there: so it comes last, and goes first. (2) A foreign
+file written over or removed: so a file is ours only by its digest, which a journal or manifest holds; a digest is
 noted *before* its file is placed, and a file appears only where there is none, unless it is ours. A journal that names too
 much does no harm. (3) An image fetched twice that is in its place: its digest was noted, so the next try knows it.
 
-Why each constant. A note costs an object store two operations (whose journal is it? then the new one), as much as an image
-costs twice: :data:`NOTES` bounds them for a set, however many images it has. What was fetched and is not noted is lost by a
-kill, and a record that is silent looks like that of a dead publish: :data:`HOLD` bounds the wait. ``busy_until`` is the
-time of a note plus ``patience``, one download and a minute: until then a replacing set fails with an error that a retry
-cures. A record that a power failure takes costs a download, and a wait for the disk costs one each time: it is not
-waited for. Version 1 of the record knew no digests of what it replaces: such files are written over, and never removed.
+Why each constant. A note costs an object store two operations (read whose journal it is, write the new one), as much as
+placing two images: :data:`NOTES` bounds the notes of a set, and :data:`TOGETHER` keeps a small set from paying for three. A
+kill loses what was fetched and not noted, and a silent journal looks like that of a dead publish: :data:`HOLD` bounds the
+wait. ``busy_until`` is the time of a note plus ``patience``, which is one download and a minute: until then a set that would
+replace this one fails with an error that a retry cures. No write of the journal waits for the disk: a power failure costs a
+download, and a wait costs time at each note. Version 1 held no digests of what it replaces: such files are written over, and
+never removed.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ class Journal:
     :param overwrites: names in this folder whose files may be written over, as they are this package's.
     :param overwrites_all: whether files of others are written over, too.
     :param replaces: files of an earlier set in this folder, to be removed once the new manifest is there. A file with
-        other bytes is somebody's.
+        other bytes is foreign.
     """
 
     folder: Folder
@@ -188,7 +189,8 @@ class Journal:
     def place(self, staged: Path, name: str, sha256: str) -> None:
         """Make a file appear that was noted before: over files of this package only, unless others may be replaced.
 
-        :raises ForeignFileError: somebody else's file has come under this name since the folder was listed.
+        :raises ForeignFileError: a foreign file has come under this name since the folder was listed.
+        :raises FolderTakenError: another set has been begun in the folder meanwhile.
         """
         if self.folder.commit(staged, name, replace=self.overwrites_all or name in self.overwrites):
             return
@@ -196,12 +198,14 @@ class Journal:
         if there == sha256:
             return  # another try of this set was here first
         record = Journal.load(self.folder)
+        if record is not None and record.key != self.key:
+            raise self._taken_by(record.prediction_id)
         if record is None or there not in record.files().get(name, ()):
             raise self._foreign(name)
         self.folder.commit(staged, name)
 
     def place_manifest(self, manifest: Manifest) -> None:
-        """Make the manifest appear, unless another one, or a file of somebody else, has come meanwhile.
+        """Make the manifest appear, unless another one, or a foreign file, has come meanwhile.
 
         :raises FolderTakenError: naming what is there.
         """

@@ -266,7 +266,7 @@ class _Publication:
         if journal.claim(contents.record, contents.manifest) or foreign:
             self.folder.delete(MANIFEST_NAME)
         page = journal.replaces.get(PAGE_NAME)
-        # Before the images that it shows. A page that comes after that is somebody's.
+        # Before the images that it shows. A page that comes after that is foreign.
         if page is not None and PAGE_NAME not in journal.derivatives and self._remove(PAGE_NAME, page):
             journal.overwrites -= {PAGE_NAME}
 

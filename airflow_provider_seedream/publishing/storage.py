@@ -296,7 +296,7 @@ class Folder:
         worker's disk."""
         for leftover in self._staging.glob(f".*{TEMPORARY_SUFFIX}*"):
             if not _TEMPORARY.fullmatch(leftover.name):
-                continue  # somebody else's
+                continue  # foreign
             with suppress(FileNotFoundError, PermissionError):
                 if time.time() - leftover.stat().st_mtime > _ABANDONED_AFTER:
                     leftover.unlink()
