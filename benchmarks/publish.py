@@ -1,6 +1,6 @@
 """What publishing costs: its throughput beside curl's, and its memory for the largest set.
 
-``python -m benchmarks.publish``; pictures come from a server on this machine, in a process of its own.
+``python -m benchmarks.publish``; images come from a server on this machine, in a process of its own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import random
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -22,10 +23,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-SETS, PICTURES, CONCURRENCY = 100, 4, 4
+SETS, IMAGES, CONCURRENCY = 100, 4, 4
 LARGEST = 15
 MADE: dict[str, dict[str, Any]] = {
-    "pictures alone": {},
+    "images alone": {},
     "with page, renditions and contact sheet": {
         "storyboard_page": True,
         "renditions": {"webp": [640, 1280]},
@@ -45,15 +46,17 @@ def main() -> None:
             del os.environ[name]  # another Airflow's database and connections
         os.environ["AIRFLOW_HOME"] = f"{folder}/airflow"
         os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
-        small, large = _picture(2048, "JPEG"), _picture(4096, "PNG")
+        small, large = _image(2048, "JPEG"), _image(4096, "PNG")
         here, there = mp.get_context("spawn").Pipe()
         server = mp.get_context("spawn").Process(
             target=_serve, args=(there, {"small.jpg": small, "large.png": large}), daemon=True
         )
         server.start()
         url = f"http://127.0.0.1:{here.recv()}"
-        print(f"{given.sets} sets of {PICTURES} JPEGs of 2048x2048, {len(small) / 1e6:.2f} MB each:")
-        _throughput(url, Path(folder), given.sets, given.rounds)
+        print(f"{given.sets} sets of {IMAGES} JPEGs of 2048x2048, {len(small) / 1e6:.2f} MB each:")
+        _throughput(url, Path(folder), given.sets, given.rounds, decoding=False)
+        print(f"The same with Pillow, which decodes each image; {max(1, given.sets // 10)} sets:")
+        _throughput(url, Path(folder), max(1, given.sets // 10), 1, decoding=True)
         print(f"One set of {LARGEST} PNGs of 4096x4096, {len(large) / 1e6:.1f} MB each:")
         for name, options in MADE.items():
             before, peak, seconds = _apart(_publish_largest, url, f"{folder}/{len(name)}", options)
@@ -61,15 +64,15 @@ def main() -> None:
         server.terminate()
 
 
-def _throughput(url: str, folder: Path, sets: int, rounds: int) -> None:
+def _throughput(url: str, folder: Path, sets: int, rounds: int, *, decoding: bool) -> None:
     ratios = []
     for each in range(rounds):
-        curl = _curl(url, folder / f"curl-{each}", sets * PICTURES)
-        ours = _apart(_publish_many, url, str(folder / f"ours-{each}"), sets)
+        curl = _curl(url, folder / f"curl-{each}", sets * IMAGES)
+        ours = _apart(_publish_many, url, str(folder / f"ours-{each}"), sets, decoding)
         ratios.append(ours / curl)
-        rate = sets * PICTURES / ours
+        rate = sets * IMAGES / ours
         print(
-            f"  curl --parallel {curl:.2f} s, publish {ours:.2f} s ({rate:.0f} pictures/s): {ours / curl:.2f}x"
+            f"  curl --parallel {curl:.2f} s, publish {ours:.2f} s ({rate:.0f} images/s): {ours / curl:.2f}x"
         )
         for name in ("curl", "ours"):
             shutil.rmtree(folder / f"{name}-{each}")
@@ -79,7 +82,7 @@ def _throughput(url: str, folder: Path, sets: int, rounds: int) -> None:
 
 
 def _curl(url: str, folder: Path, count: int) -> float:
-    """Seconds that curl takes for as many pictures, as many at a time."""
+    """Seconds that curl takes for as many images, as many at a time."""
     folder.mkdir()
     config = folder / "config"
     config.write_text(
@@ -106,7 +109,9 @@ def _apart(work: Any, *arguments: Any) -> Any:
         return pool.submit(work, *arguments).result()
 
 
-def _publish_many(url: str, folder: str, sets: int) -> float:
+def _publish_many(url: str, folder: str, sets: int, decoding: bool) -> float:
+    if not decoding:
+        sys.modules["PIL"] = None  # type: ignore[assignment]  # as where the extra is not installed
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     from airflow_provider_seedream.publishing.publish import publish
@@ -115,7 +120,7 @@ def _publish_many(url: str, folder: str, sets: int) -> float:
     shutil.rmtree(f"{folder}-first")
     began = time.monotonic()
     for each in range(sets):
-        links = [f"{url}/{each * PICTURES + index}/small.jpg" for index in range(PICTURES)]
+        links = [f"{url}/{each * IMAGES + index}/small.jpg" for index in range(IMAGES)]
         publish(
             _image_set(f"p{each}", links, 2048),
             ObjectStoragePath(f"file://{folder}/{each}"),
@@ -132,7 +137,7 @@ def _publish_largest(url: str, folder: str, options: Mapping[str, Any]) -> tuple
 
     _publish_once(url, f"{folder}-first")
     gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts from here
     before = _memory("VmRSS")
     links = [f"{url}/{index}/large.png" for index in range(LARGEST)]
     began = time.monotonic()
@@ -155,8 +160,8 @@ def _publish_once(url: str, folder: str) -> None:
 def _image_set(prediction_id: str, links: list[str], side: int) -> Any:
     from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
 
-    pictures = tuple(Picture(link) for link in links)
-    return ImageSet(prediction_id, "m", "a fox", f"{side}*{side}", len(links), pictures, 0.035 * len(links))
+    images = tuple(Picture(link) for link in links)
+    return ImageSet(prediction_id, "m", "a fox", f"{side}*{side}", len(links), images, 0.035 * len(links))
 
 
 def _memory(line: str) -> float:
@@ -165,13 +170,13 @@ def _memory(line: str) -> float:
     return int(status.partition(f"{line}:")[2].split()[0]) / 1024
 
 
-def _picture(side: int, kind: str) -> bytes:
-    """A picture that compresses about as a drawn one does."""
+def _image(side: int, output_format: str) -> bytes:
+    """An image that compresses about as a drawn one does."""
     from PIL import Image
 
     noise = Image.frombytes("RGB", (side // 4, side // 4), random.Random(0).randbytes(3 * (side // 4) ** 2))
     out = io.BytesIO()
-    noise.resize((side, side), Image.Resampling.BICUBIC).save(out, kind)
+    noise.resize((side, side), Image.Resampling.BICUBIC).save(out, output_format)
     return out.getvalue()
 
 

@@ -20,7 +20,7 @@ from airflow.providers.openlineage.extractors import OperatorLineage
 from attrs import define
 
 from airflow_provider_seedream.lineage.assets import prompt_digest
-from airflow_provider_seedream.publishing.manifest import PublishedPicture
+from airflow_provider_seedream.publishing.manifest import PublishedImage
 
 if TYPE_CHECKING:
     from airflow_provider_seedream.publishing.publish import Published
@@ -112,6 +112,6 @@ def _folder(published: Published) -> OutputDataset:
 
 def _columns() -> Iterator[SchemaDatasetFacetFields]:
     """The columns of a manifest: what it says of each picture."""
-    for field in fields(PublishedPicture):
+    for field in fields(PublishedImage):
         kind = str(field.type).removesuffix(" | None")
         yield SchemaDatasetFacetFields(name=field.name, type=_TYPES.get(kind, kind))

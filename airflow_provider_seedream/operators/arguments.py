@@ -17,7 +17,7 @@ from airflow_provider_seedream.wavespeed.inputs import closest, refuse_unknown, 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
-    from airflow_provider_seedream.publishing.manifest import Publisher
+    from airflow_provider_seedream.publishing.manifest import TaskInstanceKey
 
 PathInput: TypeAlias = "str | os.PathLike[str] | ObjectStoragePath"
 """Every form in which a folder or a file is accepted."""
@@ -161,16 +161,16 @@ def object_store_path(field: str, path: Any, conn_id: str | None = None) -> Obje
     return place
 
 
-def publisher(context: Context) -> Publisher | None:
+def publisher(context: Context) -> TaskInstanceKey | None:
     """The task instance, as a manifest names it."""
     from airflow_provider_seedream.operators.deployment import deployment
-    from airflow_provider_seedream.publishing.manifest import Publisher
+    from airflow_provider_seedream.publishing.manifest import TaskInstanceKey
 
     ti = context.get("ti")
     if ti is None:
         return None
     map_index = -1 if ti.map_index is None else ti.map_index
-    return Publisher(ti.dag_id, ti.run_id, ti.task_id, map_index, deployment())
+    return TaskInstanceKey(ti.dag_id, ti.run_id, ti.task_id, map_index, deployment())
 
 
 @contextmanager

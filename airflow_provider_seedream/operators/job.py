@@ -184,7 +184,7 @@ class ImageSetJob(PaidJob):
         """The request as it is sent: asked for only where it is about to be paid."""
         folder = self._folder()
         if folder is not None:
-            from airflow_provider_seedream.publishing.ownership import refuse_others
+            from airflow_provider_seedream.publishing.folder_lock import refuse_others
 
             refuse_others(folder, publisher(self.context), prompt=request.prompt, images=request.max_images)
         if all(each.url for each in request.images):

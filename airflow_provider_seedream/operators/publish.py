@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
@@ -19,8 +19,8 @@ from airflow_provider_seedream.operators.arguments import (
 )
 from airflow_provider_seedream.operators.lineage import TellsLineage
 from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
-from airflow_provider_seedream.publishing.names import DEFAULT_NAMES, FileNames
-from airflow_provider_seedream.publishing.renditions import read_renditions
+from airflow_provider_seedream.options import OnExisting, OutputFormat
+from airflow_provider_seedream.publishing.names import DEFAULT_NAMES, FileNames, read_renditions
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError, WaveSpeedError
 from airflow_provider_seedream.wavespeed.inputs import integer_within, switch
 
@@ -30,17 +30,14 @@ if TYPE_CHECKING:
     from airflow_provider_seedream.operators.arguments import PathInput
     from airflow_provider_seedream.wavespeed.image_set import ImageSet
 
-OutputFormat = Literal["jpeg", "png"]
-OnExisting = Literal["replace_own", "replace", "fail"]
-
 _USE_OUTPUT = "Give image_set=<the Seedream task>.output."
 
 
 class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
-    """Brings an image set into a folder of any object store: verified pictures, then ``manifest.json``.
+    """Brings an image set into a folder of any object store: verified images, then ``manifest.json``.
 
-    Each picture is fetched without credentials, looked at from first to last byte, and compared with the size (and
-    format) that was requested. Whoever finds a manifest finds all its pictures. A repeated task changes nothing and
+    Each image is fetched without credentials, verified from its first to its last byte, and compared with the size (and
+    format) that was requested. Whoever finds a manifest finds all its images. A repeated task changes nothing and
     fetches nothing; a retry fetches only what is missing. Gives ``{"path", "manifest", "files", "prediction_id",
     "images", "bytes", "contact_sheet", "storyboard_page"}``: URLs, counts, and the URLs of contact sheet and page or
     null. The events of its ``outlets`` say in ``extra`` which set was published where, and what it cost.
@@ -54,19 +51,19 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
         connection's host is there. It need not exist. Its key is never sent to the CDN.
     :param storage_conn_id: connection of the object store; default: none, or the one named in ``path``.
     :param output_format: ``"jpeg"`` or ``"png"``, to insist on what was requested; default: what comes.
-    :param check_size: refuse pictures of another size than was requested; ``False`` takes them as they are.
-    :param file_names: template of the pictures' names: ``{index}`` from 1 (``{index:02d}`` fills with zeros),
+    :param check_size: refuse images of another size than was requested; ``False`` takes them as they are.
+    :param file_names: template of the images' names: ``{index}`` from 1 (``{index:02d}`` fills with zeros),
         ``{scene_slug}``, ``{prediction_id}`` and ``{ext}``, between lower-case letters, digits and hyphens; default
         ``"{index:02d}-{scene_slug}.{ext}"``.
     :param renditions: smaller copies for the web, widths by format: ``{"webp": [640, 1280], "jpeg": [1280]}``; none is
         enlarged, originals stay as they are (needs Pillow: extra ``pictures``); default: none.
     :param contact_sheet: also draw ``contact-sheet.jpg`` (needs Pillow: extra ``pictures``).
-    :param storyboard_page: also write ``index.html``, one page without scripts that shows pictures and scenes.
+    :param storyboard_page: also write ``index.html``, one page without scripts that shows images and scenes.
     :param on_existing: where another set is in the folder: ``"replace_own"`` (default) replaces what this task instance
         published there before, and fails for any other; ``"replace"`` deletes whatever is there; ``"fail"`` never does.
         Where a file that no set claims has a name of this one, ``"replace"`` overwrites it and the others fail.
-    :param max_bytes: the most one picture may have; default 96 MiB.
-    :param download_timeout: the longest one picture may take with all its retries; seconds or timedelta, default 300.
+    :param max_bytes: the most bytes one image may have; default 96 MiB.
+    :param download_timeout: the longest one image may take with all its retries; seconds or timedelta, default 300.
     :param concurrency: downloads at a time, 1 to 16; default 4.
     """
 
@@ -154,7 +151,7 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
         self.made, self.published = image_set, published
         announce(context, image_set, published)
         manifest = published.manifest
-        made = {each.role: str(folder / each.file) for each in manifest.companions}
+        made = {each.role: str(folder / each.file) for each in manifest.derivatives}
         return {
             "path": published.folder,
             "manifest": str(folder / MANIFEST_NAME),

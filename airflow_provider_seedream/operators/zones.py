@@ -1,4 +1,4 @@
-"""Where pictures may be fetched from besides the public internet: where the connection's own host is."""
+"""Where images may be fetched from besides the public internet: where the connection's own host is."""
 
 from __future__ import annotations
 

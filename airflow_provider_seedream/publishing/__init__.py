@@ -1,1 +1,1 @@
-"""From links that die after seven days to verified pictures in a folder, with a manifest written last."""
+"""From links that die after seven days to verified images in a folder, with a manifest written last."""

@@ -1,4 +1,8 @@
-"""Which addresses a picture may be fetched from: a link must not lead a worker into its own network."""
+"""Which addresses an image may be fetched from: a link must not lead a worker into its own network.
+
+A link is checked twice: as it is written, before anything is sent, and where its name leads, when the connection is made.
+A connection resolves a name once, and goes to the very address that was checked.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,24 @@ import re
 import socket
 from collections.abc import Callable
 from enum import Enum
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from airflow_provider_seedream.publishing.errors import PictureError, PictureFault
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+from airflow_provider_seedream.publishing.errors import ImageError, ImageFault
 from airflow_provider_seedream.wavespeed.endpoint import is_loopback
+from airflow_provider_seedream.wavespeed.exchange import watch
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 # What networks of one's own are numbered with (RFC 1918, RFC 4193).
 _HOME_V4 = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 _HOME_V6 = (ipaddress.IPv6Network("fc00::/7"),)
 _SHARED = ipaddress.IPv4Network("100.64.0.0/10")
-# Programs differ in what they make of these, so that one may look at another host than the next connects to.
+# Programs read these differently: one may check another host than the next connects to.
 _AMBIGUOUS = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
 _WAY_OUT = "Nothing was fetched from there. If the link is genuine, publish from a copy of the set with a public link."
 
@@ -35,16 +46,16 @@ class Zone(Enum):
 
 
 Zones = Callable[[], frozenset[Zone]]
-"""Gives the zones besides the public one that pictures may come from; asked only where a link leads to another."""
+"""Gives the zones besides the public one that images may come from; called only where a link leads to another."""
 
 
 def no_zones() -> frozenset[Zone]:
-    """Pictures come from the public internet only."""
+    """Images come from the public internet only."""
     return frozenset()
 
 
 def this_machine() -> frozenset[Zone]:
-    """Pictures may come from this machine too, as the emulator's do."""
+    """Images may come from this machine too, as the emulator's do."""
     return frozenset({Zone.LOOPBACK})
 
 
@@ -92,7 +103,7 @@ def zone(address: str) -> Zone:
 
 
 def is_allowed(address: str, zones: Zones) -> bool:
-    """Whether a picture may be fetched from an IP address."""
+    """Whether an image may be fetched from an IP address."""
     found = zone(address)
     return found is Zone.PUBLIC or (found is not Zone.FORBIDDEN and found in zones())
 
@@ -114,10 +125,10 @@ def _carried(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     return ip.ipv4_mapped or ip.sixtofour
 
 
-def refuse_private(url: str, address: str) -> PictureError:
-    """The error for a picture whose link leads to an address that is not public."""
-    return PictureError(
-        PictureFault.UNSAFE_ADDRESS,
+def refuse_private(url: str, address: str) -> ImageError:
+    """The error for an image whose link leads to an address that is not public."""
+    return ImageError(
+        ImageFault.UNSAFE_ADDRESS,
         where=shown(url),
         expected="a link to a public address",
         got=f"one to {ascii(address)[1:-1][:80]}",
@@ -130,8 +141,8 @@ def check_link(url: str, *, of: str | None = None) -> SplitResult:
 
     https to any host; http only to this machine itself, where the emulator lives.
 
-    :param of: the picture's own link, where ``url`` is what it leads on to.
-    :raises PictureError: ``UNSAFE_ADDRESS``.
+    :param of: the image's own link, where ``url`` is what it leads on to.
+    :raises ImageError: ``UNSAFE_ADDRESS``.
     """
     try:
         parts = urlsplit(url)
@@ -158,12 +169,12 @@ def _scheme(parts: SplitResult) -> str:
 def check_host(url: str, zones: Zones, *, of: str) -> None:
     """Check the host of a link as it is written.
 
-    What a name resolves to is looked at when the connection is made (``session.py``).
+    What a name resolves to is checked when the connection is made (:class:`GuardedAdapter`).
 
     :param url: a link, or what one leads on to.
-    :param zones: where pictures may come from besides the public internet.
-    :param of: the picture's own link.
-    :raises PictureError: ``UNSAFE_ADDRESS``.
+    :param zones: where images may come from besides the public internet.
+    :param of: the image's own link.
+    :raises ImageError: ``UNSAFE_ADDRESS``.
     """
     address = written_address(check_link(url, of=of).hostname or "")
     if address is not None and not is_allowed(address, zones):
@@ -191,11 +202,59 @@ def _is_ip(host: str) -> bool:
     return True
 
 
-def _unsafe(url: str, got: str) -> PictureError:
-    return PictureError(
-        PictureFault.UNSAFE_ADDRESS,
+def _unsafe(url: str, got: str) -> ImageError:
+    return ImageError(
+        ImageFault.UNSAFE_ADDRESS,
         where=shown(url),
         expected="an https link (http only to this machine itself)",
         got=got,
         way_out=_WAY_OUT,
     )
+
+
+class PrivatePeerError(Exception):
+    """A name resolves to addresses that are not allowed; says one of them."""
+
+
+class GuardedAdapter(HTTPAdapter):
+    """Keep-alive connections to allowed addresses only. Behind a proxy the proxy resolves, and its own rules apply.
+
+    :param zones: where they may lead besides the public internet.
+    :param connections: of one host at a time.
+    """
+
+    def __init__(self, zones: Zones, connections: int) -> None:
+        super().__init__(pool_maxsize=connections)
+
+        class Guarded:
+            _dns_host: str
+            port: int
+
+            def _new_conn(self) -> socket.socket:
+                name = self._dns_host
+                try:
+                    addresses = resolved(name.strip("[]"), self.port)
+                except (OSError, UnicodeError) as error:
+                    raise NewConnectionError(self, f"no address ({type(error).__name__})") from error  # type: ignore[arg-type]
+                allowed = [each for each in addresses if is_allowed(each, zones)]
+                if not allowed:
+                    raise PrivatePeerError(addresses[0] if addresses else name)
+                for address in allowed:
+                    self._dns_host = address
+                    try:
+                        return super()._new_conn()  # type: ignore[misc,no-any-return]
+                    except (ConnectTimeoutError, NewConnectionError):
+                        if address == allowed[-1]:
+                            raise
+                    finally:
+                        self._dns_host = name
+                raise AssertionError
+
+        def pool(base: type[Any], connection: type[Any]) -> type[Any]:
+            return type(base.__name__, (base,), {"ConnectionCls": type("Guarded", (Guarded, connection), {})})
+
+        self.poolmanager.pool_classes_by_scheme = {
+            "http": pool(HTTPConnectionPool, HTTPConnection),
+            "https": pool(HTTPSConnectionPool, HTTPSConnection),
+        }
+        watch(self)

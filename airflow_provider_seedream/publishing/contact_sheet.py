@@ -1,63 +1,91 @@
-"""A contact sheet: all pictures of a set on one, with their numbers and scenes. Needs Pillow."""
+"""A contact sheet: all images of a set on one, with their numbers and scenes. Needs Pillow, which is an extra."""
 
 from __future__ import annotations
 
 import io
 import math
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from airflow_provider_seedream.publishing.fonts import Typeface
-from airflow_provider_seedream.publishing.pillow import opened, require_pillow
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from PIL import Image, ImageDraw
+    from PIL import Image, ImageDraw, ImageFont
 
-    from airflow_provider_seedream.publishing.fonts import Font
+    Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 SHEET_WIDTH = 1800
 MARGIN, GAP, RADIUS = 56, 36, 22
 CAPTION_LINES = 3
 BACKGROUND, INK, MUTED = "#f7f5f1", "#23211e", "#8b867d"
 
+# None is the font that comes with Pillow: the nicest, with little more than ASCII. The others are found where a
+# machine has them.
+_CANDIDATES = (None, "NotoSans-Regular.ttf", "DejaVuSans.ttf", "NotoSansCJK-Regular.ttc", "Arial Unicode.ttf")
+_NO_LETTER = "\U000fffff"
+# Variation selectors say how to draw the letter before them; alone they are drawn as an empty circle.
+_SELECTORS = frozenset(map(chr, range(0xFE00, 0xFE10)))
+
+
+def require_pillow(field: str, value: object) -> None:
+    """Refuse early where Pillow is missing.
+
+    :param field: the argument that needs it.
+    :raises InvalidInputError: with the extra to install.
+    """
+    try:
+        import PIL  # noqa: F401
+    except ImportError:
+        raise InvalidInputError(
+            field,
+            value,
+            "Pillow is not installed on this worker",
+            f'Install "airflow-provider-seedream[pictures]", or leave {field} out.',
+        ) from None
+
+
+def open_image(source: bytes | Path) -> Image.Image:
+    """An image that has been verified (``image_check.py``, which bounds its pixels), not decoded yet."""
+    from PIL import Image
+
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    return Image.open(file, formats=("PNG", "JPEG", "WEBP"))
+
 
 def contact_sheet(
-    pictures: Iterable[bytes | Path],
+    images: Iterable[bytes | Path],
     captions: Sequence[str],
     *,
-    columns: int | None = None,
     title: str = "",
     subtitle: str = "",
-    output_format: Literal["jpeg", "png"] = "jpeg",
 ) -> bytes:
     """Draw a contact sheet.
 
-    Pictures are opened one after the other and shrunk at once, so a set of any size takes the memory of one.
+    Images are opened one after the other and shrunk at once, so a set of any size takes the memory of one.
 
-    :param pictures: files or their bytes; each is fitted into a tile with the aspect ratio of the first.
-    :param captions: one for each picture; empty for none. Long ones are cut to three lines.
-    :param columns: default: what makes the sheet about as wide as it is high, at most 5.
+    :param images: files or their bytes; each is fitted into a tile with the aspect ratio of the first.
+    :param captions: one for each image; empty for none. Long ones are cut to three lines.
     :param title: the line on top.
     :param subtitle: a smaller line beside it.
-    :returns: the encoded sheet, 1800 pixels wide.
-    :raises InvalidInputError: no pictures, or Pillow is missing.
+    :returns: a JPEG, 1800 pixels wide.
+    :raises InvalidInputError: no images, or Pillow is missing.
     """
     require_pillow("contact_sheet", True)
     from PIL import Image, ImageDraw
 
     layout: _Layout | None = None
     tiles: list[Image.Image] = []
-    for source in pictures:
-        with opened(source) as picture:
+    for source in images:
+        with open_image(source) as image:
             if layout is None:
-                layout = _Layout.of(len(captions), columns, picture.height / picture.width)
-            tiles.append(_tile(picture, layout))
+                layout = _Layout.of(len(captions), image.height / image.width)
+            tiles.append(_tile(image, layout))
     if layout is None:
         raise InvalidInputError(
-            "pictures", [], "a contact sheet needs one at least", "Give the pictures of a set."
+            "images", [], "a contact sheet needs one at least", "Give the images of a set."
         )
     face = Typeface.for_texts([*captions, title, subtitle])
     texts = [
@@ -76,10 +104,7 @@ def contact_sheet(
         sheet.paste(tile, (x, y), tile)
         _draw_caption(draw, face, layout, x, y + layout.tile_height, index + 1, texts[index])
     out = io.BytesIO()
-    if output_format == "png":
-        sheet.save(out, "PNG", optimize=True)
-    else:
-        sheet.save(out, "JPEG", quality=88, optimize=True, progressive=True)
+    sheet.save(out, "JPEG", quality=88, optimize=True, progressive=True)
     return out.getvalue()
 
 
@@ -91,12 +116,11 @@ class _Layout:
     text_size: int
 
     @classmethod
-    def of(cls, count: int, columns: int | None, ratio: float) -> _Layout:
-        if columns is None:
-            # Up to three stand in one row. More come close to a square, with few places left empty.
-            square = math.ceil(math.sqrt(count * min(max(ratio, 0.6), 1.6)))
-            near = [min(each, 5) for each in (square, square + 1)]
-            columns = count if count <= 3 else min(near, key=lambda each: -count % each)
+    def of(cls, count: int, ratio: float) -> _Layout:
+        # Up to three stand in one row. More come close to a square, with few places left empty.
+        square = math.ceil(math.sqrt(count * min(max(ratio, 0.6), 1.6)))
+        near = [min(each, 5) for each in (square, square + 1)]
+        columns = count if count <= 3 else min(near, key=lambda each: -count % each)
         columns = max(1, min(columns, count))
         width = (SHEET_WIDTH - 2 * MARGIN - (columns - 1) * GAP) // columns
         return cls(columns, width, round(width * ratio), max(20, min(34, width // 18)))
@@ -113,12 +137,12 @@ class _Layout:
         return [self.tile_height + 22 + max(1, *row, 1) * self.line_height + GAP for row in rows]
 
 
-def _tile(picture: Image.Image, layout: _Layout) -> Image.Image:
+def _tile(image: Image.Image, layout: _Layout) -> Image.Image:
     from PIL import Image, ImageDraw, ImageOps
 
     size = layout.tile_width, layout.tile_height
-    picture.draft("RGB", (2 * size[0], 2 * size[1]))  # a JPEG is decoded at a fraction of its size
-    tile = ImageOps.fit(picture.convert("RGB"), size, Image.Resampling.LANCZOS)
+    image.draft("RGB", (2 * size[0], 2 * size[1]))  # a JPEG is decoded at a fraction of its size
+    tile = ImageOps.fit(image.convert("RGB"), size, Image.Resampling.LANCZOS)
     # Drawn four times larger and shrunk: Pillow's own corners are not smoothed.
     mask = Image.new("L", (4 * size[0], 4 * size[1]), 0)
     ImageDraw.Draw(mask).rounded_rectangle((0, 0, 4 * size[0] - 1, 4 * size[1] - 1), 4 * RADIUS, fill=255)
@@ -183,3 +207,64 @@ def _cut(line: str, font: Font, room: int) -> str:
     while line and font.getlength(f"{line}…") > room:
         line = line[:-1]
     return f"{line.rstrip()}…"
+
+
+@dataclass(frozen=True, slots=True)
+class Typeface:
+    """One font in any size, and the letters of a text that it lacks.
+
+    :param name: file name of the font; None for the one that comes with Pillow.
+    :param missing: letters it would draw as an empty box.
+    """
+
+    name: str | None
+    missing: frozenset[str]
+
+    @classmethod
+    def for_texts(cls, texts: Iterable[str]) -> Typeface:
+        """The first font that has every letter, or the one that lacks fewest."""
+        letters = {letter for text in texts for letter in text if not letter.isspace()}
+        best: Typeface | None = None
+        for name in _CANDIDATES:
+            try:
+                face = cls(name, frozenset(_missing(_load(name, 16), letters)))
+            except OSError:
+                continue
+            if best is None or len(face.missing) < len(best.missing):
+                best = face
+            if not face.missing:
+                break
+        return best or cls(None, frozenset())
+
+    def font(self, size: int) -> Font:
+        """The font in a size in pixels."""
+        return _load(self.name, size)
+
+    def drawable(self, text: str) -> str:
+        """``text`` with what the font lacks written without accents, or left out."""
+        plain = (unicodedata.normalize("NFKD", each) if each in self.missing else each for each in text)
+        kept = "".join(
+            each
+            for word in plain
+            for each in word
+            if each not in self.missing and each.isprintable() and each not in _SELECTORS
+        )
+        if not any(each.isalnum() for each in kept):
+            return ""  # commas alone say nothing
+        return " ".join(unicodedata.normalize("NFC", kept).split())
+
+
+def _load(name: str | None, size: int) -> Font:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size) if name is None else ImageFont.truetype(name, size)
+
+
+def _missing(font: Font, letters: set[str]) -> set[str]:
+    box = _drawn(font, _NO_LETTER)
+    return {letter for letter in letters if _drawn(font, letter) == box}
+
+
+def _drawn(font: Font, letter: str) -> tuple[tuple[int, int], bytes]:
+    mask = font.getmask(letter)
+    return mask.size, bytes(mask)

@@ -1,21 +1,27 @@
-"""Fetch one picture into a file: bounded, verified, without credentials.
-
-``requests`` and ``urllib3`` are imported inside functions: this module is reached while DAGs are parsed.
-"""
+"""Fetch one image into a file: bounded, verified, without credentials."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
+import requests
+import urllib3
+from requests.utils import get_environ_proxies
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity.nap import sleep_using_event
+
+from airflow_provider_seedream import __version__
 from airflow_provider_seedream.publishing.addresses import (
+    GuardedAdapter,
+    PrivatePeerError,
     Zone,
     Zones,
     check_host,
@@ -27,34 +33,63 @@ from airflow_provider_seedream.publishing.addresses import (
     written_address,
     zone,
 )
-from airflow_provider_seedream.publishing.appearance import CONTENT_TYPES, ENCODINGS, known, likely
-from airflow_provider_seedream.publishing.errors import PictureError, PictureFault
-from airflow_provider_seedream.publishing.media import CHUNK, SNIFF_BYTES, sniff
-from airflow_provider_seedream.publishing.session import PrivatePeerError, open_session, proxies
-from airflow_provider_seedream.publishing.verification import Expectation, VerifiedPicture, verify
+from airflow_provider_seedream.publishing.errors import ImageError, ImageFault
+from airflow_provider_seedream.publishing.image_check import (
+    SNIFF_BYTES,
+    Expectation,
+    VerifiedImage,
+    describe,
+    sniff,
+    verify,
+)
 from airflow_provider_seedream.wavespeed.calls import retry_after
+from airflow_provider_seedream.wavespeed.endpoint import is_loopback
 from airflow_provider_seedream.wavespeed.errors import RateLimitError, rule_for
 from airflow_provider_seedream.wavespeed.exchange import Exchange
 
-if TYPE_CHECKING:
-    from requests import Response
-
 MAX_BYTES = 96 * 1024 * 1024
 """A 4096x4096 RGBA PNG that does not compress has 64 MiB of pixels; half as much again for the rest."""
+MOST_AT_A_TIME = 16
+"""Downloads at a time that the operator allows, and so connections to one host."""
 
+_PIECE = 256 * 1024
 _EXPIRED = frozenset({403, 404, 410})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _RETRY = "Run the task again; nothing is paid for it."
+_HEADERS = {
+    "Accept": "image/*",
+    "Accept-Encoding": "identity",
+    "User-Agent": f"airflow-provider-seedream/{__version__}",
+}
+_CONTENT_TYPES = frozenset(
+    [
+        "application/json",
+        "application/octet-stream",
+        "application/problem+json",
+        "application/xml",
+        "image/avif",
+        "image/gif",
+        "image/heic",
+        "image/jpeg",
+        "image/png",
+        "image/svg+xml",
+        "image/webp",
+        "text/html",
+        "text/plain",
+        "text/xml",
+    ]
+)
+_ENCODINGS = frozenset({"br", "compress", "deflate", "gzip", "x-gzip", "zstd"})
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadLimits:
-    """What one picture may take.
+    """What one image may take.
 
     :param max_bytes: bytes; default 96 MiB.
     :param connect_timeout: seconds to a connection; default 10.
     :param read_timeout: seconds of silence; default 30.
-    :param total_timeout: seconds for the picture with all its attempts and waits; default 300.
+    :param total_timeout: seconds for the image with all its attempts and waits; default 300.
     :param attempts: tries in all; default 5.
     :param max_redirects: default 3.
     """
@@ -67,6 +102,41 @@ class DownloadLimits:
     max_redirects: int = 3
 
 
+class Connections:
+    """The connections that the images of one set are fetched over; used by several threads, closed by a ``with``.
+
+    Neither API key nor cookie nor ``.netrc`` is ever sent. Proxies and the certificate bundle of the environment are used
+    (``HTTPS_PROXY``, ``NO_PROXY``, ``REQUESTS_CA_BUNDLE``).
+
+    :param zones: where images may be fetched from besides the public internet.
+    """
+
+    def __init__(self, zones: Zones) -> None:
+        self.zones = zones
+        # Two, so that what may lead into a private network is never reused for what may not.
+        self._home, self._public = (GuardedAdapter(each, MOST_AT_A_TIME) for each in (zones, no_zones))
+
+    def __enter__(self) -> Connections:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._home.close()
+        self._public.close()
+
+    def get(self, url: str, zones: Zones, timeout: tuple[float, float]) -> requests.Response:
+        """Ask for a link, whose host was checked; redirects are not followed, and nothing of the body is read."""
+        # No proxy can reach a server on this machine.
+        proxies = {} if is_loopback(check_link(url).hostname or "") else get_environ_proxies(url)
+        adapter = self._home if zones is self.zones else self._public
+        return adapter.send(
+            requests.Request("GET", url, headers=_HEADERS).prepare(),
+            stream=True,
+            timeout=timeout,
+            verify=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True,
+            proxies=proxies,
+        )
+
+
 def download(
     url: str,
     destination: Path,
@@ -75,30 +145,28 @@ def download(
     limits: DownloadLimits | None = None,
     stop: Event | None = None,
     zones: Zones = this_machine,
-) -> VerifiedPicture:
-    """Fetch a picture and verify it; transient faults are tried again with jitter.
-
-    No API key and no other credential goes out: the session is this function's own, and ``.netrc`` is not
-    read. Proxies and the certificate bundle of the environment are (``HTTPS_PROXY``, ``NO_PROXY``,
-    ``REQUESTS_CA_BUNDLE``).
+    connections: Connections | None = None,
+) -> VerifiedImage:
+    """Fetch an image and verify it; transient faults are tried again with jitter.
 
     :param url: https, or http to this machine itself.
     :param destination: a file that is overwritten; on failure its content is of no use.
     :param stop: set by another thread to give up soon.
     :param zones: where it may be fetched from besides the public internet; default: this machine itself, for those who
         call this without a connection. The operators allow only the zones of the connection's own host.
-    :raises PictureError: with the fault as data; the link is shown without its query string.
+    :param connections: shared with other downloads, with zones of their own; default: connections for this call.
+    :raises ImageError: with the fault as data; the link is shown without its query string.
     """
-    from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
-    from tenacity.nap import sleep_using_event
-
+    if connections is None:
+        with Connections(zones) as own:
+            return download(url, destination, expected, limits=limits, stop=stop, connections=own)
     limits = limits or DownloadLimits()
     stop = stop or Event()
     deadline = time.monotonic() + limits.total_timeout
     backoff = wait_random_exponential(multiplier=0.5, max=10)
-    attempt = _Attempt(url, destination, expected, limits, stop, deadline, zones)
+    attempt = _Attempt(url, destination, expected, limits, stop, deadline, connections)
     retrying = Retrying(
-        retry=retry_if_exception(lambda error: isinstance(error, PictureError) and error.transient),
+        retry=retry_if_exception(lambda error: isinstance(error, ImageError) and error.transient),
         wait=lambda state: max(backoff(state), _asked(state.outcome)),
         stop=lambda state: (
             stop_after_attempt(limits.attempts)(state)
@@ -124,58 +192,41 @@ class _Attempt:
     limits: DownloadLimits
     stop: Event
     deadline: float
-    zones: Zones
+    connections: Connections
 
-    def run(self) -> VerifiedPicture:
-        import requests
-        import urllib3
-
+    def run(self) -> VerifiedImage:
         try:
-            with self._answer() as response, self.destination.open("w+b") as file:
+            with self._answer() as response, self.destination.open("w+b", buffering=0) as file:
                 digest, length = hashlib.sha256(), 0
                 for piece in self._pieces(response):
                     file.write(piece)
                     digest.update(piece)
                     length += len(piece)
                 media = verify(file, self.expected, shown(self.url))
-                return VerifiedPicture(media, digest.hexdigest(), length)
+                return VerifiedImage(media, digest.hexdigest(), length)
         except PrivatePeerError as error:
             raise refuse_private(self.url, str(error)) from None
-        # Texts of these hold the link with its query: the error starts anew from the class alone.
+        # Texts of these hold the link with its query: the error is made from the class alone.
         except urllib3.exceptions.ProtocolError:
             self._within(1.0)
-            raise self._error(PictureFault.TRUNCATED, "a body that broke off", _RETRY) from None
+            raise self._error(ImageFault.TRUNCATED, "a body that broke off", _RETRY) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             self._within(1.0)
             got = f"no answer ({type(error).__name__})"
-            raise self._error(PictureFault.UNREACHABLE, got, _RETRY) from None
+            raise self._error(ImageFault.UNREACHABLE, got, _RETRY) from None
 
     @contextmanager
-    def _answer(self) -> Iterator[Response]:
+    def _answer(self) -> Iterator[requests.Response]:
         """The answer with status 200, behind at most ``max_redirects`` redirects."""
-        target = self.url
-        for _ in range(self.limits.max_redirects + 1):
+        target, limits = self.url, self.limits
+        for _ in range(limits.max_redirects + 1):
             zones = self._zones(target)
             check_host(target, zones, of=self.url)
+            connecting = self._within(limits.connect_timeout)
+            timeout = connecting, self._within(limits.read_timeout)
             with (
-                Exchange(
-                    connecting=self._within(self.limits.connect_timeout),
-                    silence=self.limits.read_timeout,
-                    ends_at=self.deadline,
-                ),
-                open_session(zones) as session,
-                closing(
-                    session.get(
-                        target,
-                        stream=True,
-                        allow_redirects=False,
-                        timeout=(
-                            self._within(self.limits.connect_timeout),
-                            self._within(self.limits.read_timeout),
-                        ),
-                        proxies=proxies(target),
-                    )
-                ) as response,
+                Exchange(connecting=connecting, silence=limits.read_timeout, ends_at=self.deadline),
+                closing(self.connections.get(target, zones, timeout)) as response,
             ):
                 if response.status_code not in _REDIRECTS:
                     self._check_status(response)
@@ -183,9 +234,9 @@ class _Attempt:
                     return
                 target = urljoin(target, response.headers.get("Location", ""))
         raise self._error(
-            PictureFault.TOO_MANY_REDIRECTS,
-            f"more than {self.limits.max_redirects} redirects",
-            "The link does not lead to a picture; ask the API for the prediction's result again.",
+            ImageFault.TOO_MANY_REDIRECTS,
+            f"more than {limits.max_redirects} redirects",
+            "The link does not lead to an image; ask the API for the prediction's result again.",
         )
 
     def _zones(self, target: str) -> Zones:
@@ -193,16 +244,17 @@ class _Attempt:
         first = check_link(self.url).hostname or ""
         address = written_address(first)
         at_home = address is not None and zone(address) is not Zone.PUBLIC
-        return self.zones if at_home or check_link(target, of=self.url).hostname == first else no_zones
+        same = at_home or check_link(target, of=self.url).hostname == first
+        return self.connections.zones if same else no_zones
 
-    def _check_status(self, response: Response) -> None:
+    def _check_status(self, response: requests.Response) -> None:
         status = response.status_code
         if status == 200:
             encoding = response.headers.get("Content-Encoding", "identity")
             if encoding != "identity":
                 way_out = "Something between here and the CDN rewrites answers: let it pass images unchanged."
-                got = f"a body encoded as {known(encoding, ENCODINGS)!r}"
-                raise self._error(PictureFault.NOT_A_PICTURE, got, way_out)
+                got = f"a body encoded as {_known(encoding, _ENCODINGS)!r}"
+                raise self._error(ImageFault.NOT_AN_IMAGE, got, way_out)
             return
         got = f"HTTP status {status}"
         if status in _EXPIRED:
@@ -210,33 +262,31 @@ class _Attempt:
                 "Links live seven days, so this one has most likely expired: publish soon after generating, "
                 "and clear the generating task to make (and pay for) a new set."
             )
-            raise self._error(PictureFault.EXPIRED, got, way_out)
+            raise self._error(ImageFault.EXPIRED, got, way_out)
         error = rule_for(status).error
         if error.transient:
-            fault = PictureFault.THROTTLED if error is RateLimitError else PictureFault.SERVER_ERROR
+            fault = ImageFault.THROTTLED if error is RateLimitError else ImageFault.SERVER_ERROR
             raise self._error(fault, got, _RETRY, retry_after=retry_after(response.headers))
-        raise self._error(PictureFault.REFUSED, got, "Open the link in a browser to see what the CDN says.")
+        raise self._error(ImageFault.REFUSED, got, "Open the link in a browser to see what the CDN says.")
 
-    def _pieces(self, response: Response) -> Iterator[bytes]:
+    def _pieces(self, response: requests.Response) -> Iterator[bytes]:
         """The body, raw, as it arrives; each rule is applied before the next byte is asked for."""
         total, head = 0, b""
         # read1 gives what is there, so a body that drips a byte at a time cannot outlive the deadline
-        # (urllib3 1.26 has only read, which waits for a whole chunk).
+        # (urllib3 1.26 has only read, which waits for a whole piece).
         read = getattr(response.raw, "read1", response.raw.read)
-        while piece := read(CHUNK, decode_content=False):
+        while piece := read(_PIECE, decode_content=False):
             total += len(piece)
             if total > self.limits.max_bytes:
-                way_out = "Raise the limit if the picture can be that large."
-                raise self._error(
-                    PictureFault.TOO_LARGE, f"more than {self.limits.max_bytes:,} bytes", way_out
-                )
+                way_out = "Raise the limit if the image can be that large."
+                raise self._error(ImageFault.TOO_LARGE, f"more than {self.limits.max_bytes:,} bytes", way_out)
             if len(head) < SNIFF_BYTES:
-                head = (head + piece)[: 2 * SNIFF_BYTES]
+                head += piece[: 2 * SNIFF_BYTES]
                 if len(head) >= SNIFF_BYTES and sniff(head) is None:
-                    kind = known(response.headers.get("Content-Type", ""), CONTENT_TYPES)
+                    content_type = _known(response.headers.get("Content-Type", ""), _CONTENT_TYPES)
                     way_out = "Something else answers for the CDN (a proxy, a sign-in page): open the link from the worker."
-                    got = f"{kind} starting like {likely(head)}"
-                    raise self._error(PictureFault.NOT_A_PICTURE, got, way_out)
+                    got = f"{content_type} starting like {describe(head)}"
+                    raise self._error(ImageFault.NOT_AN_IMAGE, got, way_out)
             yield piece
             self._within(1.0)
 
@@ -244,21 +294,22 @@ class _Attempt:
         """``seconds``, or what is left of the time; refuses when nothing is left."""
         left = self.deadline - time.monotonic()
         if self.stop.is_set():
-            raise self._error(PictureFault.STOPPED, "a request to stop", _RETRY)
+            raise self._error(ImageFault.STOPPED, "a request to stop", _RETRY)
         if left <= 0:
-            raise self._error(
-                PictureFault.TIMED_OUT, f"no whole picture within {self.limits.total_timeout:g} s", _RETRY
-            )
+            got = f"no whole image within {self.limits.total_timeout:g} s"
+            raise self._error(ImageFault.TIMED_OUT, got, _RETRY)
         return min(seconds, left)
 
     def _error(
-        self, fault: PictureFault, got: str, way_out: str, *, retry_after: float | None = None
-    ) -> PictureError:
-        return PictureError(
-            fault,
-            where=shown(self.url),
-            expected=str(self.expected),
-            got=got,
-            way_out=way_out,
-            retry_after=retry_after,
+        self, fault: ImageFault, got: str, way_out: str, *, retry_after: float | None = None
+    ) -> ImageError:
+        where, expected = shown(self.url), str(self.expected)
+        return ImageError(
+            fault, where=where, expected=expected, got=got, way_out=way_out, retry_after=retry_after
         )
+
+
+def _known(value: str, names: frozenset[str]) -> str:
+    """A header's value where it is one of these names, without its parameters; else that it is another one."""
+    plain = value.partition(";")[0].strip().lower()
+    return plain if plain in names else ("another type" if plain else "no type")

@@ -1,4 +1,4 @@
-"""Why a picture could not be published, as data: nobody reads the message to decide."""
+"""Why an image could not be published, as data: no code reads the message to decide."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from enum import Enum
 from airflow_provider_seedream.wavespeed.errors import WaveSpeedError
 
 
-class PictureFault(Enum):
-    """What is wrong with one picture, and whether another look may find it right."""
+class ImageFault(Enum):
+    """What is wrong with one image, and whether another try may find it right."""
 
     UNREACHABLE = ("unreachable", True)
     SERVER_ERROR = ("server_error", True)
@@ -22,7 +22,7 @@ class PictureFault(Enum):
     UNSAFE_ADDRESS = ("unsafe_address", False)
     TOO_MANY_REDIRECTS = ("too_many_redirects", False)
     TOO_LARGE = ("too_large", False)
-    NOT_A_PICTURE = ("not_a_picture", False)
+    NOT_AN_IMAGE = ("not_an_image", False)
     DAMAGED = ("damaged", False)
     WRONG_FORMAT = ("wrong_format", False)
     WRONG_SIZE = ("wrong_size", False)
@@ -32,11 +32,11 @@ class PictureFault(Enum):
         self.transient = transient
 
 
-class PictureError(WaveSpeedError):
-    """One picture that is not, or not yet, fit to be published.
+class ImageError(WaveSpeedError):
+    """One image that cannot be published, or not yet.
 
     :param fault: what is wrong, as data.
-    :param where: the picture: host and path of its link without the query string (which may carry a
+    :param where: the image: host and path of its link without the query string (which may carry a
         signature), or its place in a base64 set.
     :param expected: what should have come.
     :param got: what came.
@@ -46,7 +46,7 @@ class PictureError(WaveSpeedError):
 
     def __init__(
         self,
-        fault: PictureFault,
+        fault: ImageFault,
         *,
         where: str,
         expected: str,
@@ -54,7 +54,7 @@ class PictureError(WaveSpeedError):
         way_out: str,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(f"Picture {where}: expected {expected}, got {got}. {way_out}")
+        super().__init__(f"Image {where}: expected {expected}, got {got}. {way_out}")
         self.fault = fault
         self.transient = fault.transient
         self.where = where
@@ -62,6 +62,36 @@ class PictureError(WaveSpeedError):
         self.got = got
         self.way_out = way_out
         self.retry_after = retry_after
+
+
+class MediaError(ValueError):
+    """Bytes that are not a whole image of a known type."""
+
+    fault: ImageFault
+
+
+class UnknownMediaError(MediaError):
+    """The first bytes belong to none of the types."""
+
+    fault = ImageFault.NOT_AN_IMAGE
+
+
+class TruncatedMediaError(MediaError):
+    """The image ends before its end."""
+
+    fault = ImageFault.TRUNCATED
+
+
+class DamagedMediaError(MediaError):
+    """The bytes contradict their own format."""
+
+    fault = ImageFault.DAMAGED
+
+
+class OversizedMediaError(MediaError):
+    """The image has more pixels than are decoded."""
+
+    fault = ImageFault.TOO_LARGE
 
 
 class FolderTakenError(WaveSpeedError):
@@ -90,7 +120,7 @@ class FolderTakenError(WaveSpeedError):
 
 
 class ForeignFileError(FolderTakenError):
-    """The folder has files that a publish would overwrite, and no manifest or record says that they are ours.
+    """The folder has files that a publish would overwrite, and no manifest or journal says that they are ours.
 
     :param folder: its URL.
     :param names: the files.

@@ -9,23 +9,26 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_seedream.publishing.media import MediaType
+from airflow_provider_seedream.publishing.names import MediaType
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
 
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
+
 MANIFEST_NAME = "manifest.json"
 MAX_BYTES = 2 * 1024 * 1024
-"""The longest file that is read as a manifest. A set of 15 pictures with ten renditions each has about 60 kB."""
+"""The longest file that is read as a manifest. A set of 15 images with ten renditions each has about 60 kB."""
 MAX_FILES = 2000
-"""The most pictures and other files of one set."""
+"""The most images and other files of one set."""
 VERSION = 1
 _SCHEMA = Path(__file__).with_name("manifest.schema.json")
 
 
 class Role(StrEnum):
-    """What a companion file is."""
+    """What a file made from the images is."""
 
     CONTACT_SHEET = "contact_sheet"
     RENDITION = "rendition"
@@ -33,8 +36,8 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Publisher:
-    """The task instance that published a set.
+class TaskInstanceKey:
+    """The task instance that published a set: who owns its folder.
 
     :param map_index: -1 where the task is not mapped.
     :param deployment: digest of the deployment's own random id, so that equal names in two deployments are two task
@@ -53,14 +56,14 @@ class Publisher:
 
 
 @dataclass(frozen=True, slots=True)
-class PublishedPicture:
-    """One picture in the folder.
+class PublishedImage:
+    """One image in the folder.
 
     :param file: its name beside the manifest.
     :param sha256: hex digest of the file.
     :param bytes: length of the file.
     :param width: pixels, read from the file; so are height and media type.
-    :param scene: its scene of the prompt, or None where that cannot be told.
+    :param scene: its scene of the prompt, or None where that is not known.
     :param flagged: whether the vendor holds it for unsafe; None where it did not say.
     """
 
@@ -75,10 +78,10 @@ class PublishedPicture:
 
 
 @dataclass(frozen=True, slots=True)
-class Companion:
-    """A file made from the pictures, in the same folder.
+class Derivative:
+    """A file made from the images, in the same folder.
 
-    :param media_type: ``text/html`` for the page, else a picture's.
+    :param media_type: ``text/html`` for the page, else an image's.
     :param of: of a rendition: the file it was made from. The next two are its own size in pixels.
     """
 
@@ -96,7 +99,7 @@ class Companion:
         return {key: value for key, value in asdict(self).items() if value is not None}
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Companion:
+    def from_json(cls, document: Mapping[str, Any]) -> Derivative:
         """Read one entry of ``companions`` that has been validated."""
         return cls(**{**document, "role": Role(document["role"])})
 
@@ -107,14 +110,14 @@ class Manifest:
 
     :param image_set: the operator's result, whole.
     :param images: the file of each image of the set, in its order.
-    :param companions: other files that belong to the set.
+    :param derivatives: other files that belong to the set.
     :param published_by: the task instance, or None outside Airflow.
     """
 
     image_set: ImageSet
-    images: tuple[PublishedPicture, ...]
-    companions: tuple[Companion, ...] = ()
-    published_by: Publisher | None = None
+    images: tuple[PublishedImage, ...]
+    derivatives: tuple[Derivative, ...] = ()
+    published_by: TaskInstanceKey | None = None
 
     def __post_init__(self) -> None:
         if [link.flagged for link in self.image_set.images] != [image.flagged for image in self.images]:
@@ -123,8 +126,8 @@ class Manifest:
     @property
     def files(self) -> dict[str, str]:
         """The SHA-256 of every file that belongs to the set, by name; the manifest itself is not among them."""
-        pictures = {each.file: each.sha256 for each in self.images}
-        return pictures | {each.file: each.sha256 for each in self.companions}
+        images = {each.file: each.sha256 for each in self.images}
+        return images | {each.file: each.sha256 for each in self.derivatives}
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: every key of the result, each image with its file, and a version."""
@@ -136,7 +139,7 @@ class Manifest:
         return {
             "version": VERSION,
             **plain,
-            "companions": [companion.to_json() for companion in self.companions],
+            "companions": [each.to_json() for each in self.derivatives],
             "published_by": None if self.published_by is None else self.published_by.to_json(),
         }
 
@@ -160,9 +163,9 @@ class Manifest:
         publisher = document["published_by"]
         return cls(
             image_set=ImageSet(**{**own, "images": links}),
-            images=tuple(read_picture(image) for image in document["images"]),
-            companions=tuple(Companion.from_json(each) for each in document["companions"]),
-            published_by=None if publisher is None else Publisher(**publisher),
+            images=tuple(read_image(image) for image in document["images"]),
+            derivatives=tuple(Derivative.from_json(each) for each in document["companions"]),
+            published_by=None if publisher is None else TaskInstanceKey(**publisher),
         )
 
     @classmethod
@@ -180,10 +183,10 @@ class Manifest:
         return cls.from_json(document)
 
 
-def read_picture(mapping: Mapping[str, Any]) -> PublishedPicture:
-    """The picture of one entry of ``images`` that has been validated."""
-    own = {field.name: mapping[field.name] for field in fields(PublishedPicture)}
-    return PublishedPicture(**{**own, "media_type": MediaType(own["media_type"])})
+def read_image(mapping: Mapping[str, Any]) -> PublishedImage:
+    """The image of one entry of ``images`` that has been validated."""
+    own = {field.name: mapping[field.name] for field in fields(PublishedImage)}
+    return PublishedImage(**{**own, "media_type": MediaType(own["media_type"])})
 
 
 @cache
@@ -193,12 +196,31 @@ def schema() -> dict[str, Any]:
     return document
 
 
+@cache
+def _validator() -> Validator:
+    """A validator of the schema with its definitions in place: looking each up costs as much as all other checks."""
+    from jsonschema import Draft202012Validator
+
+    whole = schema()
+
+    def in_place(part: Any) -> Any:
+        if isinstance(part, list):
+            return [in_place(each) for each in part]
+        if not isinstance(part, dict):
+            return part
+        named = whole["$defs"][part["$ref"].rpartition("/")[2]] if "$ref" in part else {}
+        return {
+            key: in_place(value) for key, value in {**named, **part}.items() if key not in ("$ref", "$defs")
+        }
+
+    return Draft202012Validator(in_place(whole))
+
+
 def validate(document: Mapping[str, Any]) -> None:
-    """Check a manifest's JSON against the schema, that no file is named twice and each rendition has its picture.
+    """Check a manifest's JSON against the schema, that no file is named twice and each rendition has its image.
 
     :raises InvalidInputError: names the place and what was expected there.
     """
-    from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
     # Before the schema, which takes a second for each 4,000 entries.
@@ -209,14 +231,14 @@ def validate(document: Mapping[str, Any]) -> None:
     )
     if (count := sum(map(len, lists))) > MAX_FILES:
         raise _refusal("", f"{count:,} entries", f"it may have {MAX_FILES:,}")
-    if (error := best_match(Draft202012Validator(schema()).iter_errors(document))) is not None:
+    if (error := best_match(_validator().iter_errors(document))) is not None:
         raise _refusal(error.json_path.removeprefix("$"), error.instance, error.message[:200])
     names = Counter(each["file"] for key in ("images", "companions") for each in document[key])
     if twice := [name for name, count in names.items() if count > 1]:
         raise _refusal(".images", min(twice), "a file is named twice")
-    pictures = {each["file"] for each in document["images"]}
-    if strays := {each["of"] for each in document["companions"] if "of" in each} - pictures:
-        raise _refusal(".companions", min(strays), "a rendition is of no picture in the manifest")
+    images = {each["file"] for each in document["images"]}
+    if strays := {each["of"] for each in document["companions"] if "of" in each} - images:
+        raise _refusal(".companions", min(strays), "a rendition is of no image in the manifest")
 
 
 def _no_number(text: str) -> float:

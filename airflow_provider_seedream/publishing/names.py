@@ -1,15 +1,19 @@
-"""File names for pictures: told from their scenes, safe against whatever the prompt says."""
+"""The files of a set: their types and their names, which are safe against whatever a prompt says.
+
+Parsed with each DAG, for the arguments of the publish operator: it imports nothing that only a worker needs.
+"""
 
 from __future__ import annotations
 
 import re
 import string
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
-from airflow_provider_seedream.publishing.media import MediaType
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.inputs import integer_within, refuse_unknown
 from airflow_provider_seedream.wavespeed.prompt import scenes_of
 
 SLUG_LENGTH = 48
@@ -18,13 +22,35 @@ DEFAULT_NAMES = "{index:02d}-{scene_slug}.{ext}"
 CONTACT_SHEET_NAME = "contact-sheet.jpg"
 PAGE_NAME = "index.html"
 
+NARROWEST, WIDEST = 16, 4096
+"""Pixels of a rendition's width."""
+
 _EXTENSION = ".{ext}"
 _NUMBER = re.compile(r"(0?[1-9]?d?)?")
 _TEXT = re.compile(r"[a-z0-9-]*")
-# The longest stem is a picture's with the suffix of a rendition ("-w4096").
-_PICTURE_NAME = re.compile(r"(?P<stem>[a-z0-9][a-z0-9-]{0,94})\.(?:png|jpg|webp)")
+# The longest stem is an image's with the suffix of a rendition ("-w4096").
+_IMAGE_NAME = re.compile(r"(?P<stem>[a-z0-9][a-z0-9-]{0,94})\.(?:png|jpg|webp)")
 _LENGTHS = {"index": 2, "scene_slug": 8, "prediction_id": 32}
+_RENDITIONS_WAY_OUT = 'Write for example renditions={"webp": [640, 1280]}.'
 _WAY_OUT = f'Write for example "{DEFAULT_NAMES}" (the default), or "{{prediction_id}}-{{index:02d}}.{{ext}}".'
+
+
+class MediaType(StrEnum):
+    """The image types this package publishes."""
+
+    PNG = "image/png"
+    JPEG = "image/jpeg"
+    WEBP = "image/webp"
+
+    @property
+    def extension(self) -> str:
+        """The file extension, without a dot."""
+        return {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}[self.value]
+
+    @classmethod
+    def of_format(cls, output_format: str) -> MediaType:
+        """The type the API delivers for an ``output_format`` (API reference, section 2.1)."""
+        return {"png": cls.PNG, "jpeg": cls.JPEG}[output_format]
 
 
 def slug(text: str, length: int = SLUG_LENGTH) -> str:
@@ -47,7 +73,7 @@ def slug(text: str, length: int = SLUG_LENGTH) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FileNames:
-    """How the pictures of a set are named.
+    """How the images of a set are named.
 
     Every name is lower-case ASCII and numbered, so that no two of a set are the same on any store, and none is a
     device on Windows.
@@ -80,18 +106,16 @@ class FileNames:
         object.__setattr__(
             self, "_parts", tuple((text, name or "", form or "") for text, name, form, _ in parsed)
         )
-        # Between hyphens the number of one picture cannot run into the words of another and give the same name.
+        # Between hyphens the number of one image cannot run into the words of another and give the same name.
         if not re.search(r"(?:^|-)\{index(?::[^}]*)?\}(?:-|$)", stem):
-            raise self._refusal(
-                "it must hold {index} between hyphens, or two pictures might get the same name"
-            )
+            raise self._refusal("it must hold {index} between hyphens, or two images might get the same name")
         if stem.startswith(("-", "{scene_slug}")) and not stem.startswith("{scene_slug}-"):
             raise self._refusal("it must not begin with a hyphen")
         if self._room() < 0:
             raise self._refusal(f"its names would be longer than {STEM_LENGTH} characters")
 
     def stem(self, index: int, scene: str | None, prediction_id: str) -> str:
-        """The name of picture ``index`` (from 1) without its extension, such as ``01-a-fox-in-snow``."""
+        """The name of image ``index`` (from 1) without its extension, such as ``01-a-fox-in-snow``."""
         slugs = sum(name == "scene_slug" for _, name, _ in self._parts)
         length = min(SLUG_LENGTH, _LENGTHS["scene_slug"] + self._room() // max(1, slugs))
         values = {
@@ -119,12 +143,12 @@ def is_file_name(name: object) -> bool:
         return False
     if name in (PAGE_NAME, CONTACT_SHEET_NAME):
         return True
-    found = _PICTURE_NAME.fullmatch(name)
+    found = _IMAGE_NAME.fullmatch(name)
     return found is not None and any(part.isdigit() for part in found["stem"].split("-"))
 
 
 def possible_files(stem: str, media_type: MediaType | None) -> list[str]:
-    """The names that a picture may get once its type is known.
+    """The names that an image may get once its type is known.
 
     :param media_type: the type that was asked for, or None where any may come.
     """
@@ -133,7 +157,7 @@ def possible_files(stem: str, media_type: MediaType | None) -> list[str]:
 
 
 def scenes_by_image(prompt: str | None, images: int, requested: int | None) -> Sequence[str | None]:
-    """The scene of each image; unknown for all where fewer images came, as nobody says which are missing."""
+    """The scene of each image; unknown for all where fewer images came, as the API does not say which are missing."""
     if prompt is None:
         return [None] * images
     scenes = scenes_of(prompt)
@@ -142,3 +166,38 @@ def scenes_by_image(prompt: str | None, images: int, requested: int | None) -> S
     if images == requested == 1:
         return [" ".join(prompt.split())]
     return [None] * images
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Rendition:
+    """A format and a width in pixels; the height follows from the image."""
+
+    media_type: MediaType
+    width: int
+
+    def file(self, original: str) -> str:
+        """The name of this rendition of an image."""
+        return f"{original.rpartition('.')[0]}-w{self.width}.{self.media_type.extension}"
+
+
+def read_renditions(value: Mapping[str, Sequence[int]] | None) -> tuple[Rendition, ...]:
+    """The renditions that an argument names: widths by format, ``{"webp": [640, 1280], "jpeg": [1280]}``.
+
+    :raises InvalidInputError: another format than ``"webp"`` and ``"jpeg"``, or a width outside of 16 to 4096.
+    """
+    formats = {"webp": MediaType.WEBP, "jpeg": MediaType.JPEG}
+    if value is None:
+        return ()
+    if not isinstance(value, Mapping):
+        raise InvalidInputError("renditions", value, "it must map a format to widths", _RENDITIONS_WAY_OUT)
+    refuse_unknown(value, formats, what="format of renditions")
+    found: set[Rendition] = set()
+    for name, widths in value.items():
+        if not isinstance(widths, Sequence) or isinstance(widths, str):
+            raise InvalidInputError(
+                f"renditions[{name!r}]", widths, "it must be a list of widths", _RENDITIONS_WAY_OUT
+            )
+        for width in widths:
+            number = integer_within(f"renditions[{name!r}]", width, NARROWEST, WIDEST, _RENDITIONS_WAY_OUT)
+            found.add(Rendition(formats[name], number))
+    return tuple(sorted(found))

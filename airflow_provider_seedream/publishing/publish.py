@@ -1,25 +1,39 @@
-"""Publish an image set: pictures first, then what is made from them, manifest last, nothing twice."""
+"""Publish an image set: images first, then what is made from them, manifest last, nothing twice.
+
+``journal.py`` says what may happen when. Here is the order: downloads run in threads of their own and wait for nothing. This
+thread collects what has arrived, notes some of it at a time in the journal, and hands it over to other threads that place it.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_seedream.publishing.addresses import Zones, this_machine
-from airflow_provider_seedream.publishing.companions import Companions, Wanted
+from airflow_provider_seedream.publishing.derivatives import Derivatives, PublishOptions
 from airflow_provider_seedream.publishing.download import DownloadLimits
-from airflow_provider_seedream.publishing.errors import FolderTakenError
-from airflow_provider_seedream.publishing.links import Refresh
+from airflow_provider_seedream.publishing.folder_lock import Contents
+from airflow_provider_seedream.publishing.journal import (
+    HOLD,
+    JOURNAL_NAME,
+    NOTES,
+    TOGETHER,
+    Digests,
+    Journal,
+    set_key,
+)
 from airflow_provider_seedream.publishing.manifest import (
     MANIFEST_NAME,
     MAX_FILES,
     Manifest,
-    PublishedPicture,
-    Publisher,
+    PublishedImage,
+    TaskInstanceKey,
 )
 from airflow_provider_seedream.publishing.names import (
     DEFAULT_NAMES,
@@ -27,18 +41,18 @@ from airflow_provider_seedream.publishing.names import (
     FileNames,
     is_file_name,
     possible_files,
+    read_renditions,
     scenes_by_image,
 )
-from airflow_provider_seedream.publishing.ownership import Contents, OnExisting, refuse_taken
-from airflow_provider_seedream.publishing.progress import PROGRESS_NAME, Progress, read_manifest, set_key
-from airflow_provider_seedream.publishing.renditions import read_renditions
+from airflow_provider_seedream.publishing.source import ImageSource, Refresh
 from airflow_provider_seedream.publishing.storage import Folder
-from airflow_provider_seedream.publishing.supply import Supply
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import ImageSet
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    from airflow_provider_seedream.options import OnExisting
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +67,7 @@ class Published:
 
     :param folder: URL of the folder.
     :param manifest: what is there now.
-    :param fetched: pictures that this call had to fetch; 0 where all were there already.
+    :param fetched: images that this call had to fetch; 0 where all were there already.
     """
 
     folder: str
@@ -73,7 +87,7 @@ def publish(
     contact_sheet: bool = False,
     storyboard_page: bool = False,
     on_existing: OnExisting = "replace_own",
-    published_by: Publisher | None = None,
+    published_by: TaskInstanceKey | None = None,
     limits: DownloadLimits | None = None,
     concurrency: int = CONCURRENCY,
     refresh: Refresh | None = None,
@@ -86,75 +100,88 @@ def publish(
     where something in the folder has to be replaced.
 
     :param target: the folder.
-    :param sources: the pictures themselves, one for each image of the set: naked base64 text as the API
+    :param sources: the images themselves, one for each image of the set: inline base64 text as the API
         gives it (API reference, section 9), or the bytes. Default: fetched from the links of the set.
     :param output_format: ``"jpeg"`` or ``"png"``: what was requested; None accepts what comes.
-    :param check_size: refuse pictures of another size than was requested.
-    :param file_names: see :class:`FileNames`; pictures that are there already keep their names.
+    :param check_size: refuse images of another size than was requested.
+    :param file_names: see :class:`FileNames`; images that are there already keep their names.
     :param renditions: smaller copies, see :func:`read_renditions` (needs Pillow).
     :param contact_sheet: also draw ``contact-sheet.jpg`` (needs Pillow).
-    :param storyboard_page: also write ``index.html``, which shows the pictures with their scenes.
+    :param storyboard_page: also write ``index.html``, which shows the images with their scenes.
     :param on_existing: where another set is in the folder: ``"replace"`` it, ``"fail"``, or ``"replace_own"``: replace
         what ``published_by`` published there before, and fail otherwise. Where a file that no set claims has a name of
         this one: ``"replace"`` writes over it, the others fail.
     :param published_by: recorded in the manifest.
     :param limits: of each download.
-    :param concurrency: downloads at a time.
+    :param concurrency: downloads at a time; as many files are placed meanwhile.
     :param refresh: asked once where a link has expired: gives the prediction's links as they are now, or None.
-    :param zones: where pictures may be fetched from besides the public internet, see :func:`download`.
+    :param zones: where images may be fetched from besides the public internet, see :func:`download`.
     :raises InvalidInputError: no images, sources that do not match, a wrong template of names or wrong
         renditions, Pillow missing.
-    :raises PictureError: a picture cannot be had, or is not what was requested.
+    :raises ImageError: an image cannot be had, or is not what was requested.
     :raises FolderTakenError: the folder belongs to another set.
     :raises ForeignFileError: a file that is not this package's has a name of this set.
     """
-    wanted = Wanted(contact_sheet, storyboard_page, read_renditions(renditions))
-    wanted.check()
-    if len(image_set.images) * (1 + len(wanted.renditions)) + len(wanted.of_the_set()) > MAX_FILES:
+    options = PublishOptions(contact_sheet, storyboard_page, read_renditions(renditions))
+    options.check()
+    if len(image_set.images) * (1 + len(options.renditions)) + len(options.of_the_set()) > MAX_FILES:
         way_out = f"Leave widths out: a set may have {MAX_FILES:,} files."
         raise InvalidInputError("renditions", renditions, "they would be too many files", way_out)
     limits = limits or DownloadLimits()
-    folder = Folder(target)
-    work = _Publication(
-        image_set=image_set,
-        folder=folder,
-        names=FileNames(file_names),
-        scenes=scenes_by_image(image_set.prompt, len(image_set.images), image_set.requested),
-        supply=Supply.build(
-            image_set,
-            sources=sources,
-            output_format=output_format,
-            check_size=check_size,
-            limits=limits,
-            refresh=refresh,
-            zones=zones,
-        ),
-        companions=Companions(image_set, folder, wanted),
-        progress=Progress(
-            set_key(image_set),
-            image_set.prediction_id,
-            published_by,
-            patience=limits.total_timeout + _MARGIN,
-            overwrites_all=on_existing == "replace",
-        ),
+    journal = Journal(
+        Folder(target),
+        set_key(image_set),
+        image_set.prediction_id,
+        published_by,
+        patience=limits.total_timeout + _MARGIN,
+        overwrites_all=on_existing == "replace",
     )
-    return work.run(on_existing, concurrency)
+    with ImageSource(
+        image_set,
+        sources=sources,
+        output_format=output_format,
+        check_size=check_size,
+        limits=limits,
+        refresh=refresh,
+        zones=zones,
+    ) as source:
+        work = _Publication(
+            image_set=image_set,
+            names=FileNames(file_names),
+            scenes=scenes_by_image(image_set.prompt, len(image_set.images), image_set.requested),
+            source=source,
+            journal=journal,
+            derivatives=Derivatives(image_set, journal, options),
+        )
+        return work.run(on_existing, concurrency)
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    """A verified image that waits on the worker's disk for its place."""
+
+    index: int
+    image: PublishedImage
+    staged: Path
 
 
 @dataclass(slots=True)
 class _Publication:
     image_set: ImageSet
-    folder: Folder
     names: FileNames
     scenes: Sequence[str | None]
-    supply: Supply
-    companions: Companions
-    progress: Progress
+    source: ImageSource
+    journal: Journal
+    derivatives: Derivatives
+
+    @property
+    def folder(self) -> Folder:
+        return self.journal.folder
 
     def run(self, on_existing: OnExisting, concurrency: int) -> Published:
         contents = Contents.of(self.folder)
         found, unfinished = contents.manifest, contents.record
-        refuse_taken(self.folder, self.progress, found, unfinished, on_existing)
+        contents.refuse_taken(self.journal, on_existing)
         self._take_up(found, unfinished, concurrency)
         if found is not None and self._is_whole(found):
             self._clean(found, {} if unfinished is None else unfinished.files(), begun=unfinished is not None)
@@ -162,101 +189,86 @@ class _Publication:
                 "Prediction %s is published in %s: unchanged.", self.image_set.prediction_id, self.folder
             )
             return Published(str(self.folder), found, fetched=0)
-        contents.refuse_strangers(self.folder, self._names(), on_existing, intact=self._intact())
+        contents.refuse_strangers(self._names(), on_existing, intact=self.journal.noted())
         self._begin(contents)
         fetched = self._place_missing(concurrency)
-        pictures = self._pictures()
-        companions = self.companions.complete(pictures, self.progress)
-        manifest = Manifest(self.image_set, pictures, companions, self.progress.published_by)
-        self._finish(manifest)
+        images = tuple(
+            replace(self.journal.images[index], scene=self.scenes[index], flagged=image.flagged)
+            for index, image in enumerate(self.image_set.images)
+        )
+        derivatives = self.derivatives.complete(images)
+        manifest = Manifest(self.image_set, images, derivatives, self.journal.published_by)
+        self.journal.place_manifest(manifest)
+        self._clean(manifest, self.journal.replaces, begun=True)
         log.info(
-            "Prediction %s is published in %s: %d pictures, %s bytes, %d of them fetched now.",
+            "Prediction %s is published in %s: %d images, %s bytes, %d of them fetched now.",
             self.image_set.prediction_id,
             self.folder,
-            len(pictures),
-            f"{sum(picture.bytes for picture in pictures):,}",
+            len(images),
+            f"{sum(image.bytes for image in images):,}",
             fetched,
         )
         return Published(str(self.folder), manifest, fetched)
 
-    def _is_ours(self, manifest: Manifest) -> bool:
-        return set_key(manifest.image_set) == self.progress.key
-
     def _is_whole(self, found: Manifest) -> bool:
         """Whether all that is wanted is in the folder, with its manifest."""
-        if not self._is_ours(found) or len(self.progress.pictures) < len(self.image_set.images):
-            return False
-        return self.companions.are_whole(found.images, self.progress.companions)
+        all_there = len(self.journal.images) == len(self.image_set.images)
+        return self._is_ours(found) and all_there and self.derivatives.are_whole(found.images)
 
-    def _pictures(self) -> tuple[PublishedPicture, ...]:
-        return tuple(
-            replace(self.progress.pictures[index], scene=self.scenes[index], flagged=image.flagged)
-            for index, image in enumerate(self.image_set.images)
-        )
+    def _is_ours(self, manifest: Manifest) -> bool:
+        return set_key(manifest.image_set) == self.journal.key
 
-    def _take_up(self, found: Manifest | None, unfinished: Progress | None, concurrency: int) -> None:
+    def _take_up(self, found: Manifest | None, unfinished: Journal | None, concurrency: int) -> None:
         """What the folder holds of this set already, byte for byte, is not made again."""
-        pictures, companions = {}, {}
-        if unfinished and unfinished.key == self.progress.key:
-            pictures, companions = dict(unfinished.pictures), dict(unfinished.companions)
+        images, derivatives = {}, {}
+        if unfinished and unfinished.key == self.journal.key:
+            images, derivatives = dict(unfinished.images), dict(unfinished.derivatives)
         if found and self._is_ours(found):
-            pictures |= dict(enumerate(found.images))
-            companions |= {each.file: each for each in found.companions}
-        fit = {index: picture for index, picture in pictures.items() if self._fits(index, picture)}
+            images |= dict(enumerate(found.images))
+            derivatives |= {each.file: each for each in found.derivatives}
+        fit = {index: image for index, image in images.items() if self._fits(index, image)}
 
-        def holds(picture: PublishedPicture) -> bool:
-            return self.folder.holds(picture.file, sha256=picture.sha256, length=picture.bytes)
+        def holds(image: PublishedImage) -> bool:
+            return self.folder.holds(image.file, sha256=image.sha256, length=image.bytes)
 
-        with ThreadPoolExecutor(concurrency, thread_name_prefix="seedream-check") as pool:
-            there = list(pool.map(holds, fit.values()))
-            intact = {
-                index: picture for (index, picture), held in zip(fit.items(), there, strict=True) if held
-            }
-            self.progress.pictures.update(intact)
-            self.progress.companions.update(
-                self.companions.intact(companions.values(), self.progress.pictures, pool)
+        with ThreadPoolExecutor(concurrency, "seedream-check") as pool:
+            held = zip(fit.items(), pool.map(holds, fit.values()), strict=True)
+            self.journal.images.update(dict(known for known, there in held if there))
+            self.journal.derivatives.update(
+                self.derivatives.intact(derivatives.values(), self.journal.images, pool)
             )
 
-    def _intact(self) -> set[str]:
-        """The files of this set that are in the folder, byte for byte."""
-        return {picture.file for picture in self.progress.pictures.values()} | self.progress.companions.keys()
-
-    def _fits(self, index: int, picture: PublishedPicture) -> bool:
-        return index < len(self.image_set.images) and self.supply.expected.media_type in (
-            None,
-            picture.media_type,
-        )
+    def _fits(self, index: int, image: PublishedImage) -> bool:
+        expected = self.source.expected.media_type
+        return index < len(self.image_set.images) and expected in (None, image.media_type)
 
     def _names(self) -> Iterator[str]:
         """Every name that a file of this publish may get."""
-        wanted = self.companions.wanted
+        options = self.derivatives.options
         for index in range(len(self.image_set.images)):
-            if (there := self.progress.pictures.get(index)) is not None:
-                names = [there.file]
-            else:
-                names = possible_files(self._stem(index), self.supply.expected.media_type)
-            for name in names:
+            there = self.journal.images.get(index)
+            expected = self.source.expected.media_type
+            for name in possible_files(self._stem(index), expected) if there is None else [there.file]:
                 yield name
-                yield from wanted.beside(name)
-        yield from wanted.of_the_set()
+                yield from options.beside(name)
+        yield from options.of_the_set()
 
     def _stem(self, index: int) -> str:
         return self.names.stem(index + 1, self.scenes[index], self.image_set.prediction_id)
 
     def _begin(self, contents: Contents) -> None:
         """From here on the folder is in work: what is known is written down, then the old manifest goes."""
-        found, unfinished = contents.manifest, contents.record
-        self.progress.replaces = {name: known for name, known in contents.ours.items() if is_file_name(name)}
-        self.progress.overwrites = frozenset(contents.ours.keys() & contents.names.keys())
-        foreign = (
-            found is None and MANIFEST_NAME in contents.names
-        )  # it may be replaced, else this is not reached
-        if self.progress.claim(self.folder, unfinished, found) or foreign:
+        journal, ours = self.journal, contents.ours
+        journal.replaces = {name: known for name, known in ours.items() if is_file_name(name)}
+        journal.overwrites = frozenset(ours.keys() & contents.names.keys())
+        # A foreign manifest may be replaced, else this is not reached.
+        foreign = contents.manifest is None and MANIFEST_NAME in contents.names
+        if journal.claim(contents.record, contents.manifest) or foreign:
             self.folder.delete(MANIFEST_NAME)
-        page = self.progress.replaces.get(PAGE_NAME)
-        # Before the pictures that it shows. A page that comes after that is somebody's.
-        if page is not None and PAGE_NAME not in self.progress.companions and self._remove(PAGE_NAME, page):
-            self.progress.overwrites -= {PAGE_NAME}
+        page = journal.replaces.get(PAGE_NAME)
+        # Before the images that it shows. A page that comes after that is foreign.
+        if page is not None and PAGE_NAME not in journal.derivatives and self._remove(PAGE_NAME, page):
+            journal.overwrites -= {PAGE_NAME}
 
     def _remove(self, name: str, digests: frozenset[str]) -> bool:
         """Remove a file of an earlier set, unless it has other bytes than this package wrote there."""
@@ -269,63 +281,84 @@ class _Publication:
         return True
 
     def _place_missing(self, concurrency: int) -> int:
-        missing = [
-            index for index in range(len(self.image_set.images)) if index not in self.progress.pictures
-        ]
+        """Fetch and place the images that are not in the folder; one that fails does not stop the others.
+
+        :returns: how many.
+        :raises ImageError: what no retry can cure first, else the first failure.
+        """
+        missing = [index for index in range(len(self.image_set.images)) if index not in self.journal.images]
         stop = Event()
-        with ThreadPoolExecutor(concurrency, thread_name_prefix="seedream-publish") as pool:
-            futures = [pool.submit(self._place, index, stop) for index in missing]
+        with (
+            self.folder.staging() as stage,
+            # On a local disk placing is a rename, which waits for nothing.
+            ThreadPoolExecutor(1 if self.folder.local else concurrency, "seedream-place") as placing,
+            ThreadPoolExecutor(concurrency, "seedream-fetch") as fetching,
+        ):
+            fetches: list[Future[Any]] = [
+                fetching.submit(self._fetch, index, stage, stop) for index in missing
+            ]
+            places: list[Future[Any]] = []
             try:
-                # One that fails does not stop the others: links die, and each picture in place is one saved.
-                wait(futures)
+                for batch in _batches(fetches, max(TOGETHER, -(-len(missing) // NOTES))):
+                    self.journal.note({each.index: each.image for each in batch})
+                    places += [placing.submit(self._place, each) for each in batch]
+                wait(places)
             finally:
                 stop.set()
-                for future in futures:
+                for future in (futures := [*fetches, *places]):
                     future.cancel()
-        failures = [error for future in futures if (error := future.exception()) is not None]
+        failures = [error for each in futures if (error := each.exception()) is not None]
         if failures:
             log.warning(
-                "Prediction %s: %d of %d pictures are not in %s yet; the next try takes up the others.",
+                "Prediction %s: %d of %d images are not in %s yet; the next try takes up the others.",
                 self.image_set.prediction_id,
                 len(failures),
                 len(self.image_set.images),
                 self.folder,
             )
-            # What no retry can cure is told first.
             raise min(failures, key=lambda error: getattr(error, "transient", True))
         return len(missing)
 
-    def _place(self, index: int, stop: Event) -> None:
+    def _fetch(self, index: int, stage: Callable[[str], Path], stop: Event) -> _Arrived:
         name = self._stem(index)
-        with self.folder.staged(name) as temporary:
-            verified = self.supply.fetch(index, temporary, stop)
-            picture = PublishedPicture(
-                file=f"{name}.{verified.media.media_type.extension}",
-                sha256=verified.sha256,
-                bytes=verified.bytes,
-                media_type=verified.media.media_type,
-                width=verified.media.width,
-                height=verified.media.height,
-                scene=self.scenes[index],
-                flagged=self.image_set.images[index].flagged,
-            )
-            self.progress.note(self.folder, index, picture)
-            self.progress.place(self.folder, temporary, picture.file, picture.sha256)
+        staged = stage(name)
+        verified = self.source.fetch(index, staged, stop)
+        self.folder.settle(staged)
+        media = verified.media
+        image = PublishedImage(
+            file=f"{name}.{media.media_type.extension}",
+            sha256=verified.sha256,
+            bytes=verified.bytes,
+            media_type=media.media_type,
+            width=media.width,
+            height=media.height,
+            scene=self.scenes[index],
+            flagged=self.image_set.images[index].flagged,
+        )
+        return _Arrived(index, image, staged)
 
-    def _finish(self, manifest: Manifest) -> None:
-        self.progress.place_manifest(self.folder, manifest)
-        try:
-            self.progress.check_mine(self.folder)
-        except FolderTakenError:
-            # Another set was begun between the look and the write: its pictures may stand under our names.
-            if read_manifest(self.folder)[0] == manifest:
-                self.folder.delete(MANIFEST_NAME)
-            raise
-        self._clean(manifest, self.progress.replaces, begun=True)
+    def _place(self, arrived: _Arrived) -> None:
+        self.journal.place(arrived.staged, arrived.image.file, arrived.image.sha256)
 
-    def _clean(self, manifest: Manifest, replaced: Mapping[str, frozenset[str]], *, begun: bool) -> None:
+    def _clean(self, manifest: Manifest, replaced: Digests, *, begun: bool) -> None:
         for name in sorted(replaced.keys() - manifest.files.keys()):
             self._remove(name, replaced[name])
         if begun:
-            self.folder.delete(PROGRESS_NAME)
+            self.folder.delete(JOURNAL_NAME)
         self.folder.sweep()
+
+
+def _batches(fetches: Sequence[Future[_Arrived]], size: int) -> Iterator[list[_Arrived]]:
+    """What has arrived, ``size`` images at a time, or fewer where the first of them has waited for ``HOLD`` seconds."""
+    running, since = set(fetches), 0.0
+    arrived: list[_Arrived] = []
+    while running or arrived:
+        held = time.monotonic() - since
+        if arrived and (len(arrived) >= size or not running or held >= HOLD):
+            yield arrived
+            arrived = []
+            continue
+        done, running = wait(running, HOLD - held if arrived else None, FIRST_COMPLETED)
+        if not arrived:
+            since = time.monotonic()
+        arrived += [each.result() for each in done if each.exception() is None]

@@ -10,12 +10,13 @@ import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_seedream.publishing.media import CHUNK
+from airflow_provider_seedream.publishing.image_formats import CHUNK
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -99,38 +100,52 @@ class Folder:
             return alike if self._fs.exists(self._remote(name)) else None
 
     @contextmanager
-    def staged(self, name: str) -> Iterator[Path]:
-        """A temporary file on the worker's disk that will become ``name``; gone at the end in any case."""
+    def staging(self) -> Iterator[Callable[[str], Path]]:
+        """Gives a function that makes temporary files on the worker's disk, by the name that each will get.
+
+        What is left of them at the end is removed.
+        """
         if self.local is not None:
             self.local.mkdir(parents=True, exist_ok=True)
-        temporary = self._staging / f".{name}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
-        # Not tempfile.mkstemp: its 0600 would stay on the published file, which others have to read.
-        temporary.open("xb").close()
-        try:
-            yield temporary
-        finally:
-            with suppress(FileNotFoundError):
-                temporary.unlink()
+        made: list[Path] = []
 
-    def commit(self, staged: Path, name: str, *, replace: bool = True, lasting: bool = True) -> bool:
+        def stage(name: str) -> Path:
+            temporary = self._staging / f".{name}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
+            made.append(temporary)
+            # Not tempfile.mkstemp: its 0600 would stay on the published file, which others have to read.
+            temporary.open("xb").close()
+            return temporary
+
+        try:
+            yield stage
+        finally:
+            for temporary in made:
+                temporary.unlink(missing_ok=True)
+
+    def settle(self, staged: Path) -> None:
+        """On a local disk, wait until a staged file would survive a power failure."""
+        if self.local is not None:
+            with staged.open("rb") as file:
+                os.fsync(file.fileno())
+
+    def commit(self, staged: Path, name: str, *, replace: bool = True) -> bool:
         """Make a staged file appear under its name, whole.
 
         :param replace: write over a file of this name. Where False, a file that is there stays; a store that does not
             create files exclusively may overwrite one that appears in the same instant.
-        :param lasting: on a local disk, wait until it would survive a power failure.
-        :returns: whether it appeared.
+        :returns: whether it appeared; the staged file is gone then.
         """
         if self.local is not None:
-            if lasting:
-                with staged.open("rb") as file:
-                    os.fsync(file.fileno())
             return _move(staged, self.local / name, replace=replace)
         # Stores tell the content type from the name of the file that is put.
         named = staged.rename(staged.with_name(f"{staged.name}{Path(name).suffix}"))
         try:
-            return self._put(named, name, replace=replace)
+            appeared = self._put(named, name, replace=replace)
         finally:
             named.rename(staged)
+        if appeared:
+            staged.unlink()
+        return appeared
 
     def _put(self, named: Path, name: str, *, replace: bool) -> bool:
         exclusive = not replace and _exclusive.get(self._store, False)
@@ -149,10 +164,13 @@ class Folder:
         return True
 
     def write(self, name: str, data: bytes, *, replace: bool = True, lasting: bool = True) -> bool:
-        """Make a small file appear, whole; see :meth:`commit`."""
-        with self.staged(name) as temporary:
+        """Make a small file appear, whole; see :meth:`commit` and, for ``lasting``, :meth:`settle`."""
+        with self.staging() as stage:
+            temporary = stage(name)
             temporary.write_bytes(data)
-            return self.commit(temporary, name, replace=replace, lasting=lasting)
+            if lasting:
+                self.settle(temporary)
+            return self.commit(temporary, name, replace=replace)
 
     def create(self, name: str, data: bytes) -> bool:
         """Make a small file appear, whole, unless there is one of this name already.
@@ -249,26 +267,21 @@ class Folder:
 
     def holds(self, name: str, *, sha256: str, length: int) -> bool:
         """Whether a file is there with exactly this content."""
+        return self.digest(name, most=length) == sha256
+
+    def digest(self, name: str, *, most: float = inf) -> str | None:
+        """The SHA-256 of a file, in hex, or None where there is no such file.
+
+        :param most: bytes; of a longer file no more is read than it takes to give another digest.
+        """
         digest, seen = hashlib.sha256(), 0
         with self._serial or nullcontext():
             try:
-                # Object stores read ahead by 50 MiB and more unless told otherwise.
+                # By default, object stores read 50 MiB and more ahead.
                 with self._fs.open(self._remote(name), "rb", block_size=_READ_AHEAD) as file:
-                    while (piece := file.read(CHUNK)) and seen <= length:
+                    while seen <= most and (piece := file.read(CHUNK)):
                         digest.update(piece)
                         seen += len(piece)
-            except (FileNotFoundError, NotADirectoryError):
-                return False
-        return seen == length and digest.hexdigest() == sha256
-
-    def digest(self, name: str) -> str | None:
-        """The SHA-256 of a file, in hex, or None where there is no such file."""
-        digest = hashlib.sha256()
-        with self._serial or nullcontext():
-            try:
-                with self._fs.open(self._remote(name), "rb", block_size=_READ_AHEAD) as file:
-                    while piece := file.read(CHUNK):
-                        digest.update(piece)
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 return None
         return digest.hexdigest()
@@ -283,7 +296,7 @@ class Folder:
         worker's disk."""
         for leftover in self._staging.glob(f".*{TEMPORARY_SUFFIX}*"):
             if not _TEMPORARY.fullmatch(leftover.name):
-                continue  # somebody else's
+                continue  # foreign
             with suppress(FileNotFoundError, PermissionError):
                 if time.time() - leftover.stat().st_mtime > _ABANDONED_AFTER:
                     leftover.unlink()
@@ -312,4 +325,6 @@ def _move(staged: Path, there: Path, *, replace: bool) -> bool:
         if os.path.lexists(there):
             return False
         staged.replace(there)
+    else:
+        staged.unlink()
     return True

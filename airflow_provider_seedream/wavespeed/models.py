@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
 
+from airflow_provider_seedream.options import OutputFormat
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.inputs import closest
 from airflow_provider_seedream.wavespeed.sizes import STRICTEST, SizeRules
-
-OutputFormat = Literal["jpeg", "png"]
 
 DEFAULT_MODEL = "bytedance/seedream-v5.0-lite/sequential"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from airflow_provider_seedream.options import OutputFormat
 from airflow_provider_seedream.wavespeed.counting import counted, named_count
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.inputs import integer_within, refuse_unknown, switch
@@ -12,7 +13,6 @@ from airflow_provider_seedream.wavespeed.models import (
     DEFAULT_MODEL,
     MAX_TOGETHER,
     PRICES_USD,
-    OutputFormat,
     SequentialModel,
     model_named,
     output_format_for,

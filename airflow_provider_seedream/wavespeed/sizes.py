@@ -14,6 +14,7 @@ MAX_SIDE, MAX_PIXELS = 4096, 4096 * 4096
 """Of every model, although schemas of the older ones let a side go on to 16384 (API reference, sections 2.1 and 2.6)."""
 
 _SIDES = re.compile(r"([0-9]{1,9})\s*[*xX×]\s*([0-9]{1,9})")
+_WRITTEN = re.compile(r"([1-9][0-9]{0,5})\*([1-9][0-9]{0,5})")
 _RENDERED_PAIR = re.compile(r"[(\[]\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*[)\]]")
 _RATIO = re.compile(r"([0-9]{1,4})\s*:\s*([0-9]{1,4})")
 
@@ -143,6 +144,12 @@ class Size:
             raise _unreadable(value, rules)
         _check(*sides, rules, name="size", value=value)
         return cls(*sides, rules)
+
+
+def parse_sides(text: object) -> tuple[int, int] | None:
+    """Width and height of ``"W*H"`` as the API writes it, whatever the rules; None for anything else."""
+    found = _WRITTEN.fullmatch(text) if isinstance(text, str) else None
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def _check(width: int, height: int, rules: SizeRules, *, name: str, value: object) -> None:

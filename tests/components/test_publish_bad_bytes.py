@@ -15,7 +15,7 @@ import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_seedream.publishing.download import DownloadLimits
-from airflow_provider_seedream.publishing.errors import PictureError, PictureFault
+from airflow_provider_seedream.publishing.errors import ImageError, ImageFault
 from airflow_provider_seedream.publishing.publish import publish
 from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
 from tests.cdn import Cdn, Serve, body, far_cdn, picture, redirect
@@ -53,44 +53,44 @@ def endless(handler: BaseHTTPRequestHandler) -> None:
         handler.wfile.write(bytes(65536))
 
 
-BAD: dict[str, tuple[Serve, PictureFault, str]] = {
-    "cut off": (cut, PictureFault.TRUNCATED, "broke off"),
-    "truncated": (body(GOOD[:-20]), PictureFault.TRUNCATED, "ends in the middle"),
+BAD: dict[str, tuple[Serve, ImageFault, str]] = {
+    "cut off": (cut, ImageFault.TRUNCATED, "broke off"),
+    "truncated": (body(GOOD[:-20]), ImageFault.TRUNCATED, "ends in the middle"),
     "one wrong byte": (
         body(GOOD[:99] + b"?" + GOOD[100:]),
-        PictureFault.DAMAGED,
+        ImageFault.DAMAGED,
         "pixel data cannot be inflated",
     ),
-    "another type": (body(picture("GIF"), Content_Type="image/png"), PictureFault.NOT_A_PICTURE, "GIF8"),
-    "another type than asked for": (body(picture("JPEG")), PictureFault.WRONG_FORMAT, "image/jpeg of 64x48"),
+    "another type": (body(picture("GIF"), Content_Type="image/png"), ImageFault.NOT_AN_IMAGE, "GIF8"),
+    "another type than asked for": (body(picture("JPEG")), ImageFault.WRONG_FORMAT, "image/jpeg of 64x48"),
     "a page": (
         body(b"<!doctype html><title>Sign in</title>", Content_Type="text/html"),
-        PictureFault.NOT_A_PICTURE,
+        ImageFault.NOT_AN_IMAGE,
         "text/html starting",
     ),
-    "nothing": (body(b""), PictureFault.NOT_A_PICTURE, "neither PNG"),
-    "wrong size": (body(picture("PNG", width=65)), PictureFault.WRONG_SIZE, "65x48"),
-    "endless": (endless, PictureFault.TOO_LARGE, "more than 1,048,576 bytes"),
-    "bomb in a small frame": (body(png(64, 48, 2**25)), PictureFault.DAMAGED, "more than its pixels"),
+    "nothing": (body(b""), ImageFault.NOT_AN_IMAGE, "neither PNG"),
+    "wrong size": (body(picture("PNG", width=65)), ImageFault.WRONG_SIZE, "65x48"),
+    "endless": (endless, ImageFault.TOO_LARGE, "more than 1,048,576 bytes"),
+    "bomb in a small frame": (body(png(64, 48, 2**25)), ImageFault.DAMAGED, "more than its pixels"),
     "bomb in a large frame": (
         body(png(50_000, 50_000, 2**20)),
-        PictureFault.TOO_LARGE,
+        ImageFault.TOO_LARGE,
         "50000x50000 pixels, and 67,108,864 are the most",
     ),
-    "packed": (body(GOOD, Content_Encoding="gzip"), PictureFault.NOT_A_PICTURE, "encoded as 'gzip'"),
+    "packed": (body(GOOD, Content_Encoding="gzip"), ImageFault.NOT_AN_IMAGE, "encoded as 'gzip'"),
     "a private address": (
         redirect("https://10.0.0.1/a?Signature=s"),
-        PictureFault.UNSAFE_ADDRESS,
+        ImageFault.UNSAFE_ADDRESS,
         "one to 10.0.0.1",
     ),
     "a private address in disguise": (
         redirect("https://[::ffff:169.254.169.254]/a"),
-        PictureFault.UNSAFE_ADDRESS,
+        ImageFault.UNSAFE_ADDRESS,
         "one to ::ffff:169.254.169.254",
     ),
     "a name of a private address": (
         lambda handler: redirect(f"https://elsewhere.test:{handler.server.server_port}/good")(handler),  # type: ignore[attr-defined]
-        PictureFault.UNSAFE_ADDRESS,
+        ImageFault.UNSAFE_ADDRESS,
         "one to 127.0.0.1",
     ),
 }
@@ -146,10 +146,10 @@ def test_bad_bytes_are_refused_with_a_clear_error_and_nothing_of_them_is_left(
     target, left = folder
     check_size = case != "bomb in a large frame"
     limits = DownloadLimits(max_bytes=2**20, attempts=1)
-    with pytest.raises(PictureError) as caught:
+    with pytest.raises(ImageError) as caught:
         publish(image_set, target, output_format="png", check_size=check_size, limits=limits)
     assert caught.value.fault is fault
     assert told in str(caught.value)
-    assert str(caught.value).startswith("Picture at cdn.test/bad: expected ")
+    assert str(caught.value).startswith("Image at cdn.test/bad: expected ")
     assert "canary" not in str(caught.value)
     assert left() == ["01-picture.png", "manifest.json.partial"]

@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStor
 from airflow_provider_seedream.emulator import Emulator
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 from airflow_provider_seedream.publishing.errors import FolderTakenError, ForeignFileError
-from airflow_provider_seedream.publishing.manifest import Companion, Manifest, Publisher, Role
+from airflow_provider_seedream.publishing.manifest import Derivative, Manifest, Role, TaskInstanceKey
 from airflow_provider_seedream.publishing.publish import Published, publish
 from airflow_provider_seedream.publishing.storage import TEMPORARY_SUFFIX
 from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
@@ -25,7 +25,7 @@ from tests.components.airflow_context import Tries, run
 
 PROMPT = "2 images. First, a fox. Second, a hare."
 EVERYTHING: dict[str, Any] = {"storyboard_page": True, "contact_sheet": True, "renditions": {"webp": [32]}}
-ME = Publisher("story", "r1", "publish", -1, "d" * 32)
+ME = TaskInstanceKey("story", "r1", "publish", -1, "d" * 32)
 MINE = b"mine"
 
 
@@ -254,8 +254,8 @@ def test_a_manifest_edited_by_hand_removes_no_file_that_this_package_did_not_wri
         first = dataclasses.replace(manifest.images[0], file=file, sha256=sha, bytes=len(MINE))
         manifest = dataclasses.replace(manifest, images=(first, manifest.images[1]))
     else:
-        companion = Companion(role, file, sha, len(MINE), "text/html")
-        manifest = dataclasses.replace(manifest, companions=(companion,))
+        derivative = Derivative(role, file, sha, len(MINE), "text/html")
+        manifest = dataclasses.replace(manifest, derivatives=(derivative,))
     place.put("manifest.json", manifest.to_bytes())
     place.put(file)
     put(cdn, place, "p2", on_existing="replace")
@@ -398,7 +398,7 @@ BEFORE_DEPLOYMENTS = dataclasses.replace(ME, deployment=None)
 @pytest.mark.event("Same DAG and run in another deployment")
 @pytest.mark.parametrize("owner", [OTHER_DEPLOYMENT, BEFORE_DEPLOYMENTS])
 def test_a_set_of_the_same_task_in_another_deployment_is_not_replaced(
-    cdn: Cdn, place: Place, owner: Publisher
+    cdn: Cdn, place: Place, owner: TaskInstanceKey
 ) -> None:
     publish(image_set(cdn), ObjectStoragePath(place.url), published_by=owner)
     with pytest.raises(FolderTakenError, match="deployment") as caught:
@@ -430,7 +430,7 @@ def test_an_unfinished_publish_of_another_deployment_is_left_alone(cdn: Cdn, pla
 def test_a_paid_set_says_which_deployment_is_unknown_before_it_is_paid_for(
     seedream_emulator: Emulator, cdn: Cdn, tmp_path: Path, hurried: None
 ) -> None:
-    owner = Publisher("dag", "run", "gen", -1, "e" * 32)
+    owner = TaskInstanceKey("dag", "run", "gen", -1, "e" * 32)
     publish(image_set(cdn), ObjectStoragePath(f"file://{tmp_path}"), published_by=owner)
     operator = SeedreamSequentialOperator(task_id="gen", prompt="a fox", output_path=str(tmp_path))
     with pytest.raises(FolderTakenError, match=r"deployment.*Nothing is paid"):

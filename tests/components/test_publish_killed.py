@@ -93,7 +93,7 @@ def assert_no_reader_is_misled(folder: Path) -> None:
     there = content(folder)
     if "manifest.json" in there:
         manifest = Manifest.from_bytes((folder / "manifest.json").read_bytes())
-        for each in (*manifest.images, *manifest.companions):
+        for each in (*manifest.images, *manifest.derivatives):
             assert there.get(each.file) == each.sha256
     if "index.html" in there:
         shown = re.findall(r'(?:src|srcset)="([^" ]+)', (folder / "index.html").read_text())
@@ -109,7 +109,7 @@ def another_set(cdn: Cdn, folder: Path) -> None:
     publish(image_set(cdn, "p2"), target(folder), **WANTED)
 
 
-def the_set_without_companions(cdn: Cdn, folder: Path) -> None:
+def the_set_without_derivatives(cdn: Cdn, folder: Path) -> None:
     publish(image_set(cdn), target(folder))
 
 
@@ -119,7 +119,7 @@ def the_set_with_a_picture_lost(cdn: Cdn, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "before", [nothing, another_set, the_set_without_companions, the_set_with_a_picture_lost]
+    "before", [nothing, another_set, the_set_without_derivatives, the_set_with_a_picture_lost]
 )
 def test_killed_before_any_operation_the_next_publish_ends_the_same_and_fetches_nothing_twice(
     cdn: Cdn, tmp_path: Path, publish_and_die: Publish, before: Callable[[Cdn, Path], None]
@@ -181,7 +181,7 @@ def test_killed_at_any_operation_of_an_object_store_the_next_publish_ends_the_sa
     whole = _stored(cdn, store, "whole")
     for operations in range(1000):
         folder = str(operations)
-        _stored(cdn, store, folder, "p2")
+        _stored(cdn, store, folder, "p2", file_names="{index}-old.{ext}", renditions={"webp": [60, 80]})
         with monkeypatch.context() as patch:
             taken = _killed_at(operations, store, patch, moment, lambda: _assert_readable(store, folder))  # noqa: B023
             with contextlib.suppress(Killed):
@@ -207,9 +207,9 @@ def test_killed_at_any_operation_of_an_object_store_the_next_publish_ends_the_sa
     store.rm("/bucket", recursive=True)
 
 
-def _stored(cdn: Cdn, store: Any, folder: str, prediction_id: str = "p1") -> dict[str, bytes]:
+def _stored(cdn: Cdn, store: Any, folder: str, prediction_id: str = "p1", **options: Any) -> dict[str, bytes]:
     target = ObjectStoragePath(f"memory://bucket/{folder}")
-    publish(image_set(cdn, prediction_id), target, on_existing="replace", **WANTED)
+    publish(image_set(cdn, prediction_id), target, on_existing="replace", **{**WANTED, **options})
     return _content(store, folder)
 
 
@@ -223,7 +223,7 @@ def _assert_readable(store: Any, folder: str) -> None:
     there = _content(store, folder)
     if "manifest.json" in there:
         manifest = Manifest.from_bytes(there["manifest.json"])
-        for each in (*manifest.images, *manifest.companions):
+        for each in (*manifest.images, *manifest.derivatives):
             assert hashlib.sha256(there[each.file]).hexdigest() == each.sha256
 
 

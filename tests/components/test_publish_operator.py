@@ -20,8 +20,8 @@ from PIL import Image
 
 from airflow_provider_seedream.operators.publish import SeedreamPublishOperator
 from airflow_provider_seedream.publishing import contact_sheet
-from airflow_provider_seedream.publishing.errors import PictureError, PictureFault
-from airflow_provider_seedream.publishing.manifest import Manifest, Publisher
+from airflow_provider_seedream.publishing.errors import ImageError, ImageFault
+from airflow_provider_seedream.publishing.manifest import Manifest, TaskInstanceKey
 from airflow_provider_seedream.publishing.publish import publish
 from airflow_provider_seedream.publishing.storage import TEMPORARY_SUFFIX
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
@@ -186,7 +186,7 @@ def test_what_another_run_or_task_published_is_not_deleted_unless_told_to(
     cdn: Cdn, tmp_path: Path, before: dict[str, str]
 ) -> None:
     other = image_set(cdn, "p2")
-    published_by = Publisher(
+    published_by = TaskInstanceKey(
         **{"dag_id": "story", "run_id": "r1", "task_id": "publish", "map_index": -1, **before}
     )
     publish(other, ObjectStoragePath(f"file://{tmp_path}"), published_by=published_by)
@@ -197,8 +197,8 @@ def test_what_another_run_or_task_published_is_not_deleted_unless_told_to(
     assert manifest_of(tmp_path).image_set.prediction_id == "p1"
 
 
-def _progress_of(other: ImageSet) -> bytes:
-    from airflow_provider_seedream.publishing.progress import set_key
+def _journal_of(other: ImageSet) -> bytes:
+    from airflow_provider_seedream.publishing.journal import set_key
 
     document = {
         "version": 1,
@@ -244,7 +244,7 @@ def test_a_record_cannot_name_files_outside_the_folder(cdn: Cdn, tmp_path: Path)
     victim.write_bytes(b"mine")
     out = tmp_path / "out"
     out.mkdir()
-    record = json.loads(_progress_of(image_set(cdn)))
+    record = json.loads(_journal_of(image_set(cdn)))
     (out / "manifest.json.partial").write_text(
         json.dumps({**record, "replaces": ["../victim.jpg", "..", ""]})
     )
@@ -301,19 +301,19 @@ def test_base64_sets_go_the_same_way(cdn: Cdn, tmp_path: Path, form: str) -> Non
 @pytest.mark.parametrize(
     ("source", "fault"),
     [
-        ("no base64!", PictureFault.DAMAGED),
-        (f"data:image/png;base64,{base64.b64encode(picture('PNG')).decode()}", PictureFault.DAMAGED),
-        (picture("PNG")[:-9], PictureFault.TRUNCATED),
-        (picture("PNG", width=65), PictureFault.WRONG_SIZE),
-        (picture("JPEG"), PictureFault.WRONG_FORMAT),
-        (b"<html>", PictureFault.NOT_A_PICTURE),
+        ("no base64!", ImageFault.DAMAGED),
+        (f"data:image/png;base64,{base64.b64encode(picture('PNG')).decode()}", ImageFault.DAMAGED),
+        (picture("PNG")[:-9], ImageFault.TRUNCATED),
+        (picture("PNG", width=65), ImageFault.WRONG_SIZE),
+        (picture("JPEG"), ImageFault.WRONG_FORMAT),
+        (b"<html>", ImageFault.NOT_AN_IMAGE),
     ],
 )
 def test_bad_base64_is_refused_like_bad_downloads(
-    cdn: Cdn, tmp_path: Path, source: str | bytes, fault: PictureFault
+    cdn: Cdn, tmp_path: Path, source: str | bytes, fault: ImageFault
 ) -> None:
     given = image_set(cdn, images=(Picture("", None),))
-    with pytest.raises(PictureError) as caught:
+    with pytest.raises(ImageError) as caught:
         publish(given, ObjectStoragePath(f"file://{tmp_path}"), sources=[source], output_format="png")
     assert caught.value.fault is fault
     assert "1 of prediction p1" in str(caught.value)
@@ -344,7 +344,7 @@ def test_bad_bytes_fail_at_once_and_nothing_of_them_stays(cdn: Cdn, tmp_path: Pa
 
 def test_faults_that_may_pass_leave_the_retry_to_airflow(cdn: Cdn, tmp_path: Path) -> None:
     cdn.paths["/p1/1.jpg"] = body(b"", 503, Retry_After="3600")
-    with pytest.raises(PictureError) as caught:
+    with pytest.raises(ImageError) as caught:
         run(image_set(cdn).to_json(), tmp_path)
     assert caught.value.transient
 
@@ -451,7 +451,7 @@ def test_a_contact_sheet_stands_beside_the_pictures_and_in_the_manifest(cdn: Cdn
     assert len(cdn.requests) == asked
     assert result["contact_sheet"].endswith("/contact-sheet.jpg")
     data = (tmp_path / "contact-sheet.jpg").read_bytes()
-    assert manifest_of(tmp_path).companions[0].sha256 == hashlib.sha256(data).hexdigest()
+    assert manifest_of(tmp_path).derivatives[0].sha256 == hashlib.sha256(data).hexdigest()
     with Image.open(io.BytesIO(data)) as sheet:
         assert sheet.width == contact_sheet.SHEET_WIDTH
     written = (tmp_path / "contact-sheet.jpg").stat().st_mtime_ns
@@ -669,10 +669,10 @@ def test_pictures_of_the_emulator_are_published_at_full_size_and_without_a_key(
 @pytest.mark.parametrize(
     ("kind", "arguments", "fault"),
     [
-        ("CdnStatus", {"code": 404}, PictureFault.EXPIRED),
-        ("CdnHtml", {}, PictureFault.NOT_A_PICTURE),
-        ("CdnCorrupt", {}, PictureFault.NOT_A_PICTURE),
-        ("WrongSize", {}, PictureFault.WRONG_SIZE),
+        ("CdnStatus", {"code": 404}, ImageFault.EXPIRED),
+        ("CdnHtml", {}, ImageFault.NOT_AN_IMAGE),
+        ("CdnCorrupt", {}, ImageFault.NOT_AN_IMAGE),
+        ("WrongSize", {}, ImageFault.WRONG_SIZE),
         ("CdnStatus", {"code": 503}, None),
         ("CdnTruncated", {}, None),
         ("CdnWrongType", {}, None),
@@ -684,7 +684,7 @@ def test_what_the_emulators_cdn_does_wrong_is_refused_or_outlived(
     tmp_path: Path,
     kind: str,
     arguments: dict[str, Any],
-    fault: PictureFault | None,
+    fault: ImageFault | None,
 ) -> None:
     from airflow_provider_seedream.emulator.faults import fault_from_json
 
@@ -694,7 +694,7 @@ def test_what_the_emulators_cdn_does_wrong_is_refused_or_outlived(
     if fault is None:
         assert publish(emulated, target, output_format="png").fetched == 2
         return
-    with pytest.raises(PictureError) as caught:
+    with pytest.raises(ImageError) as caught:
         publish(emulated, target, output_format="png")
     assert caught.value.fault is fault
     assert len([name for name in files(tmp_path) if name.endswith(".png")]) == 1

@@ -14,14 +14,14 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_seedream.publishing import storage
 from airflow_provider_seedream.publishing.errors import FolderTakenError
-from airflow_provider_seedream.publishing.manifest import Manifest, Publisher
-from airflow_provider_seedream.publishing.progress import Progress, set_key
+from airflow_provider_seedream.publishing.journal import Journal, set_key
+from airflow_provider_seedream.publishing.manifest import Manifest, TaskInstanceKey
 from airflow_provider_seedream.publishing.publish import Published, publish
 from airflow_provider_seedream.publishing.storage import Folder
 from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
 from tests.cdn import Cdn, body, picture
 
-ME = Publisher("story", "r1", "publish", -1)
+ME = TaskInstanceKey("story", "r1", "publish", -1)
 
 
 @pytest.fixture
@@ -69,8 +69,10 @@ def before_first(
     monkeypatch.setattr(owner, name, call)
 
 
-def record_of(cdn: Cdn, prediction_id: str, patience: float, publisher: Publisher | None = None) -> Progress:
-    return Progress(set_key(image_set(cdn, prediction_id)), prediction_id, publisher, patience=patience)
+def record_of(
+    cdn: Cdn, folder: Folder, prediction_id: str, patience: float, owner: TaskInstanceKey | None = None
+) -> Journal:
+    return Journal(folder, set_key(image_set(cdn, prediction_id)), prediction_id, owner, patience=patience)
 
 
 def test_the_first_one_wins_and_the_other_is_told_to_come_back(cdn: Cdn, tmp_path: Path) -> None:
@@ -95,11 +97,11 @@ def test_of_two_that_begin_in_the_same_instant_the_later_is_told(
     cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = Folder(ObjectStoragePath(f"file://{tmp_path}"))
-    other = record_of(cdn, "p2", 300.0)
-    before_first(monkeypatch, Progress, "claim", lambda: other.claim(folder, None, None))
+    other = record_of(cdn, folder, "p2", 300.0)
+    before_first(monkeypatch, Journal, "claim", lambda: other.claim(None, None))
     with pytest.raises(FolderTakenError, match="prediction p2, published while this one was at work"):
         put(cdn, tmp_path, "p1", on_existing="replace")
-    record = Progress.load(folder)
+    record = Journal.load(folder)
     assert record is not None
     assert record.prediction_id == "p2"
     assert cdn.requests == []
@@ -108,7 +110,7 @@ def test_of_two_that_begin_in_the_same_instant_the_later_is_told(
 def test_what_another_publishes_between_look_and_begin_is_left_alone(
     cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before_first(monkeypatch, Progress, "claim", lambda: put(cdn, tmp_path, "p2"))
+    before_first(monkeypatch, Journal, "claim", lambda: put(cdn, tmp_path, "p2"))
     with pytest.raises(FolderTakenError, match="prediction p2"):
         put(cdn, tmp_path, "p1", on_existing="replace")
     assert published(tmp_path) == "p2"
@@ -139,10 +141,10 @@ def test_a_manifest_is_withdrawn_where_another_set_was_begun_before_it_was_writt
 
 @pytest.mark.parametrize(("patience", "publisher"), [(-1.0, None), (300.0, ME)])
 def test_a_folder_is_free_once_its_publish_must_be_over(
-    cdn: Cdn, tmp_path: Path, patience: float, publisher: Publisher | None
+    cdn: Cdn, tmp_path: Path, patience: float, publisher: TaskInstanceKey | None
 ) -> None:
     folder = Folder(ObjectStoragePath(f"file://{tmp_path}"))
-    record_of(cdn, "p2", patience, publisher).claim(folder, None, None)
+    record_of(cdn, folder, "p2", patience, publisher).claim(None, None)
     put(cdn, tmp_path, "p1", on_existing="replace", published_by=ME)
     assert published(tmp_path) == "p1"
 

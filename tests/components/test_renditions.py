@@ -13,10 +13,10 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 from PIL import Image
 
 from airflow_provider_seedream.operators.publish import SeedreamPublishOperator
+from airflow_provider_seedream.publishing.derivatives import render
 from airflow_provider_seedream.publishing.manifest import Manifest, Role
-from airflow_provider_seedream.publishing.media import MediaType
+from airflow_provider_seedream.publishing.names import MediaType, Rendition
 from airflow_provider_seedream.publishing.publish import Published, publish
-from airflow_provider_seedream.publishing.renditions import Rendition, render
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
 from tests.cdn import Cdn, body, picture
@@ -43,7 +43,7 @@ def test_renditions_stand_in_the_manifest_and_originals_stay_as_they_came(cdn: C
     put(cdn, tmp_path, renditions=WANTED)
     manifest = Manifest.from_bytes((tmp_path / "manifest.json").read_bytes())
     assert [(tmp_path / each.file).read_bytes() for each in manifest.images] == ORIGINALS
-    assert [(each.file, each.of, each.width, each.height) for each in manifest.companions] == [
+    assert [(each.file, each.of, each.width, each.height) for each in manifest.derivatives] == [
         ("01-a-fox-w100.jpg", "01-a-fox.png", 100, 75),
         ("01-a-fox-w50.webp", "01-a-fox.png", 50, 38),
         ("01-a-fox-w100.webp", "01-a-fox.png", 100, 75),
@@ -51,7 +51,7 @@ def test_renditions_stand_in_the_manifest_and_originals_stay_as_they_came(cdn: C
         ("02-a-hare-w50.webp", "02-a-hare.png", 50, 38),
         ("02-a-hare-w100.webp", "02-a-hare.png", 100, 75),
     ]
-    for each in manifest.companions:
+    for each in manifest.derivatives:
         assert each.role is Role.RENDITION
         with Image.open(tmp_path / each.file) as opened:
             assert Image.MIME[opened.format or ""] == each.media_type
@@ -91,8 +91,8 @@ def test_transparency_is_kept_in_webp_and_laid_on_white_in_jpeg() -> None:
     out = io.BytesIO()
     Image.new("RGBA", (64, 64), (255, 0, 0, 0)).save(out, "PNG")
     for media_type, pixel in ((MediaType.WEBP, (0,)), (MediaType.JPEG, (255, 255, 255))):
-        (made,) = render(out.getvalue(), [Rendition(media_type, 32)])
-        with Image.open(io.BytesIO(made.data)) as opened:
+        ((_, data),) = render(out.getvalue(), [Rendition(media_type, 32)], "01.png")
+        with Image.open(io.BytesIO(data)) as opened:
             assert opened.size == (32, 32)
             assert opened.getpixel((9, 9))[-len(pixel) :] == pixel  # type: ignore[index]
 
@@ -103,8 +103,9 @@ def test_nothing_but_colours_is_taken_over() -> None:
     out = io.BytesIO()
     Image.new("RGB", (64, 64)).save(out, "JPEG", exif=exif, comment=b"canary")
     assert b"canary" in out.getvalue()
-    for made in render(out.getvalue(), [Rendition(MediaType.WEBP, 32), Rendition(MediaType.JPEG, 32)]):
-        assert b"canary" not in made.data
+    wanted = [Rendition(MediaType.WEBP, 32), Rendition(MediaType.JPEG, 32)]
+    for _, data in render(out.getvalue(), wanted, "01.jpg"):
+        assert b"canary" not in data
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ pytest.importorskip("airflow.sdk.definitions.retry_policy", reason="retry polici
 from airflow.sdk.definitions.retry_policy import RetryAction
 
 from airflow_provider_seedream.policies.retry import LONGEST_ASKED, SeedreamRetryPolicy
-from airflow_provider_seedream.publishing.errors import PictureError, PictureFault
+from airflow_provider_seedream.publishing.errors import ImageError, ImageFault
 from airflow_provider_seedream.wavespeed import (
     AuthenticationError,
     InternalServerError,
@@ -60,7 +60,7 @@ def test_a_passing_fault_is_retried_after_a_delay_that_doubles(error):
         AuthenticationError("x", code=401),
         InvalidInputError("size", "x", "y", "z"),
         PredictionFailedError("a", "failed", 1200, "x"),
-        PictureError(PictureFault.WRONG_SIZE, where="w", expected="e", got="g", way_out="o"),
+        ImageError(ImageFault.WRONG_SIZE, where="w", expected="e", got="g", way_out="o"),
     ],
 )
 def test_a_lasting_fault_fails_at_once(error):

@@ -99,7 +99,7 @@ def test_the_example_is_published_to_an_object_store_as_it_is_to_a_folder(
     manifest = Manifest.from_bytes(there["manifest.json"][0])
     assert [each.file for each in manifest.images] == ["01-a-seed-b-in-b-the-snow.jpg", "02-a-sprout.jpg"]
     assert [each.scene for each in manifest.images] == SCENES
-    for each in (*manifest.images, *manifest.companions):
+    for each in (*manifest.images, *manifest.derivatives):
         data, media_type = there[each.file]
         assert hashlib.sha256(data).hexdigest() == each.sha256
         assert media_type == each.media_type

@@ -13,26 +13,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from airflow_provider_seedream.publishing.journal import set_key
 from airflow_provider_seedream.publishing.manifest import (
     MAX_BYTES,
     MAX_FILES,
-    Companion,
+    Derivative,
     Manifest,
-    PublishedPicture,
-    Publisher,
+    PublishedImage,
     Role,
+    TaskInstanceKey,
     schema,
     validate,
 )
-from airflow_provider_seedream.publishing.media import MediaType
 from airflow_provider_seedream.publishing.names import (
     DEFAULT_NAMES,
     SLUG_LENGTH,
     FileNames,
+    MediaType,
     is_file_name,
     slug,
 )
-from airflow_provider_seedream.publishing.progress import set_key
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
 
@@ -58,17 +58,17 @@ def published(
     scene: str | None = "a fox",
     media_type: MediaType = MediaType.JPEG,
     flagged: bool | None = None,
-) -> PublishedPicture:
+) -> PublishedImage:
     name = f"{FileNames().stem(index, scene, 'p')}.{media_type.extension}"
-    return PublishedPicture(name, SHA, 1000, media_type, 2048, 2048, scene, flagged)
+    return PublishedImage(name, SHA, 1000, media_type, 2048, 2048, scene, flagged)
 
 
 MANIFEST = Manifest(
     SET,
     (published(1, flagged=False), published(2, "a hare")),
     (
-        Companion(Role.CONTACT_SHEET, "contact-sheet.jpg", SHA, 10, MediaType.JPEG),
-        Companion(
+        Derivative(Role.CONTACT_SHEET, "contact-sheet.jpg", SHA, 10, MediaType.JPEG),
+        Derivative(
             Role.RENDITION,
             "01-a-fox-w640.webp",
             SHA,
@@ -79,7 +79,7 @@ MANIFEST = Manifest(
             height=640,
         ),
     ),
-    Publisher("story", "manual__1", "publish", 3),
+    TaskInstanceKey("story", "manual__1", "publish", 3),
 )
 
 
@@ -124,7 +124,7 @@ def test_any_prompt_and_scene_survive(prompt: str, scene: str | None, url: str, 
 
 @pytest.mark.parametrize("images", [(), (published(1), published(2)), (published(1, flagged=False),)])
 def test_a_manifest_without_a_file_for_each_image_cannot_be_made(
-    images: tuple[PublishedPicture, ...],
+    images: tuple[PublishedImage, ...],
 ) -> None:
     with pytest.raises(ValueError, match="exactly one file"):
         Manifest(SET, images)
@@ -342,7 +342,7 @@ def test_a_manifest_that_no_set_can_have_is_refused_soon(data: bytes) -> None:
 
 
 def test_the_largest_set_is_read() -> None:
-    assert len(Manifest.from_bytes(many(MAX_FILES - 2)).companions) == MAX_FILES - 2
+    assert len(Manifest.from_bytes(many(MAX_FILES - 2)).derivatives) == MAX_FILES - 2
 
 
 def test_a_link_that_cannot_be_read_is_told_from_others() -> None:
@@ -351,7 +351,7 @@ def test_a_link_that_cannot_be_read_is_told_from_others() -> None:
 
 
 def test_a_publisher_says_its_deployment_only_where_it_is_known() -> None:
-    owner = Publisher("story", "r", "t", -1, "0" * 32)
+    owner = TaskInstanceKey("story", "r", "t", -1, "0" * 32)
     known = dataclasses.replace(MANIFEST, published_by=owner)
     assert known.to_json()["published_by"]["deployment"] == "0" * 32
     assert "deployment" not in MANIFEST.to_json()["published_by"]

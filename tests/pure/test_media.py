@@ -14,17 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from airflow_provider_seedream.publishing.errors import PictureError
-from airflow_provider_seedream.publishing.media import (
+from airflow_provider_seedream.publishing.errors import (
     DamagedMediaError,
-    Media,
+    ImageError,
     MediaError,
-    MediaType,
     TruncatedMediaError,
     UnknownMediaError,
-    inspect,
 )
-from airflow_provider_seedream.publishing.verification import Expectation, verify
+from airflow_provider_seedream.publishing.image_check import Expectation, Media, inspect, verify
+from airflow_provider_seedream.publishing.names import MediaType
 
 
 def picture(kind: str, width: int, height: int, mode: str = "RGB", **options: Any) -> bytes:
@@ -181,7 +179,7 @@ def wrong(data: bytes) -> str | None:
     """What a publish says is wrong with a picture, or None where it takes it."""
     try:
         verify(io.BytesIO(data), Expectation(), "at cdn/a")
-    except PictureError as error:
+    except ImageError as error:
         return error.got
     return None
 

@@ -14,8 +14,8 @@ from tenacity import wait_none
 
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.publishing.download import DownloadLimits, download
-from airflow_provider_seedream.publishing.errors import PictureError, PictureFault
-from airflow_provider_seedream.publishing.verification import Expectation
+from airflow_provider_seedream.publishing.errors import ImageError, ImageFault
+from airflow_provider_seedream.publishing.image_check import Expectation
 from airflow_provider_seedream.wavespeed import (
     ApiError,
     ApiTimeoutError,
@@ -261,7 +261,7 @@ def test_a_download_that_drips_is_given_up_in_time(data, tmp_path):
     limits = DownloadLimits(total_timeout=1.5, read_timeout=1.0)
     with Loopback(lambda visitor: (visitor.listen(), visitor.drip(data, every=0.05))) as server:
         began = time.monotonic()
-        with pytest.raises(PictureError) as given_up:
+        with pytest.raises(ImageError) as given_up:
             download(f"http://127.0.0.1:{server.port}/1.png", tmp_path / "1", Expectation(), limits=limits)
-        assert given_up.value.fault in (PictureFault.TIMED_OUT, PictureFault.NOT_A_PICTURE)
+        assert given_up.value.fault in (ImageFault.TIMED_OUT, ImageFault.NOT_AN_IMAGE)
         assert time.monotonic() - began < 4

@@ -15,9 +15,9 @@ import pytest
 
 from airflow_provider_seedream.publishing.addresses import Zone, Zones
 from airflow_provider_seedream.publishing.download import DownloadLimits, download
-from airflow_provider_seedream.publishing.errors import PictureError, PictureFault
-from airflow_provider_seedream.publishing.media import Media, MediaType
-from airflow_provider_seedream.publishing.verification import Expectation, VerifiedPicture
+from airflow_provider_seedream.publishing.errors import ImageError, ImageFault
+from airflow_provider_seedream.publishing.image_check import Expectation, Media, VerifiedImage
+from airflow_provider_seedream.publishing.names import MediaType
 from tests.cdn import Cdn, body, far_cdn, in_turn, picture, redirect
 
 JPEG = picture()
@@ -42,14 +42,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def fetch(
     url: str, folder: Path, expected: Expectation = EXPECTED, limits: DownloadLimits = ONE_TRY, **options: Any
-) -> VerifiedPicture:
+) -> VerifiedImage:
     return download(url, folder / "picture", expected, limits=limits, **options)
 
 
 def refused(
     url: str, folder: Path, expected: Expectation = EXPECTED, limits: DownloadLimits = ONE_TRY
-) -> PictureError:
-    with pytest.raises(PictureError) as caught:
+) -> ImageError:
+    with pytest.raises(ImageError) as caught:
         fetch(url, folder, expected, limits)
     return caught.value
 
@@ -63,7 +63,7 @@ def test_a_picture_arrives_whole_with_its_digest(
     data = picture(kind)
     cdn.paths["/a"] = body(data)
     got = fetch(f"{cdn.url}/a", tmp_path)
-    assert got == VerifiedPicture(Media(media_type, 64, 48), hashlib.sha256(data).hexdigest(), len(data))
+    assert got == VerifiedImage(Media(media_type, 64, 48), hashlib.sha256(data).hexdigest(), len(data))
     assert (tmp_path / "picture").read_bytes() == data
 
 
@@ -84,26 +84,26 @@ def test_no_credential_is_ever_sent(cdn: Cdn, tmp_path: Path, monkeypatch: pytes
 def test_a_page_with_status_200_is_refused_before_the_rest_is_read(cdn: Cdn, tmp_path: Path) -> None:
     cdn.paths["/a"] = body(b"<!doctype html><title>Sign in</title>", Content_Type="text/html")
     error = refused(f"{cdn.url}/a", tmp_path)
-    assert error.fault is PictureFault.NOT_A_PICTURE
+    assert error.fault is ImageFault.NOT_AN_IMAGE
     assert not error.transient
     assert "text/html" in str(error)
 
 
 def test_an_empty_answer_is_not_a_picture(cdn: Cdn, tmp_path: Path) -> None:
     cdn.paths["/a"] = body(b"")
-    assert refused(f"{cdn.url}/a", tmp_path).fault is PictureFault.NOT_A_PICTURE
+    assert refused(f"{cdn.url}/a", tmp_path).fault is ImageFault.NOT_AN_IMAGE
 
 
 def test_a_compressed_answer_is_refused_instead_of_unpacked(cdn: Cdn, tmp_path: Path) -> None:
     cdn.paths["/a"] = body(JPEG, Content_Encoding="gzip")
-    assert refused(f"{cdn.url}/a", tmp_path).fault is PictureFault.NOT_A_PICTURE
+    assert refused(f"{cdn.url}/a", tmp_path).fault is ImageFault.NOT_AN_IMAGE
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_a_picture_that_ends_early_is_refused(cdn: Cdn, tmp_path: Path, kind: str) -> None:
     cdn.paths["/a"] = body(picture(kind)[:-20])
     error = refused(f"{cdn.url}/a", tmp_path)
-    assert error.fault is PictureFault.TRUNCATED
+    assert error.fault is ImageFault.TRUNCATED
     assert error.transient
 
 
@@ -118,14 +118,14 @@ def test_a_connection_that_breaks_off_is_told_from_a_short_file(cdn: Cdn, tmp_pa
 
     cdn.paths["/a"] = cut
     error = refused(f"{cdn.url}/a", tmp_path)
-    assert error.fault is PictureFault.TRUNCATED
+    assert error.fault is ImageFault.TRUNCATED
     assert "broke off" in str(error)
 
 
 def test_the_wrong_pixel_size_is_refused_and_both_are_named(cdn: Cdn, tmp_path: Path) -> None:
     cdn.paths["/a"] = body(JPEG)
     error = refused(f"{cdn.url}/a", tmp_path, Expectation((65, 48)))
-    assert error.fault is PictureFault.WRONG_SIZE
+    assert error.fault is ImageFault.WRONG_SIZE
     assert "65x48" in str(error)
     assert "64x48" in str(error)
 
@@ -133,7 +133,7 @@ def test_the_wrong_pixel_size_is_refused_and_both_are_named(cdn: Cdn, tmp_path: 
 def test_the_wrong_format_is_refused_whatever_name_and_header_say(cdn: Cdn, tmp_path: Path) -> None:
     cdn.paths["/a.png"] = body(JPEG, Content_Type="image/png")
     error = refused(f"{cdn.url}/a.png", tmp_path, Expectation((64, 48), MediaType.PNG))
-    assert error.fault is PictureFault.WRONG_FORMAT
+    assert error.fault is ImageFault.WRONG_FORMAT
     assert "image/jpeg" in str(error)
 
 
@@ -152,7 +152,7 @@ def test_an_endless_body_is_cut_at_the_limit(cdn: Cdn, tmp_path: Path) -> None:
 
     cdn.paths["/a"] = endless
     error = refused(f"{cdn.url}/a", tmp_path, limits=DownloadLimits(max_bytes=2**20, attempts=3))
-    assert error.fault is PictureFault.TOO_LARGE
+    assert error.fault is ImageFault.TOO_LARGE
     assert (tmp_path / "picture").stat().st_size <= 2**20
     assert cdn.asked("/a") == 1
 
@@ -169,7 +169,7 @@ def test_a_body_that_drips_does_not_outlive_the_deadline(cdn: Cdn, tmp_path: Pat
     cdn.paths["/a"] = drip
     began = time.monotonic()
     error = refused(f"{cdn.url}/a", tmp_path, limits=DownloadLimits(total_timeout=0.5, attempts=3))
-    assert error.fault is PictureFault.TIMED_OUT
+    assert error.fault is ImageFault.TIMED_OUT
     assert time.monotonic() - began < 2
 
 
@@ -179,7 +179,7 @@ def test_an_expired_link_says_so_without_showing_its_signature(cdn: Cdn, tmp_pat
     error = refused(
         f"{cdn.url}/set/a.jpg?Signature=canary&Expires=1", tmp_path, limits=DownloadLimits(attempts=3)
     )
-    assert error.fault is PictureFault.EXPIRED
+    assert error.fault is ImageFault.EXPIRED
     assert "seven days" in str(error)
     assert "127.0.0.1/set/a.jpg" in str(error)
     assert "canary" not in str(error)
@@ -190,9 +190,9 @@ def test_an_unreachable_host_shows_no_signature_in_the_whole_traceback(tmp_path:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-    with pytest.raises(PictureError) as caught:
+    with pytest.raises(ImageError) as caught:
         fetch(f"http://127.0.0.1:{port}/a?Signature=canary", tmp_path)
-    assert caught.value.fault is PictureFault.UNREACHABLE
+    assert caught.value.fault is ImageFault.UNREACHABLE
     assert "canary" not in str(caught.value)
     assert caught.value.__suppress_context__
 
@@ -207,7 +207,7 @@ def test_what_may_pass_is_tried_again(cdn: Cdn, tmp_path: Path, status: int) -> 
 def test_tries_are_bounded(cdn: Cdn, tmp_path: Path) -> None:
     cdn.paths["/a"] = body(b"", 503)
     error = refused(f"{cdn.url}/a", tmp_path, limits=DownloadLimits(attempts=4))
-    assert error.fault is PictureFault.SERVER_ERROR
+    assert error.fault is ImageFault.SERVER_ERROR
     assert error.transient
     assert cdn.asked("/a") == 4
 
@@ -215,7 +215,7 @@ def test_tries_are_bounded(cdn: Cdn, tmp_path: Path) -> None:
 def test_a_wait_longer_than_the_time_left_is_declined(cdn: Cdn, tmp_path: Path) -> None:
     cdn.paths["/a"] = body(b"", 429, Retry_After="3600")
     error = refused(f"{cdn.url}/a", tmp_path, limits=DownloadLimits(attempts=4))
-    assert error.fault is PictureFault.THROTTLED
+    assert error.fault is ImageFault.THROTTLED
     assert error.retry_after == 3600
     assert cdn.asked("/a") == 1
 
@@ -223,9 +223,9 @@ def test_a_wait_longer_than_the_time_left_is_declined(cdn: Cdn, tmp_path: Path) 
 def test_another_thread_can_stop_a_download(cdn: Cdn, tmp_path: Path) -> None:
     stop = threading.Event()
     stop.set()
-    with pytest.raises(PictureError) as caught:
+    with pytest.raises(ImageError) as caught:
         fetch(f"{cdn.url}/a", tmp_path, stop=stop)
-    assert caught.value.fault is PictureFault.STOPPED
+    assert caught.value.fault is ImageFault.STOPPED
     assert cdn.requests == []
 
 
@@ -234,7 +234,7 @@ def test_three_redirects_are_followed_and_a_fourth_is_not(cdn: Cdn, tmp_path: Pa
         cdn.paths[f"/{hop}"] = redirect(f"/{hop + 1}", (301, 302, 307, 308)[hop])
     cdn.paths["/4"] = body(JPEG)
     assert fetch(f"{cdn.url}/1", tmp_path).bytes == len(JPEG)
-    assert refused(f"{cdn.url}/0", tmp_path).fault is PictureFault.TOO_MANY_REDIRECTS
+    assert refused(f"{cdn.url}/0", tmp_path).fault is ImageFault.TOO_MANY_REDIRECTS
 
 
 @pytest.mark.parametrize(
@@ -252,13 +252,13 @@ def test_three_redirects_are_followed_and_a_fourth_is_not(cdn: Cdn, tmp_path: Pa
     ],
 )
 def test_links_that_are_not_https_are_refused_unvisited(url: str, tmp_path: Path) -> None:
-    assert refused(url, tmp_path).fault is PictureFault.UNSAFE_ADDRESS
+    assert refused(url, tmp_path).fault is ImageFault.UNSAFE_ADDRESS
 
 
 @pytest.mark.parametrize("location", ["http://10.0.0.1/a", "http://cdn.wavespeed.ai/a", "file:///etc/passwd"])
 def test_a_redirect_must_keep_the_rules_of_links(cdn: Cdn, tmp_path: Path, location: str) -> None:
     cdn.paths["/a"] = redirect(location)
-    assert refused(f"{cdn.url}/a", tmp_path).fault is PictureFault.UNSAFE_ADDRESS
+    assert refused(f"{cdn.url}/a", tmp_path).fault is ImageFault.UNSAFE_ADDRESS
 
 
 @pytest.fixture
@@ -300,7 +300,7 @@ def test_a_redirect_into_a_private_network_is_refused_unvisited(
 ) -> None:
     far.paths["/a"] = redirect(location)
     error = refused(f"{far.url}/a", tmp_path)
-    assert error.fault is PictureFault.UNSAFE_ADDRESS
+    assert error.fault is ImageFault.UNSAFE_ADDRESS
     assert len(far.requests) == 1
 
 
@@ -310,7 +310,7 @@ def test_a_redirect_to_a_name_that_resolves_to_a_private_address_is_refused_befo
     far.paths["/a"] = redirect(f"https://elsewhere.test:{far.port}/b?Signature=canary")
     far.paths["/b"] = body(JPEG)
     error = refused(f"{far.url}/a", tmp_path)
-    assert error.fault is PictureFault.UNSAFE_ADDRESS
+    assert error.fault is ImageFault.UNSAFE_ADDRESS
     assert "127.0.0.1" in str(error)
     assert "canary" not in str(error)
     assert [path for path, _ in far.requests] == ["/a"]
@@ -380,9 +380,9 @@ def test_without_a_connection_there_no_link_leads_to_an_address_that_is_not_publ
     cdn.paths["/a"] = body(JPEG)
     if proxy:
         monkeypatch.setenv("HTTPS_PROXY", cdn.url)
-    with pytest.raises(PictureError) as caught:
+    with pytest.raises(ImageError) as caught:
         fetch(f"https://{host}:{cdn.port}/a?Signature=canary", tmp_path, zones=home())
-    assert caught.value.fault is PictureFault.UNSAFE_ADDRESS
+    assert caught.value.fault is ImageFault.UNSAFE_ADDRESS
     assert "canary" not in str(caught.value)
     assert cdn.requests == []
 
@@ -391,9 +391,9 @@ def test_without_a_connection_there_no_link_leads_to_an_address_that_is_not_publ
 def test_addresses_where_clouds_keep_credentials_are_refused_whatever_the_connection_is(
     tmp_path: Path, host: str
 ) -> None:
-    with pytest.raises(PictureError) as caught:
+    with pytest.raises(ImageError) as caught:
         fetch(f"https://{host}/a", tmp_path, zones=home(*Zone))
-    assert caught.value.fault is PictureFault.UNSAFE_ADDRESS
+    assert caught.value.fault is ImageFault.UNSAFE_ADDRESS
 
 
 @pytest.mark.parametrize("zones", [(), (Zone.PRIVATE,), (Zone.SHARED,)])
@@ -401,9 +401,9 @@ def test_plain_http_to_this_machine_is_refused_unless_the_connection_is_there(
     cdn: Cdn, tmp_path: Path, zones: tuple[Zone, ...]
 ) -> None:
     cdn.paths["/a"] = body(JPEG)
-    with pytest.raises(PictureError) as caught:
+    with pytest.raises(ImageError) as caught:
         fetch(f"{cdn.url}/a", tmp_path, zones=home(*zones))
-    assert caught.value.fault is PictureFault.UNSAFE_ADDRESS
+    assert caught.value.fault is ImageFault.UNSAFE_ADDRESS
     assert cdn.requests == []
     assert fetch(f"{cdn.url}/a", tmp_path, zones=home(Zone.LOOPBACK)).bytes == len(JPEG)
 
@@ -412,9 +412,9 @@ def test_a_name_of_the_first_hop_that_resolves_to_a_private_address_is_refused_b
     far: Cdn, tmp_path: Path
 ) -> None:
     far.paths["/a"] = body(JPEG)
-    with pytest.raises(PictureError, match=r"one to 127\.0\.0\.1") as caught:
+    with pytest.raises(ImageError, match=r"one to 127\.0\.0\.1") as caught:
         fetch(f"{far.url}/a", tmp_path, zones=home())
-    assert caught.value.fault is PictureFault.UNSAFE_ADDRESS
+    assert caught.value.fault is ImageFault.UNSAFE_ADDRESS
     assert far.requests == []
     assert fetch(f"{far.url}/a", tmp_path, zones=home(Zone.LOOPBACK)).bytes == len(JPEG)
 
@@ -431,7 +431,7 @@ def test_a_name_is_resolved_once_and_the_connection_is_made_to_what_was_looked_a
         return resolve("127.0.0.1" if host == "cdn.test" and len(named) > 1 else "192.0.2.1", *args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", rebinding)
-    with pytest.raises(PictureError, match=r"192\.0\.2\.1"):
+    with pytest.raises(ImageError, match=r"192\.0\.2\.1"):
         fetch(f"{far.url}/a", tmp_path, zones=home(Zone.LOOPBACK))
     assert far.requests == []
 
@@ -470,7 +470,7 @@ def test_a_redirect_within_a_private_host_is_followed_where_the_connection_is_th
 )
 def test_links_that_programs_read_in_different_ways_are_refused(tmp_path: Path, link: str) -> None:
     error = refused(link, tmp_path)
-    assert error.fault is PictureFault.UNSAFE_ADDRESS
+    assert error.fault is ImageFault.UNSAFE_ADDRESS
     assert str(error).isprintable()
 
 

@@ -1,0 +1,236 @@
+"""What is made from the images of a set and stands beside them: renditions, a contact sheet, a page."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_provider_seedream.publishing.contact_sheet import contact_sheet, open_image, require_pillow
+from airflow_provider_seedream.publishing.journal import Journal
+from airflow_provider_seedream.publishing.manifest import Derivative, PublishedImage, Role
+from airflow_provider_seedream.publishing.names import CONTACT_SHEET_NAME, PAGE_NAME, MediaType, Rendition
+from airflow_provider_seedream.publishing.storyboard import storyboard_page
+from airflow_provider_seedream.wavespeed.image_set import ImageSet
+from airflow_provider_seedream.wavespeed.sizes import parse_sides
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_NOTE_AFTER = 60.0
+"""Seconds of drawing after which what was made is noted and placed: a journal must not fall silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishOptions:
+    """What is to be made from the images.
+
+    :param renditions: for each image that is at least as wide; none is enlarged.
+    """
+
+    contact_sheet: bool = False
+    storyboard_page: bool = False
+    renditions: tuple[Rendition, ...] = ()
+
+    def check(self) -> None:
+        """Refuse early where Pillow is needed and missing.
+
+        :raises InvalidInputError: with the extra to install.
+        """
+        if self.contact_sheet:
+            require_pillow("contact_sheet", True)
+        if self.renditions:
+            require_pillow("renditions", [each.width for each in self.renditions])
+
+    def beside(self, image: str) -> list[str]:
+        """The names of all that may be made from an image of this name."""
+        return [each.file(image) for each in self.renditions]
+
+    def of_the_set(self) -> list[str]:
+        """The names of what is made from all images together."""
+        return [CONTACT_SHEET_NAME] * self.contact_sheet + [PAGE_NAME] * self.storyboard_page
+
+    def renditions_of(self, image: PublishedImage) -> list[Rendition]:
+        """The renditions of one image."""
+        return [each for each in self.renditions if each.width <= image.width]
+
+
+@dataclass(frozen=True, slots=True)
+class Derivatives:
+    """The files made from the images of one set.
+
+    :param journal: of the folder where the images are, and these will be.
+    """
+
+    image_set: ImageSet
+    journal: Journal
+    options: PublishOptions
+
+    def intact(
+        self, known: Iterable[Derivative], images: Mapping[int, PublishedImage], pool: Executor
+    ) -> dict[str, Derivative]:
+        """The known files that are wanted and in the folder as they were written, by name.
+
+        :param images: the intact ones; what was made from another has to be made again.
+        """
+        names = {rendition.file(each.file) for each, rendition in self._renditions(images.values())}
+        if len(images) == len(self.image_set.images):
+            names |= set(self.options.of_the_set())
+        folder = self.journal.folder
+        candidates = [each for each in known if each.file in names]
+        held = pool.map(
+            lambda each: folder.holds(each.file, sha256=each.sha256, length=each.bytes), candidates
+        )
+        return {each.file: each for each, there in zip(candidates, held, strict=True) if there}
+
+    def are_whole(self, images: Sequence[PublishedImage]) -> bool:
+        """Whether nothing is missing of what is wanted, given what the journal knows to be intact."""
+        there = self.journal.derivatives
+        renditions = [rendition.file(each.file) for each, rendition in self._renditions(images)]
+        if any(name not in there for name in (*renditions, *self.options.of_the_set())):
+            return False
+        if not self.options.storyboard_page:
+            return True
+        page = storyboard_page(self.image_set, images, [there[name] for name in renditions])
+        return there[PAGE_NAME].sha256 == hashlib.sha256(page).hexdigest()
+
+    def complete(self, images: Sequence[PublishedImage]) -> tuple[Derivative, ...]:
+        """Make what is missing. The page comes last, as it shows the others."""
+        known = self.journal.derivatives
+        others: list[Derivative] = []
+        with self.journal.folder.staging() as stage:
+            batch = _Batch(self.journal, stage)
+            for image in images:
+                wanted = self.options.renditions_of(image)
+                missing = [each for each in wanted if each.file(image.file) not in known]
+                if missing:
+                    for made, data in render(self._readable(image), missing, image.file):
+                        batch.add(made, data)
+            if self.options.contact_sheet and CONTACT_SHEET_NAME not in known:
+                data = self._sheet(images)
+                batch.add(_derivative(Role.CONTACT_SHEET, CONTACT_SHEET_NAME, data, MediaType.JPEG), data)
+            there = batch.known()
+            renditions = [there[rendition.file(each.file)] for each, rendition in self._renditions(images)]
+            if self.options.contact_sheet:
+                others.append(there[CONTACT_SHEET_NAME])
+            if self.options.storyboard_page:
+                data = storyboard_page(self.image_set, images, renditions)
+                others.append(_derivative(Role.STORYBOARD_PAGE, PAGE_NAME, data, "text/html"))
+                batch.add(others[-1], data)
+            batch.place()
+        return (*others, *renditions)
+
+    def _renditions(self, images: Iterable[PublishedImage]) -> Iterator[tuple[PublishedImage, Rendition]]:
+        for image in images:
+            for rendition in self.options.renditions_of(image):
+                yield image, rendition
+
+    def _readable(self, image: PublishedImage) -> bytes | Path:
+        return self.journal.folder.readable(image.file)
+
+    def _sheet(self, images: Sequence[PublishedImage]) -> bytes:
+        image_set = self.image_set
+        sides = parse_sides(image_set.size)
+        return contact_sheet(
+            map(self._readable, images),
+            [image.scene or "" for image in images],
+            title=f"{len(images)} {'scene' if len(images) == 1 else 'scenes'}",
+            subtitle=" · ".join(
+                [
+                    image_set.model,
+                    *([f"{sides[0]} x {sides[1]}"] if sides else []),
+                    *([] if image_set.cost_usd is None else [f"${image_set.cost_usd:g}"]),
+                ]
+            ),
+        )
+
+
+class _Batch:
+    """Files that were made and wait to be noted together, and then placed in the order in which they were made."""
+
+    def __init__(self, journal: Journal, stage: Callable[[str], Path]) -> None:
+        self._journal = journal
+        self._stage = stage
+        self._waiting: list[tuple[Derivative, Path]] = []
+        self._since = time.monotonic()
+
+    def known(self) -> dict[str, Derivative]:
+        return self._journal.derivatives | {each.file: each for each, _ in self._waiting}
+
+    def add(self, made: Derivative, data: bytes) -> None:
+        staged = self._stage(made.file)
+        staged.write_bytes(data)
+        self._journal.folder.settle(staged)
+        self._waiting.append((made, staged))
+        if time.monotonic() - self._since > _NOTE_AFTER:
+            self.place()
+
+    def place(self) -> None:
+        if self._waiting:
+            self._journal.note(derivatives=[made for made, _ in self._waiting])
+        for made, staged in self._waiting:
+            self._journal.place(staged, made.file, made.sha256)
+        self._waiting, self._since = [], time.monotonic()
+
+
+def render(
+    source: bytes | Path, renditions: Sequence[Rendition], original: str
+) -> Iterator[tuple[Derivative, bytes]]:
+    """Make renditions of an image, which is decoded once. Needs Pillow.
+
+    Nothing but colours is taken over: no EXIF, no text. Where a JPEG is made of an image with transparency, it is
+    laid on white.
+
+    :param original: the name of the image.
+    """
+    from PIL import Image
+
+    with open_image(source) as image:
+        ratio = image.height / image.width
+        widest = max(each.width for each in renditions)
+        profile = image.info.get("icc_profile")
+        image.draft(
+            "RGB", (2 * widest, round(2 * widest * ratio))
+        )  # a JPEG is decoded at a fraction of its size
+        plain = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    plain.info.clear()  # or a JPEG keeps the comment of its original
+    for each in renditions:
+        size = each.width, max(1, round(each.width * ratio))
+        small = plain.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+        data = _encoded(small, each.media_type, profile)
+        yield (
+            _derivative(Role.RENDITION, each.file(original), data, each.media_type, of=original, size=size),
+            data,
+        )
+
+
+def _encoded(image: Image.Image, media_type: MediaType, profile: bytes | None) -> bytes:
+    from PIL import Image
+
+    out = io.BytesIO()
+    if media_type is MediaType.WEBP:
+        image.save(out, "WEBP", quality=82, method=4, icc_profile=profile or b"")
+        return out.getvalue()
+    if image.mode == "RGBA":
+        ground = Image.new("RGB", image.size, "white")
+        ground.paste(image, mask=image)
+        image = ground
+    image.save(out, "JPEG", quality=85, optimize=True, progressive=True, icc_profile=profile)
+    return out.getvalue()
+
+
+def _derivative(
+    role: Role,
+    name: str,
+    data: bytes,
+    media_type: str,
+    *,
+    of: str | None = None,
+    size: tuple[int, int] | tuple[None, None] = (None, None),
+) -> Derivative:
+    return Derivative(role, name, hashlib.sha256(data).hexdigest(), len(data), media_type, of, *size)

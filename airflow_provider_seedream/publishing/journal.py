@@ -1,0 +1,337 @@
+"""The journal of a publish: ``manifest.json.partial``, which says what a publish is about to place, before it does.
+
+States of a folder. *Free*: neither journal nor manifest of ours. *In work*: a journal, and no manifest that shows what is
+about to change. *Published*: a manifest, and every file that it names, intact. From free or published to in work by
+:meth:`Journal.claim`, from there to published by :meth:`Journal.place_manifest`, after which the journal is removed. A publish
+that was killed leaves the folder in work; the next one takes up what is intact, and a set that may replace it removes it.
+
+Who may write when. The publish that wrote the journal owns the folder. It checks for another owner when it takes the folder,
+before each write of the journal, and right before and after its manifest. In between it writes files only that its journal
+names. Another try of the *same* set may be at work beside it and does no harm: it writes the same bytes. One thread writes
+the journal, never a download: images that arrive meanwhile are noted together by its next write.
+
+What must never happen. (1) A manifest whose files are not all there: so it comes last, and goes first. (2) A foreign
+file written over or removed: so a file is ours only by its digest, which a journal or manifest holds; a digest is
+noted *before* its file is placed, and a file appears only where there is none, unless it is ours. A journal that names too
+much does no harm. (3) An image fetched twice that is in its place: its digest was noted, so the next try knows it.
+
+Why each constant. A note costs an object store two operations (read whose journal it is, write the new one), as much as
+placing two images: :data:`NOTES` bounds the notes of a set, and :data:`TOGETHER` keeps a small set from paying for three. A
+kill loses what was fetched and not noted, and a silent journal looks like that of a dead publish: :data:`HOLD` bounds the
+wait. ``busy_until`` is the time of a note plus ``patience``, which is one download and a minute: until then a set that would
+replace this one fails with an error that a retry cures. No write of the journal waits for the disk: a power failure costs a
+download, and a wait costs time at each note. Version 1 held no digests of what it replaces: such files are written over, and
+never removed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_provider_seedream.publishing.errors import FolderTakenError, ForeignFileError
+from airflow_provider_seedream.publishing.manifest import (
+    MANIFEST_NAME,
+    Derivative,
+    Manifest,
+    PublishedImage,
+    TaskInstanceKey,
+    read_image,
+)
+from airflow_provider_seedream.publishing.manifest import MAX_BYTES as manifest_bytes  # noqa: N811
+from airflow_provider_seedream.publishing.names import is_file_name
+from airflow_provider_seedream.publishing.storage import Folder, TooLongError
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.image_set import ImageSet
+
+log = logging.getLogger(__name__)
+
+JOURNAL_NAME = "manifest.json.partial"
+MAX_BYTES = 2 * 1024 * 1024
+"""The longest file that is read as a journal."""
+NOTES = 3
+"""Writes of the journal for the images of a set that arrive quickly."""
+TOGETHER = 4
+"""Images that are noted together at least, where that many arrive quickly."""
+HOLD = 5.0
+"""Seconds that an image which has arrived waits for others to be noted with it."""
+
+_VERSION = 2
+_BEGINNING = b'{"version": '
+_MANIFEST_BEGINNING = b'{\n  "version": '
+
+Digests = Mapping[str, frozenset[str]]
+"""Files by name, each with the SHA-256 of everything this package may have written there."""
+
+
+def set_key(image_set: ImageSet) -> str:
+    """Tells sets apart: the prediction, the size and the links without their queries, which may be signed again."""
+    links = [_without_query(image.url) for image in image_set.images]
+    canonical = json.dumps([image_set.prediction_id, image_set.size, links])
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+
+def _without_query(url: str) -> str:
+    try:
+        return urlsplit(url)._replace(query="", fragment="").geturl()
+    except ValueError:  # a foreign manifest may hold anything
+        return url
+
+
+def read_manifest(folder: Folder) -> tuple[Manifest | None, bool | None]:
+    """The manifest in a folder, where it can be read, and whether a file of its name is this package's.
+
+    A manifest that broke off, on a store where half a file is visible, is ours and cannot be read. Where there is no file
+    of this name, both are None.
+    """
+    data = b""
+    try:
+        there = folder.read(MANIFEST_NAME, manifest_bytes)
+        if there is None:
+            return None, None
+        data = there
+        return Manifest.from_bytes(data), True
+    except (InvalidInputError, TooLongError, RecursionError) as error:
+        log.warning("%s is not a manifest of an image set: %s", folder.location(MANIFEST_NAME), error)
+    return None, _broke_off(data, _MANIFEST_BEGINNING)
+
+
+def _broke_off(data: bytes, beginning: bytes) -> bool:
+    """Whether this is the first part of a file that this package writes."""
+    if not data.startswith(beginning):
+        return beginning.startswith(data)
+    try:
+        json.loads(data)
+    except RecursionError:
+        return False
+    except ValueError:
+        return True
+    return False
+
+
+@dataclass(slots=True)
+class Journal:
+    """The record of one publish in one folder, as it is written, and as it is found.
+
+    :param key: of the set, by :func:`set_key`.
+    :param images: noted, by index in the set, from 0.
+    :param derivatives: noted, by file name.
+    :param patience: seconds that may pass between two notes of a publish that is alive.
+    :param busy_until: epoch seconds until which the publish that wrote a record may be alive.
+    :param overwrites: names in this folder whose files may be written over, as they are this package's.
+    :param overwrites_all: whether files of others are written over, too.
+    :param replaces: files of an earlier set in this folder, to be removed once the new manifest is there. A file with
+        other bytes is foreign.
+    """
+
+    folder: Folder
+    key: str
+    prediction_id: str
+    published_by: TaskInstanceKey | None
+    images: dict[int, PublishedImage] = field(default_factory=dict)
+    derivatives: dict[str, Derivative] = field(default_factory=dict)
+    replaces: Digests = field(default_factory=dict)
+    patience: float = 0.0
+    busy_until: float = 0.0
+    overwrites: frozenset[str] = frozenset()
+    overwrites_all: bool = False
+
+    def claim(self, before: Journal | None, found: Manifest | None) -> bool:
+        """Begin: write the record, unless another publish began or ended since the folder was listed.
+
+        :param before: the record that was found, which this one takes the place of.
+        :param found: the manifest that was found.
+        :returns: whether there is a manifest of this package in the folder now.
+        :raises FolderTakenError: another set has been begun or published meanwhile.
+        """
+        if before is not None or not self.folder.create(JOURNAL_NAME, self._to_bytes()):
+            record = self._there()
+            if record is not None and record.key not in (self.key, before and before.key):
+                raise self._taken_by(record.prediction_id)
+            self._write()
+        manifest = self._manifest_there()
+        known = (self.key, found and set_key(found.image_set))
+        if manifest is not None and set_key(manifest.image_set) not in known:
+            self.folder.delete(JOURNAL_NAME)
+            raise self._taken_by(manifest.image_set.prediction_id)
+        return manifest is not None
+
+    def note(
+        self, images: Mapping[int, PublishedImage] | None = None, derivatives: Iterable[Derivative] = ()
+    ) -> None:
+        """Write down what is about to be placed.
+
+        :raises FolderTakenError: another set has been begun or published in the folder meanwhile.
+        """
+        self.check_mine()
+        self.images.update(images or {})
+        self.derivatives.update({each.file: each for each in derivatives})
+        self._write()
+
+    def check_mine(self) -> None:
+        """Check that the folder is still this set's.
+
+        :raises FolderTakenError: it is another set's.
+        """
+        record = self._there()
+        if record is not None and record.key != self.key:
+            raise self._taken_by(record.prediction_id)
+        if record is None:
+            self._check_manifest()
+
+    def place(self, staged: Path, name: str, sha256: str) -> None:
+        """Make a file appear that was noted before: over files of this package only, unless others may be replaced.
+
+        :raises ForeignFileError: a foreign file has come under this name since the folder was listed.
+        :raises FolderTakenError: another set has been begun in the folder meanwhile.
+        """
+        if self.folder.commit(staged, name, replace=self.overwrites_all or name in self.overwrites):
+            return
+        there = self.folder.digest(name)
+        if there == sha256:
+            return  # another try of this set was here first
+        record = Journal.load(self.folder)
+        if record is not None and record.key != self.key:
+            raise self._taken_by(record.prediction_id)
+        if record is None or there not in record.files().get(name, ()):
+            raise self._foreign(name)
+        self.folder.commit(staged, name)
+
+    def place_manifest(self, manifest: Manifest) -> None:
+        """Make the manifest appear, unless another one, or a foreign file, has come meanwhile.
+
+        :raises FolderTakenError: naming what is there.
+        """
+        self.check_mine()
+        data = manifest.to_bytes()
+        if not self.folder.write(MANIFEST_NAME, data, replace=self.overwrites_all):
+            self.check_mine()
+            self._check_manifest()
+            self.folder.write(MANIFEST_NAME, data)
+        try:
+            self.check_mine()
+        except FolderTakenError:
+            # Another set was begun right before the manifest was written: its images may stand under our names.
+            if read_manifest(self.folder)[0] == manifest:
+                self.folder.delete(MANIFEST_NAME)
+            raise
+
+    def noted(self) -> dict[str, frozenset[str]]:
+        """The files of this set that were placed, or about to be, each with its SHA-256."""
+        images = {each.file: frozenset({each.sha256}) for each in self.images.values()}
+        return merged(images, {each.file: frozenset({each.sha256}) for each in self.derivatives.values()})
+
+    def files(self) -> dict[str, frozenset[str]]:
+        """Every file the record knows of, with the SHA-256 of everything this package may have written there."""
+        return merged(self.replaces, self.noted())
+
+    @classmethod
+    def load(cls, folder: Folder) -> Journal | None:
+        """The record in a folder; None where there is none, or none that can be read."""
+        return cls.read(folder)[0]
+
+    @classmethod
+    def read(cls, folder: Folder) -> tuple[Journal | None, bool | None]:
+        """The record in a folder, and whether a file of its name is this package's; None where there is no file.
+
+        A record that broke off, on a store where half a file is visible, is ours and cannot be read.
+        """
+        try:
+            data = folder.read(JOURNAL_NAME, MAX_BYTES)
+        except TooLongError:
+            return None, False
+        if data is None:
+            return None, None
+        if not data.startswith(_BEGINNING):
+            return None, _broke_off(data, _BEGINNING)
+        try:
+            record = cls._of(folder, json.loads(data))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None, _broke_off(data, _BEGINNING)
+        return record, record is not None
+
+    @classmethod
+    def _of(cls, folder: Folder, document: Mapping[str, Any]) -> Journal | None:
+        if document["version"] not in (1, _VERSION):
+            return None
+        owner = document["published_by"]
+        images = {int(index): read_image(entry) for index, entry in document["pictures"].items()}
+        derivatives = [Derivative.from_json(each) for each in document.get("companions", ())]
+        files: list[PublishedImage | Derivative] = [*images.values(), *derivatives]
+        if not all(is_file_name(each.file) and isinstance(each.bytes, int) for each in files):
+            return None
+        replaces = document["replaces"]
+        if document["version"] == 1:
+            replaces = dict.fromkeys(replaces, ())
+        return cls(
+            folder,
+            key=str(document["key"]),
+            prediction_id=str(document["prediction_id"]),
+            published_by=None if owner is None else TaskInstanceKey(**owner),
+            images=images,
+            derivatives={each.file: each for each in derivatives},
+            replaces={
+                name: frozenset(map(str, digests)) for name, digests in replaces.items() if is_file_name(name)
+            },
+            busy_until=float(document.get("busy_until", 0.0)),
+        )
+
+    def _to_bytes(self) -> bytes:
+        document = {
+            "version": _VERSION,
+            "key": self.key,
+            "prediction_id": self.prediction_id,
+            "published_by": None if self.published_by is None else self.published_by.to_json(),
+            "pictures": {str(index): asdict(image) for index, image in self.images.items()},
+            "companions": [each.to_json() for each in self.derivatives.values()],
+            "replaces": {name: sorted(digests) for name, digests in sorted(self.replaces.items())},
+            "busy_until": time.time() + self.patience,
+        }
+        return json.dumps(document).encode("ascii")
+
+    def _write(self) -> None:
+        self.folder.write(JOURNAL_NAME, self._to_bytes(), lasting=False)
+
+    def _there(self) -> Journal | None:
+        record, is_ours = Journal.read(self.folder)
+        if is_ours is False and not self.overwrites_all:
+            raise self._foreign(JOURNAL_NAME)
+        return record
+
+    def _manifest_there(self) -> Manifest | None:
+        manifest, is_ours = read_manifest(self.folder)
+        if is_ours is False and not self.overwrites_all:
+            raise self._foreign(MANIFEST_NAME)
+        return manifest
+
+    def _check_manifest(self) -> None:
+        manifest = self._manifest_there()
+        if manifest is not None and set_key(manifest.image_set) != self.key:
+            raise self._taken_by(manifest.image_set.prediction_id)
+
+    def _foreign(self, name: str) -> ForeignFileError:
+        way_out = (
+            "It came while this publish was at work. Give the set a folder of its own, or move the file. "
+            'To overwrite it, set on_existing="replace".'
+        )
+        return ForeignFileError(str(self.folder), [name], way_out)
+
+    def _taken_by(self, prediction_id: str) -> FolderTakenError:
+        way_out = "Give each publish a folder of its own; this set can be published again from its links."
+        return FolderTakenError(str(self.folder), prediction_id, "while this one was at work", way_out)
+
+
+def merged(*files: Digests) -> dict[str, frozenset[str]]:
+    """The files of all, each with all its digests."""
+    found: dict[str, frozenset[str]] = {}
+    for each in files:
+        for name, digests in each.items():
+            found[name] = found.get(name, frozenset()) | digests
+    return found
