@@ -43,12 +43,13 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Run the cheap layers first: what is broken shows within seconds.
 
     Side by side, the dear ones begin first: one process takes them, while the other takes all else, file by file.
     """
-    side_by_side = config.getoption("dist", "no") != "no"
+    side_by_side = config.getoption("loadgroup", False)
     items.sort(key=lambda item: LAYERS.index(_layer(item.nodeid)), reverse=side_by_side)
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))

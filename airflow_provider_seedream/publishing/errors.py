@@ -130,7 +130,7 @@ class ForeignFileError(FolderTakenError):
     def __init__(self, folder: str, names: Sequence[str], way_out: str) -> None:
         listed = ", ".join(map(ascii, names[:5])) + (f" and {len(names) - 5} more" if names[5:] else "")
         self.what = (
-            f"{folder} holds {listed}, which no manifest or record of a published image set names: somebody else's. "
+            f"{folder} holds {listed}, which is no file of a published image set: somebody else's, or damaged. "
             "It was left as it is."
         )
         WaveSpeedError.__init__(self, f"{self.what} {way_out}")

@@ -47,7 +47,8 @@ class Contents:
     :param record: the journal of a publish that has not come to its end.
     :param names: everything that is there, and whether it is a folder.
     :param ours: files that this package wrote, or was about to write.
-    :param noted: the ones that an unfinished publish was about to write: a file there may be foreign.
+    :param noted: the ones that only the journal of an unfinished publish names: a file there may be foreign, as that
+        publish may have been refused, or killed, before it wrote it, or after it removed it.
     """
 
     folder: Folder
@@ -64,16 +65,19 @@ class Contents:
         manifest, manifest_is_ours, record, record_is_ours = None, None, None, None
         if folder.names_like(MANIFEST_NAME, names):
             manifest, manifest_is_ours = read_manifest(folder)
+            if manifest_is_ours is None and not names.get(MANIFEST_NAME):
+                names.pop(MANIFEST_NAME, None)  # gone since it was listed: another publish is at work
         if folder.names_like(JOURNAL_NAME, names):
             record, record_is_ours = Journal.read(folder)
+            if record_is_ours is None and not names.get(JOURNAL_NAME):
+                names.pop(JOURNAL_NAME, None)
         ours: dict[str, frozenset[str]] = {}
         if manifest is not None:
             # A manifest may have been written by hand: it speaks for files only that this package could have written.
             ours = {name: frozenset({sha}) for name, sha in manifest.files.items() if is_file_name(name)}
         noted: dict[str, frozenset[str]] = {}
         if record is not None:
-            placed = {*ours, *record.replaces}
-            noted = {name: digests for name, digests in record.noted().items() if name not in placed}
+            noted = {name: digests for name, digests in record.files().items() if name not in ours}
             ours = merged(ours, record.files())
         # Where nothing is known of the set, a manifest that broke off is not enough to write over it.
         if manifest is not None or (record is not None and manifest_is_ours):
@@ -116,7 +120,7 @@ class Contents:
             log.warning("%s: %s may be overwritten.", self.folder, ", ".join(map(ascii, found)))
 
     def _is_ours(self, name: str, intact: Container[str]) -> bool:
-        if name in self.noted and name not in intact:
+        if self.noted.get(name) and name not in intact:
             return self.folder.digest(name) in {None, *self.noted[name]}
         return name in self.ours
 

@@ -64,8 +64,10 @@ HOLD = 5.0
 """Seconds that an image which has arrived waits for others to be noted with it."""
 
 _VERSION = 2
-_BEGINNING = b'{"version": '
-_MANIFEST_BEGINNING = b'{\n  "version": '
+_LONGEST = 7 * 86400.0
+"""Seconds for which a publish may be at work at the longest: more is no record of this package."""
+_BEGINNINGS = (b'{"version": 1, "key": "', b'{"version": 2, "key": "')
+_MANIFEST_BEGINNINGS = (b'{\n  "version": 1,\n  "prediction_id": ',)
 
 Digests = Mapping[str, frozenset[str]]
 """Files by name, each with the SHA-256 of everything this package may have written there."""
@@ -100,13 +102,13 @@ def read_manifest(folder: Folder) -> tuple[Manifest | None, bool | None]:
         return Manifest.from_bytes(data), True
     except (InvalidInputError, TooLongError, RecursionError) as error:
         log.warning("%s is not a manifest of an image set: %s", folder.location(MANIFEST_NAME), error)
-    return None, _broke_off(data, _MANIFEST_BEGINNING)
+    return None, _broke_off(data, _MANIFEST_BEGINNINGS)
 
 
-def _broke_off(data: bytes, beginning: bytes) -> bool:
-    """Whether this is the first part of a file that this package writes."""
-    if not data.startswith(beginning):
-        return beginning.startswith(data)
+def _broke_off(data: bytes, beginnings: tuple[bytes, ...]) -> bool:
+    """Whether this is the first part of a file that this package writes, as a power failure may leave it."""
+    if not data.startswith(beginnings):
+        return any(each.startswith(data) for each in beginnings)
     try:
         json.loads(data)
     except RecursionError:
@@ -127,6 +129,7 @@ class Journal:
     :param busy_until: epoch seconds until which the publish that wrote a record may be alive.
     :param overwrites: names in this folder whose files may be written over, as they are this package's.
     :param overwrites_all: whether files of others are written over, too.
+    :param beside: files of another publish of the same set, which is at work meanwhile.
     :param replaces: files of an earlier set in this folder, to be removed once the new manifest is there. A file with
         other bytes is foreign.
     """
@@ -138,6 +141,7 @@ class Journal:
     images: dict[int, PublishedImage] = field(default_factory=dict)
     derivatives: dict[str, Derivative] = field(default_factory=dict)
     replaces: Digests = field(default_factory=dict)
+    beside: Digests = field(default_factory=dict)
     patience: float = 0.0
     busy_until: float = 0.0
     overwrites: frozenset[str] = frozenset()
@@ -155,6 +159,7 @@ class Journal:
             record = self._there()
             if record is not None and record.key not in (self.key, before and before.key):
                 raise self._taken_by(record.prediction_id)
+            self._learn(record, None)
             self._write()
         manifest = self._manifest_there()
         known = (self.key, found and set_key(found.image_set))
@@ -183,8 +188,8 @@ class Journal:
         record = self._there()
         if record is not None and record.key != self.key:
             raise self._taken_by(record.prediction_id)
-        if record is None:
-            self._check_manifest()
+        manifest = self._check_manifest() if record is None else None
+        self._learn(record, manifest)
 
     def place(self, staged: Path, name: str, sha256: str) -> None:
         """Make a file appear that was noted before: over files of this package only, unless others may be replaced.
@@ -200,8 +205,15 @@ class Journal:
         record = Journal.load(self.folder)
         if record is not None and record.key != self.key:
             raise self._taken_by(record.prediction_id)
-        if record is None or there not in record.files().get(name, ()):
-            raise self._foreign(name)
+        self._learn(record, read_manifest(self.folder)[0])
+        if there not in self.beside.get(name, ()):
+            error = self._foreign(name)
+            own = self.files()
+            # What another publish of this set is just writing can look foreign; a retry sees it whole.
+            error.transient = any(
+                digests - own.get(name, frozenset()) for name, digests in self.beside.items()
+            )
+            raise error
         self.folder.commit(staged, name)
 
     def place_manifest(self, manifest: Manifest) -> None:
@@ -249,12 +261,12 @@ class Journal:
             return None, False
         if data is None:
             return None, None
-        if not data.startswith(_BEGINNING):
-            return None, _broke_off(data, _BEGINNING)
+        if not data.startswith(_BEGINNINGS):
+            return None, _broke_off(data, _BEGINNINGS)
         try:
             record = cls._of(folder, json.loads(data))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return None, _broke_off(data, _BEGINNING)
+            return None, _broke_off(data, _BEGINNINGS)
         return record, record is not None
 
     @classmethod
@@ -266,6 +278,9 @@ class Journal:
         derivatives = [Derivative.from_json(each) for each in document.get("companions", ())]
         files: list[PublishedImage | Derivative] = [*images.values(), *derivatives]
         if not all(is_file_name(each.file) and isinstance(each.bytes, int) for each in files):
+            return None
+        busy_until = float(document.get("busy_until", 0.0))
+        if not 0 <= busy_until <= time.time() + _LONGEST:
             return None
         replaces = document["replaces"]
         if document["version"] == 1:
@@ -280,7 +295,7 @@ class Journal:
             replaces={
                 name: frozenset(map(str, digests)) for name, digests in replaces.items() if is_file_name(name)
             },
-            busy_until=float(document.get("busy_until", 0.0)),
+            busy_until=busy_until,
         )
 
     def _to_bytes(self) -> bytes:
@@ -291,7 +306,9 @@ class Journal:
             "published_by": None if self.published_by is None else self.published_by.to_json(),
             "pictures": {str(index): asdict(image) for index, image in self.images.items()},
             "companions": [each.to_json() for each in self.derivatives.values()],
-            "replaces": {name: sorted(digests) for name, digests in sorted(self.replaces.items())},
+            "replaces": {
+                name: sorted(digests) for name, digests in sorted(merged(self.replaces, self.beside).items())
+            },
             "busy_until": time.time() + self.patience,
         }
         return json.dumps(document).encode("ascii")
@@ -311,10 +328,20 @@ class Journal:
             raise self._foreign(MANIFEST_NAME)
         return manifest
 
-    def _check_manifest(self) -> None:
+    def _check_manifest(self) -> Manifest | None:
         manifest = self._manifest_there()
         if manifest is not None and set_key(manifest.image_set) != self.key:
             raise self._taken_by(manifest.image_set.prediction_id)
+        return manifest
+
+    def _learn(self, record: Journal | None, manifest: Manifest | None) -> None:
+        """Take in what another publish of the same set writes meanwhile."""
+        if record is not None and record.key == self.key:
+            self.beside = merged(self.beside, record.files())
+        if manifest is not None and set_key(manifest.image_set) == self.key:
+            self.beside = merged(
+                self.beside, {name: frozenset({sha}) for name, sha in manifest.files.items()}
+            )
 
     def _foreign(self, name: str) -> ForeignFileError:
         way_out = (

@@ -263,7 +263,15 @@ class _Publication:
         journal.overwrites = frozenset(ours.keys() & contents.names.keys())
         # A foreign manifest may be replaced, else this is not reached.
         foreign = contents.manifest is None and MANIFEST_NAME in contents.names
-        if journal.claim(contents.record, contents.manifest) or foreign:
+        ours_there = journal.claim(contents.record, contents.manifest)
+        if ours_there and contents.manifest is not None and self._is_ours(contents.manifest):
+            # While the manifest still says that they are ours: the next try knows a file by its digest only.
+            damaged = contents.manifest.files.keys() & contents.names.keys() - journal.noted().keys()
+            for name in sorted(damaged & set(self._names())):
+                log.warning("%s was changed since; it is written again.", self.folder.location(name))
+                self.folder.delete(name)
+                journal.overwrites -= {name}
+        if ours_there or foreign:
             self.folder.delete(MANIFEST_NAME)
         page = journal.replaces.get(PAGE_NAME)
         # Before the images that it shows. A page that comes after that is foreign.

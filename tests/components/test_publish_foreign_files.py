@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +71,18 @@ class Place:
         else:
             self.store.pipe_file(f"/bucket/story/{name}", data)
 
+    def remove(self, name: str) -> None:
+        if self.folder is not None:
+            (self.folder / name).unlink(missing_ok=True)
+        elif name in self.content():
+            self.store.rm_file(f"/bucket/story/{name}")
+
     def content(self) -> dict[str, bytes]:
         if self.folder is not None:
-            return {each.name: each.read_bytes() for each in self.folder.iterdir() if each.is_file()}
-        return {
-            Path(each).name: self.store.cat_file(each)
-            for each in self.store.ls("/bucket/story", detail=False)
-        }
+            there = self.folder.iterdir() if self.folder.exists() else ()
+            return {each.name: each.read_bytes() for each in there if each.is_file()}
+        there = self.store.ls("/bucket/story", detail=False) if self.store.exists("/bucket/story") else ()
+        return {Path(each).name: self.store.cat_file(each) for each in there}
 
 
 def image_set(cdn: Cdn, prediction_id: str = "p1") -> ImageSet:
@@ -212,7 +218,66 @@ def test_a_file_that_comes_while_a_set_is_replaced_is_not_written_over(
         return
     with pytest.raises(ForeignFileError, match=rf"holds '{re.escape(name)}'.*came while"):
         put(cdn, place, "p2", concurrency=1, storyboard_page=True)
+    for _ in range(2):  # the journal names the page of the set before, and it is not this one
+        with pytest.raises(ForeignFileError, match=rf"holds '{re.escape(name)}'"):
+            put(cdn, place, "p2", concurrency=1, storyboard_page=True)
+        assert place.content()[name] == DURING[name]
+
+
+@pytest.mark.parametrize("name", ["02-a-hare.jpg", "index.html", "contact-sheet.jpg", "01-a-fox-w32.webp"])
+def test_a_file_that_comes_again_after_it_was_moved_as_advised_is_not_written_over_either(
+    cdn: Cdn, place: Place, name: str
+) -> None:
+    serve = cdn.paths["/p1/1"]
+    for _ in range(2):
+        cdn.paths["/p1/1"] = serve
+        while_fetching(cdn, lambda: place.put(name, DURING[name]))
+        place.remove("02-a-hare.jpg")
+        with pytest.raises(ForeignFileError, match=rf"holds '{re.escape(name)}'"):
+            put(cdn, place, concurrency=1, **EVERYTHING)
+        assert place.content()[name] == DURING[name]
+        place.remove(name)
+    cdn.paths["/p1/1"] = serve
+    place.put(name, DURING[name])
+    with pytest.raises(ForeignFileError, match=rf"holds '{re.escape(name)}'"):
+        put(cdn, place, concurrency=1, **EVERYTHING)
     assert place.content()[name] == DURING[name]
+
+
+def test_a_repair_of_a_damaged_image_that_was_killed_is_finished_by_the_next_try(
+    cdn: Cdn, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(cdn, place)
+    place.put("01-a-fox.jpg", b"damaged")
+
+    class KilledError(BaseException):
+        pass
+
+    def killed(*_: object, **__: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("airflow_provider_seedream.publishing.publish._Publication._place_missing", killed)
+        with pytest.raises(KilledError):
+            put(cdn, place)
+    assert put(cdn, place).fetched == 1
+    assert place.content()["01-a-fox.jpg"] == picture(seed=0)
+
+
+def test_two_publishes_of_one_set_with_other_options_both_end_well(cdn: Cdn, tmp_path: Path) -> None:
+    place = Place(f"file://{tmp_path}/story", None, tmp_path / "story")
+    options: list[dict[str, Any]] = [EVERYTHING, {"storyboard_page": True}]
+    for _ in range(6):
+        with ThreadPoolExecutor(2) as pool:
+            both = [pool.submit(put, cdn, place, **each) for each in options]
+        for each in both:
+            error = each.exception()
+            assert error is None or getattr(error, "transient", False), error
+        there = place.content()
+        for file, sha256 in Manifest.from_bytes(there["manifest.json"]).files.items():
+            assert hashlib.sha256(there[file]).hexdigest() == sha256
+        for name in there:
+            place.remove(name)
 
 
 def test_the_same_file_that_another_try_of_the_set_has_placed_is_kept(cdn: Cdn, place: Place) -> None:
