@@ -13,6 +13,7 @@
 #   make bench   what waiting costs, beside the triggers of other providers; two hours, or a part: ARGS="--n 100 --only ours,bare"
 #   make bench-triggerer   5,000 waiting predictions in one real triggerer
 #   make bench-publish   publishing beside curl --parallel, and its memory for the largest set
+#   make shape   size, imports and comments of the package, beside a commit: ARGS=7c1eb15
 #   make clean   remove what the targets above made, but for pictures
 
 FITS = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
@@ -29,7 +30,7 @@ ARGS ?=
 # What is named in ARGS runs in one process.
 SIDE_BY_SIDE = -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test chaos older newer lint format simulate ui bench bench-triggerer bench-publish clean
+.PHONY: help demo test chaos older newer lint format simulate ui bench bench-triggerer bench-publish shape clean
 .DEFAULT_GOAL := help
 
 help:
@@ -76,6 +77,9 @@ bench-triggerer: $(BENCH_READY)
 
 bench-publish: $(READY)
 	@$(BIN)/python -m benchmarks.publish $(ARGS)
+
+shape: $(READY)
+	@$(BIN)/python -m benchmarks.shape $(ARGS)
 
 clean:
 	rm -rf $(VENV) .venv-* $(BENCH_VENV) benchmarks/results .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis
