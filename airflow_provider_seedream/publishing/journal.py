@@ -226,7 +226,8 @@ class Journal:
         if not self.folder.write(MANIFEST_NAME, data, replace=self.overwrites_all):
             self.check_mine()
             self._check_manifest()
-            self.folder.write(MANIFEST_NAME, data)
+            if not self.folder.write(MANIFEST_NAME, data):
+                raise self._foreign(MANIFEST_NAME)
         try:
             self.check_mine()
         except FolderTakenError:
@@ -314,7 +315,8 @@ class Journal:
         return json.dumps(document).encode("ascii")
 
     def _write(self) -> None:
-        self.folder.write(JOURNAL_NAME, self._to_bytes(), lasting=False)
+        if not self.folder.write(JOURNAL_NAME, self._to_bytes(), lasting=False):
+            raise self._foreign(JOURNAL_NAME)
 
     def _there(self) -> Journal | None:
         record, is_ours = Journal.read(self.folder)

@@ -315,7 +315,10 @@ class Folder:
 
 def _move(staged: Path, there: Path, *, replace: bool) -> bool:
     if replace:
-        staged.replace(there)
+        try:
+            staged.replace(there)
+        except IsADirectoryError:
+            return False
         return True
     try:
         os.link(staged, there)

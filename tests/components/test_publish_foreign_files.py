@@ -244,6 +244,23 @@ def test_a_file_that_comes_again_after_it_was_moved_as_advised_is_not_written_ov
     assert place.content()[name] == DURING[name]
 
 
+@pytest.mark.parametrize("on_existing", ["replace_own", "replace"])
+@pytest.mark.parametrize("name", DURING)
+def test_a_folder_that_comes_during_a_publish_is_refused_and_stays(
+    cdn: Cdn, tmp_path: Path, name: str, on_existing: Any
+) -> None:
+    place = Place(f"file://{tmp_path}/story", None, tmp_path / "story")
+
+    def comes() -> None:
+        place.remove(name)
+        (tmp_path / "story" / name).mkdir()
+
+    while_fetching(cdn, comes)
+    with pytest.raises(ForeignFileError, match=rf"holds '{re.escape(name)}'"):
+        put(cdn, place, on_existing=on_existing, concurrency=1, **EVERYTHING)
+    assert (tmp_path / "story" / name).is_dir()
+
+
 def test_a_repair_of_a_damaged_image_that_was_killed_is_finished_by_the_next_try(
     cdn: Cdn, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
