@@ -65,11 +65,11 @@ class Contents:
         manifest, manifest_is_ours, record, record_is_ours = None, None, None, None
         if folder.names_like(MANIFEST_NAME, names):
             manifest, manifest_is_ours = read_manifest(folder)
-            if manifest_is_ours is None and not names.get(MANIFEST_NAME):
+            if manifest_is_ours is None and folder.is_gone(MANIFEST_NAME):
                 names.pop(MANIFEST_NAME, None)  # gone since it was listed: another publish is at work
         if folder.names_like(JOURNAL_NAME, names):
             record, record_is_ours = Journal.read(folder)
-            if record_is_ours is None and not names.get(JOURNAL_NAME):
+            if record_is_ours is None and folder.is_gone(JOURNAL_NAME):
                 names.pop(JOURNAL_NAME, None)
         ours: dict[str, frozenset[str]] = {}
         if manifest is not None:

@@ -84,6 +84,13 @@ class Folder:
         inside = [(str(each["name"]).strip("/").rpartition("/"), each.get("type")) for each in found]
         return {name: kind == "directory" for (above, _, name), kind in inside if above == parent}
 
+    def is_gone(self, name: str) -> bool:
+        """Whether nothing is under a name now: no folder, and no link that leads nowhere."""
+        if self.local is not None:
+            return not os.path.lexists(self.local / name)
+        with self._serial or nullcontext():
+            return not self._fs.exists(self._remote(name))
+
     def names_like(self, name: str, names: dict[str, bool]) -> str | None:
         """The one of ``names`` that a file called ``name`` would take the place of, or None.
 

@@ -244,6 +244,19 @@ def test_a_file_that_comes_again_after_it_was_moved_as_advised_is_not_written_ov
     assert place.content()[name] == DURING[name]
 
 
+@pytest.mark.parametrize("name", [*DURING, "01-a-fox.jpg"])
+def test_a_link_of_somebody_that_leads_nowhere_stays(cdn: Cdn, tmp_path: Path, name: str) -> None:
+    place = Place(f"file://{tmp_path}/story", None, tmp_path / "story")
+    (tmp_path / "story").mkdir()
+    (tmp_path / "story" / name).symlink_to(tmp_path / "nowhere")
+    for _ in range(2):
+        with pytest.raises(ForeignFileError, match=rf"holds '{re.escape(name)}'"):
+            put(cdn, place, **EVERYTHING)
+        assert (tmp_path / "story" / name).is_symlink()
+    assert not (tmp_path / "nowhere").exists()
+    assert cdn.requests == []
+
+
 @pytest.mark.parametrize("on_existing", ["replace_own", "replace"])
 @pytest.mark.parametrize("name", DURING)
 def test_a_folder_that_comes_during_a_publish_is_refused_and_stays(
