@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from airflow.providers.common.compat.sdk import AirflowFailException
+
 from airflow_provider_seedream.metrics import Metrics, Resumption
 from airflow_provider_seedream.operators.arguments import given, lasting_errors_fail_at_once
 from airflow_provider_seedream.operators.runs import (
@@ -21,9 +23,10 @@ from airflow_provider_seedream.operators.runs import (
     timing_of,
 )
 from airflow_provider_seedream.submission.budget import Ceiling, check
+from airflow_provider_seedream.submission.order import Order, Postponed
 from airflow_provider_seedream.submission.record import Attempt, Phase, SubmissionRecord
 from airflow_provider_seedream.submission.store import SubmissionStore, submission_store
-from airflow_provider_seedream.submission.submitter import Order, Postponed, Submitter
+from airflow_provider_seedream.submission.submitter import Submitter
 from airflow_provider_seedream.wavespeed import calls
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.inputs import dollars
@@ -150,8 +153,6 @@ class PaidJob:
             with lasting_errors_fail_at_once(), self._errors_counted():
                 yield
         except Exception as error:
-            from airflow.providers.common.compat.sdk import AirflowFailException
-
             self._tell_what_is_paid(error, for_good=isinstance(error, AirflowFailException))
             raise
 

@@ -99,12 +99,7 @@ class Folder:
         if name in names:
             return name
         alike = next((each for each in names if each.casefold() == name.casefold()), None)
-        if alike is None:
-            return None
-        if self.local is not None:
-            return alike if os.path.lexists(self.local / name) else None
-        with self._serial or nullcontext():
-            return alike if self._fs.exists(self._remote(name)) else None
+        return None if alike is None or self.is_gone(name) else alike
 
     @contextmanager
     def staging(self) -> Iterator[Callable[[str], Path]]:

@@ -53,12 +53,13 @@ class Window:
     apart: float = 0.0
 
     @classmethod
-    def of(cls, record: SubmissionRecord, clock_ahead: float) -> Window:
+    def of(cls, record: SubmissionRecord, clock_ahead: float, *, sent_now: bool = False) -> Window:
         """The window of a record whose outcome is unknown.
 
         :param clock_ahead: seconds by which the API's clock is ahead of this worker's; the record may be another's.
+        :param sent_now: whether this very try wrote the record, so that the two workers are one.
         """
-        known = record.clock_ahead is not None or record.phase is not Phase.INTENT
+        known = sent_now or record.clock_ahead is not None or record.phase is not Phase.INTENT
         ahead = clock_ahead if record.clock_ahead is None else record.clock_ahead
         return cls(record.intent_at, record.arrives_by, ahead, 0.0 if known else CLOCKS_APART)
 

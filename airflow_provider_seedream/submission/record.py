@@ -51,6 +51,11 @@ class Attempt:
     clear_number: int = 0
 
     @property
+    def counters(self) -> dict[str, Any]:
+        """What a record keeps of the try that wrote it."""
+        return {"max_tries": self.max_tries, "try_number": self.try_number, "clear_number": self.clear_number}
+
+    @property
     def first(self) -> bool:
         """Whether no try came before this one."""
         return self.try_number <= 1
@@ -168,9 +173,7 @@ class SubmissionRecord:
         return cls(
             phase=Phase.INTENT,
             fingerprint=fingerprint,
-            max_tries=attempt.max_tries,
-            try_number=attempt.try_number,
-            clear_number=attempt.clear_number,
+            **attempt.counters,
             paid_from=paid_from,
             cost_usd=cost_usd,
             intent_at=at,
@@ -181,11 +184,7 @@ class SubmissionRecord:
             resubmitted=before is not None
             and (before.phase is Phase.INTENT or (waited and before.resubmitted)),
             earlier=before.known_ids[-EARLIER_KEPT:] if before is not None else (),
-            displaced=""
-            if before is None
-            else before.fingerprint
-            if before.prediction_id
-            else before.displaced,
+            displaced="" if before is None else before.displaces,
         )
 
     @classmethod
@@ -194,9 +193,7 @@ class SubmissionRecord:
         return cls(
             phase=Phase.NOTHING,
             fingerprint="",
-            max_tries=attempt.max_tries,
-            try_number=attempt.try_number,
-            clear_number=attempt.clear_number,
+            **attempt.counters,
             cost_usd=0.0,
             intent_at=0.0,
             arrives_by=0.0,
@@ -204,13 +201,7 @@ class SubmissionRecord:
 
     @classmethod
     def missing(
-        cls,
-        *,
-        fingerprint: str,
-        attempt: Attempt,
-        cost_usd: float,
-        since: float,
-        arrives_by: float,
+        cls, *, fingerprint: str, attempt: Attempt, cost_usd: float, since: float, arrives_by: float
     ) -> SubmissionRecord:
         """The record of a try that is not the first and found none.
 
@@ -220,9 +211,7 @@ class SubmissionRecord:
         return cls(
             phase=Phase.MISSING,
             fingerprint=fingerprint,
-            max_tries=attempt.max_tries,
-            try_number=attempt.try_number,
-            clear_number=attempt.clear_number,
+            **attempt.counters,
             cost_usd=cost_usd,
             intent_at=since,
             arrives_by=arrives_by,
@@ -258,6 +247,11 @@ class SubmissionRecord:
         """The ids of this task instance's latest predictions, this one's included."""
         return self.earlier if self.prediction_id is None else (*self.earlier, self.prediction_id)
 
+    @property
+    def displaces(self) -> str:
+        """Fingerprint of the latest prediction that a submission after this record may leave running."""
+        return self.fingerprint if self.prediction_id else self.displaced
+
     def delayed(self) -> SubmissionRecord:
         """This record after the API rate limited the submission."""
         return replace(self, phase=Phase.DELAYED, refusals=self.refusals + 1)
@@ -274,18 +268,14 @@ class SubmissionRecord:
             self,
             reported=digest,
             cleared=self.cleared or self.cleared_since(attempt),
-            max_tries=attempt.max_tries,
-            try_number=attempt.try_number,
-            clear_number=attempt.clear_number,
+            **attempt.counters,
         )
 
     def continued(self, attempt: Attempt, *, deadline: float) -> SubmissionRecord:
         """This record, taken up by a later try."""
         return replace(
             self,
-            max_tries=attempt.max_tries,
-            try_number=attempt.try_number,
-            clear_number=attempt.clear_number,
+            **attempt.counters,
             deadline=deadline,
             delivered=False,
             given_up=False,

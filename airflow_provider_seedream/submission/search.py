@@ -86,14 +86,14 @@ def search(
     found = Found([], [], [], None)
     for seconds in SEARCHES:
         time.sleep(seconds)
-        created_after, created_before = lost.Window.of(intent, account.clock_ahead or 0.0).asked_for
+        created_after, created_before = lost.Window.of(
+            intent, account.clock_ahead or 0.0, sent_now=sent_now
+        ).asked_for
         listed = account.predictions(
             model=request.model, created_after=created_after, created_before=created_before
         )
-        if sent_now and intent.clock_ahead is None:
-            intent = replace(intent, clock_ahead=account.clock_ahead)
         # By what the clock says now: the answer itself may be the first that tells.
-        window = lost.Window.of(intent, account.clock_ahead or 0.0)
+        window = lost.Window.of(intent, account.clock_ahead or 0.0, sent_now=sent_now)
         unclaimed = [
             each for each in lost.unclaimed(listed, {*claimed(), *intent.known_ids}) if window.holds(each)
         ]

@@ -10,6 +10,7 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 
@@ -137,3 +138,22 @@ def event_of(trigger: Any) -> Any:
 def import_string(path: str) -> Any:
     module, _, name = path.rpartition(".")
     return getattr(importlib.import_module(module), name)
+
+
+class WorkerKilledError(BaseException):
+    """Stands for SIGKILL: nothing of ours runs after it."""
+
+
+def killed(*_: Any, **__: Any) -> Any:
+    """What a worker does when it is killed."""
+    raise WorkerKilledError
+
+
+def die_in_flight(monkeypatch: pytest.MonkeyPatch, operator: Any, tries: Tries) -> None:
+    """A worker that is killed with its paying request under way: the API accepts it, and no one reads the answer."""
+    with monkeypatch.context() as patch:
+        patch.setattr("airflow_provider_seedream.submission.submitter.Submitter._keep", killed)
+        with pytest.raises(WorkerKilledError):
+            run(operator, tries)
+    assert tries.store is not None
+    assert tries.store.get("seedream_submission")["phase"] == "intent"

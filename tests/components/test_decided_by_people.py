@@ -15,7 +15,7 @@ from airflow_provider_seedream.submission import submitter
 from airflow_provider_seedream.submission.store import KEY
 from airflow_provider_seedream.wavespeed import LostSubmissionError
 from airflow_provider_seedream.wavespeed.image_set import ImageSetRequest
-from tests.components.airflow_context import Tries, run
+from tests.components.airflow_context import Tries, WorkerKilledError, die_in_flight, killed, run
 
 pytestmark = pytest.mark.usefixtures("hurried")
 
@@ -26,22 +26,8 @@ EDITED = pytest.mark.event("`retries` edited, then a clear")
 SCENES = ["a fox wakes", "a fox sleeps"]
 
 
-class WorkerKilledError(BaseException):
-    """Stands for SIGKILL: nothing of ours runs after it."""
-
-
 def operator(**arguments):
     return SeedreamSequentialOperator(**{"task_id": "gen", "prompt": SCENES, **arguments})
-
-
-def die_in_flight(monkeypatch, tries, **arguments):
-    def killed(*_, **__):
-        raise WorkerKilledError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(submitter.Submitter, "_keep", killed)
-        with pytest.raises(WorkerKilledError):
-            run(operator(**arguments), tries)
 
 
 def lost(tries, **arguments):
@@ -67,7 +53,7 @@ def test_after_a_clear_and_an_error_no_retry_pays_beside_the_candidate_until_the
     seedream_emulator, monkeypatch, policy
 ):
     tries = Tries()
-    die_in_flight(monkeypatch, tries, on_lost_submission=policy, retries=1)
+    die_in_flight(monkeypatch, operator(on_lost_submission=policy, retries=1), tries)
     tries.clear(retries=1)
     for _ in range(3):  # the try that the clear made, and retries of Airflow's
         lost(tries, on_lost_submission=policy, retries=1)
@@ -103,7 +89,7 @@ def test_the_wrong_clock_of_a_worker_that_was_killed_pays_nothing_twice(
         patch.setattr(submitter, "time", wrong)
         for module in ("clients", "exchange"):
             patch.setattr(f"airflow_provider_seedream.wavespeed.{module}.time", wrong)
-        die_in_flight(patch, tries, on_lost_submission=policy)
+        die_in_flight(patch, operator(on_lost_submission=policy), tries)
     paid = seedream_emulator.predictions[0]["id"]
     if policy != "adopt":
         assert paid in lost(tries, on_lost_submission=policy)
@@ -117,7 +103,7 @@ def test_adopt_pays_nothing_where_the_candidate_of_the_error_went_to_another_tas
     seedream_emulator, monkeypatch
 ):
     one, other = Tries(), Tries()
-    die_in_flight(monkeypatch, one)
+    die_in_flight(monkeypatch, operator(), one)
     seedream_emulator.faults.add("submit", faults.Timeout(seconds=0.1, processed=False))
     advice = 'set on_lost_submission="adopt" and clear the task; this pays nothing'
     assert advice in lost(other)
@@ -166,10 +152,6 @@ def test_a_clear_that_removed_the_record_still_brings_a_new_set_where_its_first_
         seedream_emulator.faults.add("list", faults.Status(500), times=5)
         lost(tries, retries=2)
     else:
-
-        def killed(*_, **__):
-            raise WorkerKilledError
-
         with monkeypatch.context() as patch:
             patch.setattr(submitter, "search", killed)
             with pytest.raises(WorkerKilledError):
@@ -222,9 +204,6 @@ def test_the_advice_of_an_unreadable_record_works(seedream_emulator):
 def test_a_retry_is_no_clear_though_retries_was_edited_and_another_task_of_the_run_was_cleared(
     seedream_emulator,
 ):
-    def killed():
-        raise WorkerKilledError
-
     tries = Tries()
     tries.ti.max_tries = 2
     with pytest.raises(WorkerKilledError):
@@ -293,19 +272,16 @@ def test_the_set_of_a_run_at_work_is_not_taken_however_old_its_date(seedream_emu
 def test_a_set_is_claimed_again_although_airflow_emptied_what_its_task_had_pushed(
     seedream_emulator, monkeypatch, fails
 ):
-    def killed():
-        raise WorkerKilledError
-
     tries = Tries()
     with pytest.raises(WorkerKilledError):
         run(operator(retries=2), tries, between=killed)
     paid = seedream_emulator.predictions[0]["id"]
     if fails:
         monkeypatch.setenv("AIRFLOW_CONN_SEEDREAM_DEFAULT", "{}")
-        with pytest.raises(Exception, match=r"\w"):
+        with pytest.raises(AirflowFailException, match="API key"):
             run(operator(retries=2), tries)
     else:
-        monkeypatch.setattr(submitter.Submitter, "obtain", lambda *_, **__: killed())
+        monkeypatch.setattr(submitter.Submitter, "obtain", killed)
         with pytest.raises(WorkerKilledError):
             run(operator(retries=2), tries)
     assert tries.ti.xcom["prediction_id"] == paid
@@ -315,7 +291,7 @@ def test_a_set_is_claimed_again_although_airflow_emptied_what_its_task_had_pushe
 def test_a_rate_limit_does_not_forget_what_is_lost_of_another_request(seedream_emulator, monkeypatch):
     seedream_emulator.configure(list_input=True)
     tries = Tries()
-    die_in_flight(monkeypatch, tries)
+    die_in_flight(monkeypatch, operator(), tries)
     tries.clear()
     seedream_emulator.faults.add("submit", faults.Status(429, headers={"Retry-After": "2"}))
     with pytest.raises(Exception, match="429"):
@@ -331,7 +307,7 @@ def test_where_the_candidate_is_identified_the_error_says_that_a_clear_takes_it(
 ):
     seedream_emulator.configure(list_input=True)
     tries = Tries()
-    die_in_flight(monkeypatch, tries)
+    die_in_flight(monkeypatch, operator(), tries)
     assert (
         "To take it, clear the task; this pays nothing. To pay for a new set after that, clear the task again."
         in lost(tries)

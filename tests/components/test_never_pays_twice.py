@@ -24,7 +24,7 @@ from airflow_provider_seedream.wavespeed import (
     PredictionTimeoutError,
     RateLimitError,
 )
-from tests.components.airflow_context import Tries, event_of, run
+from tests.components.airflow_context import Tries, WorkerKilledError, event_of, killed, run
 
 pytestmark = pytest.mark.usefixtures("hurried")
 
@@ -34,18 +34,10 @@ HOOK_WAITS = "airflow_provider_seedream.hooks.seedream.SeedreamHook.wait"
 OPERATOR_DEFERS = "airflow_provider_seedream.operators.seedream.SeedreamSequentialOperator.defer"
 
 
-class WorkerKilledError(BaseException):
-    """Stands for SIGKILL: nothing of ours runs after it."""
-
-
 def operator(**arguments):
     return SeedreamSequentialOperator(
         **{"task_id": "gen", "prompt": "2 images. First, a fox. Second, an owl.", **arguments}
     )
-
-
-def killed(*_, **__):
-    raise WorkerKilledError
 
 
 @pytest.fixture(params=[True, False], ids=["deferred", "waiting"])
@@ -153,7 +145,7 @@ def test_a_submission_that_never_arrived_is_resubmitted_once_it_can_arrive_no_mo
 
 @pytest.mark.event("The answer to the paying request is lost")
 def test_a_lost_submission_that_is_listed_late_is_still_adopted(seedream_emulator, monkeypatch, deferrable):
-    monkeypatch.setattr("airflow_provider_seedream.submission.submitter.GATEWAY_PATIENCE", 2.0)
+    monkeypatch.setattr("airflow_provider_seedream.submission.order.GATEWAY_PATIENCE", 2.0)
     seedream_emulator.configure(visibility_delay=1.0)
     seedream_emulator.faults.add("submit", faults.DropAfter())
     result = run(operator(on_lost_submission="adopt", deferrable=deferrable), Tries())
@@ -192,7 +184,7 @@ def test_a_lost_submission_counts_towards_the_ceiling_of_the_next(seedream_emula
 
 
 def test_a_worker_that_slept_through_its_time_to_send_sends_nothing(seedream_emulator, monkeypatch):
-    monkeypatch.setattr("airflow_provider_seedream.submission.submitter.SEND_WITHIN", -1.0)
+    monkeypatch.setattr("airflow_provider_seedream.submission.order.SEND_WITHIN", -1.0)
     tries = Tries()
     with pytest.raises(ApiConnectionError, match="was not sent: the time to send it is over"):
         run(operator(), tries)

@@ -22,7 +22,7 @@ from airflow_provider_seedream.publishing.publish import Published, publish
 from airflow_provider_seedream.publishing.storage import TEMPORARY_SUFFIX
 from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
 from tests.cdn import Cdn, body, picture
-from tests.components.airflow_context import Tries, run
+from tests.components.airflow_context import Tries, WorkerKilledError, killed, run
 
 PROMPT = "2 images. First, a fox. Second, a hare."
 EVERYTHING: dict[str, Any] = {"storyboard_page": True, "contact_sheet": True, "renditions": {"webp": [32]}}
@@ -279,22 +279,17 @@ def test_a_repair_of_a_damaged_image_that_was_killed_is_finished_by_the_next_try
 ) -> None:
     put(cdn, place)
     place.put("01-a-fox.jpg", b"damaged")
-
-    class KilledError(BaseException):
-        pass
-
-    def killed(*_: object, **__: object) -> None:
-        raise KilledError
-
     with monkeypatch.context() as patch:
         patch.setattr("airflow_provider_seedream.publishing.publish._Publication._place_missing", killed)
-        with pytest.raises(KilledError):
+        with pytest.raises(WorkerKilledError):
             put(cdn, place)
     assert put(cdn, place).fetched == 1
     assert place.content()["01-a-fox.jpg"] == picture(seed=0)
 
 
-def test_two_publishes_of_one_set_with_other_options_both_end_well(cdn: Cdn, tmp_path: Path) -> None:
+def test_two_publishes_of_one_set_with_other_options_leave_it_whole_and_refuse_each_other_only_for_now(
+    cdn: Cdn, tmp_path: Path
+) -> None:
     place = Place(f"file://{tmp_path}/story", None, tmp_path / "story")
     options: list[dict[str, Any]] = [EVERYTHING, {"storyboard_page": True}]
     for _ in range(6):

@@ -16,7 +16,7 @@ from airflow_provider_seedream.emulator import faults
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 from airflow_provider_seedream.submission.store import KEY
 from airflow_provider_seedream.wavespeed import InternalServerError, InvalidInputError, LostSubmissionError
-from tests.components.airflow_context import Tries, run
+from tests.components.airflow_context import Tries, WorkerKilledError, killed, run
 
 pytestmark = pytest.mark.usefixtures("hurried")
 
@@ -26,16 +26,8 @@ SCENES = ["the fox of figure 1 at dawn", "the fox of figure 1 at night"]
 SUBMITTER_KEEPS = "airflow_provider_seedream.submission.submitter.Submitter._keep"
 
 
-class WorkerKilledError(BaseException):
-    """Stands for SIGKILL: nothing of ours runs after it."""
-
-
 def operator(**arguments):
     return SeedreamSequentialOperator(**{"task_id": "gen", "prompt": SCENES, **arguments})
-
-
-def killed(*_, **__):
-    raise WorkerKilledError
 
 
 def sent(emulator):

@@ -21,7 +21,7 @@ from airflow_provider_seedream.wavespeed import (
     LostSubmissionError,
 )
 from airflow_provider_seedream.wavespeed.prediction import Prediction
-from tests.components.airflow_context import Tries, run
+from tests.components.airflow_context import Tries, die_in_flight, run
 
 pytestmark = pytest.mark.usefixtures("hurried")
 
@@ -29,25 +29,8 @@ PROMPT = "2 images. First, a café by the sea. Second, <b>Tom & Anna</b> on the 
 POLICIES = ("fail", "adopt", "resubmit")
 
 
-class WorkerKilledError(BaseException):
-    """Stands for SIGKILL: nothing of ours runs after it."""
-
-
 def operator(**arguments):
     return SeedreamSequentialOperator(**{"task_id": "gen", "prompt": PROMPT, **arguments})
-
-
-def die_before_the_answer_is_recorded(monkeypatch, tries, **arguments):
-    """A worker that is killed with its paying request under way: the API accepts it, and no one reads the answer."""
-
-    def killed(*_, **__):
-        raise WorkerKilledError
-
-    with monkeypatch.context() as patch:
-        patch.setattr("airflow_provider_seedream.submission.submitter.Submitter._keep", killed)
-        with pytest.raises(WorkerKilledError):
-            run(operator(**arguments), tries)
-    assert tries.store.get(KEY)["phase"] == "intent"
 
 
 CLEARED_IN_FLIGHT = pytest.mark.event("Task cleared while the paying request is under way")
@@ -63,7 +46,7 @@ def test_a_clear_takes_the_submission_that_was_under_way_where_the_api_shows_tha
 ):
     seedream_emulator.configure(result_input=True)
     tries = Tries()
-    die_before_the_answer_is_recorded(monkeypatch, tries)
+    die_in_flight(monkeypatch, operator(), tries)
     tries.clear()
     result = run(operator(on_lost_submission=policy, deferrable=deferrable), tries)
     assert result["prediction_id"] == seedream_emulator.predictions[0]["id"]
@@ -76,7 +59,7 @@ def test_a_clear_pays_nothing_beside_a_candidate_until_an_error_named_it_and_the
     seedream_emulator, monkeypatch, policy
 ):
     tries = Tries()
-    die_before_the_answer_is_recorded(monkeypatch, tries)
+    die_in_flight(monkeypatch, operator(), tries)
     candidate = seedream_emulator.predictions[0]["id"]
     tries.clear()
     with pytest.raises((AirflowFailException, LostSubmissionError), match=candidate) as error:
@@ -133,7 +116,7 @@ def test_a_clear_that_asks_for_reuse_pays_nothing_while_the_outcome_is_unknown(
     seedream_emulator, monkeypatch
 ):
     tries = Tries()
-    die_before_the_answer_is_recorded(monkeypatch, tries)
+    die_in_flight(monkeypatch, operator(), tries)
     for _ in range(2):
         tries.clear()
         with pytest.raises(AirflowFailException, match='set on_clear="resubmit", and clear the task'):

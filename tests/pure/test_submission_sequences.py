@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from airflow_provider_seedream.submission import search, submitter
+from airflow_provider_seedream.submission.order import Order, Postponed
 from airflow_provider_seedream.submission.record import Attempt, SubmissionRecord
-from airflow_provider_seedream.submission.submitter import Order, Postponed, Submitter
+from airflow_provider_seedream.submission.submitter import Submitter
 from airflow_provider_seedream.wavespeed import (
     ApiConnectionError,
     ApiTimeoutError,
