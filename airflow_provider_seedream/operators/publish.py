@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,6 +22,7 @@ from airflow_provider_seedream.options import OnExisting, OutputFormat
 from airflow_provider_seedream.publishing.names import DEFAULT_NAMES, FileNames, read_renditions
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError, WaveSpeedError
 from airflow_provider_seedream.wavespeed.inputs import integer_within, switch
+from airflow_provider_seedream.wavespeed.plain_text import read_json
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -200,7 +200,7 @@ def read_image_set(value: object) -> ImageSet:
 
 def _parsed(text: str) -> object:
     try:
-        return json.loads(text)
+        return read_json(text)
     except ValueError:
         pass
     if text.strip().startswith(("{'", "[{'", '{"prediction_id')):

@@ -50,6 +50,7 @@ from airflow_provider_seedream.publishing.names import is_file_name
 from airflow_provider_seedream.publishing.storage import Folder, TooLongError
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import ImageSet
+from airflow_provider_seedream.wavespeed.plain_text import NestedTooDeepError, read_json
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ def read_manifest(folder: Folder) -> tuple[Manifest | None, bool | None]:
             return None, None
         data = there
         return Manifest.from_bytes(data), True
-    except (InvalidInputError, TooLongError, RecursionError) as error:
+    except (InvalidInputError, TooLongError) as error:
         log.warning("%s is not a manifest of an image set: %s", folder.location(MANIFEST_NAME), error)
     return None, _broke_off(data, _MANIFEST_BEGINNINGS)
 
@@ -110,8 +111,8 @@ def _broke_off(data: bytes, beginnings: tuple[bytes, ...]) -> bool:
     if not data.startswith(beginnings):
         return any(each.startswith(data) for each in beginnings)
     try:
-        json.loads(data)
-    except RecursionError:
+        read_json(data)
+    except NestedTooDeepError:
         return False
     except ValueError:
         return True
@@ -265,8 +266,8 @@ class Journal:
         if not data.startswith(_BEGINNINGS):
             return None, _broke_off(data, _BEGINNINGS)
         try:
-            record = cls._of(folder, json.loads(data))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            record = cls._of(folder, read_json(data))
+        except (ValueError, KeyError, TypeError, AttributeError):
             return None, _broke_off(data, _BEGINNINGS)
         return record, record is not None
 

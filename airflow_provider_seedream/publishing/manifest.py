@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_seedream.publishing.names import MediaType
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
+from airflow_provider_seedream.wavespeed.plain_text import read_json
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
@@ -177,7 +178,7 @@ class Manifest:
         if len(data) > MAX_BYTES:
             raise _refusal("", f"{len(data):,} bytes", f"it may have {MAX_BYTES:,} bytes")
         try:
-            document = json.loads(data, parse_constant=_no_number)
+            document = read_json(data, parse_constant=_no_number)
         except ValueError as error:
             raise _refusal("", f"{len(data):,} bytes", f"it is not JSON ({error})") from None
         return cls.from_json(document)

@@ -22,13 +22,19 @@ from airflow_provider_seedream.wavespeed.errors import (
 )
 from airflow_provider_seedream.wavespeed.inputs import links_without_secrets
 from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
-from airflow_provider_seedream.wavespeed.plain_text import MOST_OF_LINK, MOST_OF_TEXT, is_link, plain
+from airflow_provider_seedream.wavespeed.plain_text import (
+    MOST_OF_LINK,
+    MOST_OF_TEXT,
+    is_link,
+    plain,
+    read_json,
+)
 from airflow_provider_seedream.wavespeed.prediction import HIDDEN, Prediction, Status
 from airflow_provider_seedream.wavespeed.redaction import Redaction
 
 T = TypeVar("T")
 
-_ODD = (ArithmeticError, AttributeError, LookupError, RecursionError, StopIteration, TypeError, ValueError)
+_ODD = (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError)
 """What reading an answer of an unexpected shape raises."""
 
 _ID = re.compile(r"[A-Za-z0-9_-]{8,128}")
@@ -147,10 +153,10 @@ class Answer:
     def _body(self) -> object:
         """The decoded answer, without the key; None for what is no JSON."""
         try:
-            body = json.loads(self.text)
+            body = read_json(self.text)
             if self.redaction is not None and self.redaction.may_be_in(self.text):
                 body = self.redaction.answer(body)
-        except (ValueError, RecursionError):
+        except ValueError:
             return None
         return body
 
@@ -396,7 +402,7 @@ def _reason(body: object) -> str:
     extra = f" [{plain(body['error_code'], 60)}]" if body.get("error_code") else ""
     try:
         text = words if isinstance(words, str) else json.dumps(words)
-    except (ValueError, RecursionError):
+    except ValueError:
         text = _shape(words)
     return f"{text[:MOST_OF_TEXT]}{extra}"
 

@@ -6,8 +6,11 @@ Airflow carries text through JSON, processes and a database. PostgreSQL refuses 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
+from itertools import accumulate
+from typing import Any
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 
@@ -26,10 +29,21 @@ MOST_OF_TEXT = 20_000
 MOST_OF_LINK = 4_096
 """Characters of a link."""
 
+DEEPEST_JSON = 100
+"""Levels of nesting that JSON from outside may have; answers, manifests and prompts have fewer than ten."""
+
 _ODD = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _ODD_WITHIN_LINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 # The API reference shows 32 hex digits, and a client of others takes these characters (section 1).
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+_BRACKETS = re.compile(r"[\[\]{}]")
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+
+
+class NestedTooDeepError(ValueError):
+    """JSON from outside has more levels than any that is meant for this package."""
 
 
 def plain(value: object, most: int, *, lines: bool = False) -> str:
@@ -52,6 +66,25 @@ def plain(value: object, most: int, *, lines: bool = False) -> str:
     return (_ODD_WITHIN_LINES if lines else _ODD).sub(
         lambda odd: " " if odd[0].isspace() else "\N{REPLACEMENT CHARACTER}", value
     )
+
+
+def read_json(text: str | bytes, **options: Any) -> Any:
+    """Decode JSON from outside, whose nesting is bounded.
+
+    Python decodes until its recursion limit; there the finalizers of other objects fail as well, so sockets stay open.
+
+    :param text: JSON.
+    :param options: of :func:`json.loads`.
+    :raises NestedTooDeepError: it has more than :data:`DEEPEST_JSON` levels.
+    :raises ValueError: it is no JSON.
+    """
+    if isinstance(text, bytes):
+        text = text.decode()
+    if text.count("[") + text.count("{") > DEEPEST_JSON:
+        steps = (1 if mark in "[{" else -1 for mark in _BRACKETS.findall(_STRING.sub("", text)))
+        if max(accumulate(steps), default=0) > DEEPEST_JSON:
+            raise NestedTooDeepError(f"nested deeper than {DEEPEST_JSON} levels")
+    return json.loads(text, **options)
 
 
 def storable(text: str) -> bool:

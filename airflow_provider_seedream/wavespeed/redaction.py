@@ -56,7 +56,6 @@ class Redaction:
         """A decoded JSON answer, without the key.
 
         :param name: the name under which the value stands.
-        :raises RecursionError: for an answer that is nested too deep.
         """
         if isinstance(value, str):
             if name in _FOR_PEOPLE:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.inputs import without_secrets
+from airflow_provider_seedream.wavespeed.plain_text import read_json
 
 MAX_BYTES = 200_000_000
 """The most a file may have: sources say 20, 200 and 300 MB (API reference, section 10)."""
@@ -111,7 +111,7 @@ def sources_of(images: object) -> list[str]:
     """
     if isinstance(images, str) and images.strip().startswith("["):
         try:
-            images = json.loads(images)
+            images = read_json(images)
         except ValueError:
             rule = "it is a list that a template turned into Python's text, which is not JSON"
             way_out = "Give <the task>.output, or set render_template_as_native_obj=True on the DAG."

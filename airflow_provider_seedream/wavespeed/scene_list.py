@@ -5,12 +5,12 @@ Read where there is one way to read it, and refused where there are two: what is
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 
 from airflow_provider_seedream.wavespeed.counting import NUMBER_WORDS, ORDINALS, named_count
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.plain_text import read_json
 
 _FENCE = re.compile(r"^[ \t]*```[ \t]*([\w+-]*)[ \t]*\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
 _MEANT_AS_JSON = re.compile(r"[\[{]\s*(?:\{\s*)?[\"']|\{(?:.*?[\"']|\s*)scenes[\"']?\s*:", re.DOTALL)
@@ -107,8 +107,8 @@ def scenes_listed(text: str) -> list[str] | None:
 def is_json(text: str) -> bool:
     """Whether a text is a JSON object or list, of whatever it may be."""
     try:
-        return isinstance(json.loads(text), dict | list)
-    except (ValueError, RecursionError):
+        return isinstance(read_json(text), dict | list)
+    except ValueError:
         return False
 
 
@@ -140,8 +140,8 @@ def _parsed(text: str) -> Mapping[str, object] | list[object] | None:
     if before and not (_OPENING.match(before) and before.endswith(":")):
         return None
     try:
-        value = json.loads(rest)
-    except (ValueError, RecursionError):
+        value = read_json(rest)
+    except ValueError:
         # Python's repr of an object is refused by who knows how it got there.
         whole_repr = not before and re.fullmatch(r"\[.*\]|\{\s*'.*\}", rest, re.DOTALL)
         if _MEANT_AS_JSON.match(rest) and not whole_repr:

@@ -19,6 +19,7 @@ from airflow_provider_seedream.wavespeed.errors import (
     PollInterruptedError,
     PollRejectedError,
 )
+from airflow_provider_seedream.wavespeed.plain_text import NestedTooDeepError, read_json
 from airflow_provider_seedream.wavespeed.redaction import Redaction
 from airflow_provider_seedream.wavespeed.verdict import Outcome, Verdict
 
@@ -339,3 +340,19 @@ def test_no_half_of_a_key_is_left_where_a_long_text_is_cut():
         text = key * 1000 + "x" * padding + key * 1000
         assert "canary" not in Redaction(key).text(text)
         assert "7f3a" not in Redaction(key).text(text)
+
+
+@pytest.mark.parametrize(("text", "held"), [("[" * 100 + "]" * 100, True), ("[" * 101 + "]" * 101, False)])
+def test_json_from_outside_is_decoded_down_to_a_depth_that_leaves_room_on_the_stack(text, held):
+    if held:
+        assert read_json(text) == read_json(text.encode())
+    else:
+        with pytest.raises(NestedTooDeepError):
+            read_json(text)
+
+
+@pytest.mark.parametrize(
+    "text", ['["' + "[" * 500 + '"]', '{"a": "\\"' + "{" * 500 + '"}', "[" + "[]," * 500 + "[]]"]
+)
+def test_brackets_in_texts_and_beside_each_other_are_no_depth(text):
+    assert read_json(text) == json.loads(text)

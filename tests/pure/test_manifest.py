@@ -336,7 +336,7 @@ def many(count: int) -> bytes:
 )
 def test_a_manifest_that_no_set_can_have_is_refused_soon(data: bytes) -> None:
     began = time.process_time()
-    with pytest.raises((InvalidInputError, RecursionError)):
+    with pytest.raises(InvalidInputError):
         Manifest.from_bytes(data)
     assert time.process_time() - began < 2
 
