@@ -274,7 +274,7 @@ def test_an_id_that_cannot_be_recorded_is_logged_and_waited_for(seedream_emulato
     assert len(result["images"]) == 2
 
 
-@pytest.mark.event("Trouble while looking (429, 5xx, garbage, dropped connection)")
+@pytest.mark.event("A poll fails (429, 5xx, garbage, dropped connection)")
 def test_a_look_that_fails_in_passing_after_completion_is_waited_for(seedream_emulator):
     passing = faults.Status(429, headers={"Retry-After": "60"})
     task, tries = operator(), Tries()
@@ -288,7 +288,7 @@ def test_a_look_that_fails_in_passing_after_completion_is_waited_for(seedream_em
     assert len(task.execute_complete(tries.context(), event_of(again.value.trigger))["images"]) == 2
 
 
-@pytest.mark.event("Trouble while looking (429, 5xx, garbage, dropped connection)")
+@pytest.mark.event("A poll fails (429, 5xx, garbage, dropped connection)")
 def test_a_resumed_try_that_cannot_see_its_prediction_waits_for_it(seedream_emulator):
     tries = Tries()
     with pytest.raises(TaskDeferred):
@@ -359,7 +359,7 @@ async def broken(*_, **__):
     raise OSError("the loop is on fire")
 
 
-@pytest.mark.event("Storage down after the pictures are done")
+@pytest.mark.event("Storage down after the images are done")
 def test_a_failure_after_completion_is_followed_by_a_try_straight_to_the_result(seedream_emulator, tmp_path):
     def comes_in_the_way():
         (tmp_path / "taken").write_text("a file where the folder should be")
@@ -438,7 +438,7 @@ def test_an_unknown_status_is_waited_for_and_logged_once(seedream_emulator, capl
     assert caplog.text.count("warming-up") == 1
 
 
-@pytest.mark.event("Trouble while looking (429, 5xx, garbage, dropped connection)")
+@pytest.mark.event("A poll fails (429, 5xx, garbage, dropped connection)")
 @pytest.mark.parametrize(
     "fault",
     [
@@ -459,7 +459,7 @@ def test_trouble_while_polling_never_fails_the_task_and_is_told_once(
     assert seedream_emulator.paid_tasks == 1
 
 
-@pytest.mark.event("Look refused (401, 403, 404)")
+@pytest.mark.event("A poll is refused (401, 403, 404)")
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_refused_look_stops_at_once_with_the_id(seedream_emulator, status, deferrable):
     seedream_emulator.faults.add("result", faults.Status(status), times=None)

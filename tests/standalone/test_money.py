@@ -121,7 +121,7 @@ def test_a_triggerer_paused_and_replaced(
         assert run.task("draw")["try_number"] == 1
 
 
-@pytest.mark.event("Storage down after the pictures are done")
+@pytest.mark.event("Storage down after the images are done")
 def test_a_storage_failure_after_completion(airflow: Airflow, emulator: Emulator, scratch: Path) -> None:
     in_the_way = scratch / "stored"
     with Watch(emulator, hold=False) as watch:
