@@ -17,6 +17,7 @@ class ImageFault(Enum):
     TIMED_OUT = ("timed_out", True)
     TRUNCATED = ("truncated", True)
     STOPPED = ("stopped", True)
+    NOT_THERE_YET = ("not_there_yet", True)
     EXPIRED = ("expired", False)
     REFUSED = ("refused", False)
     UNSAFE_ADDRESS = ("unsafe_address", False)
