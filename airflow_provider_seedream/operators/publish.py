@@ -18,7 +18,7 @@ from airflow_provider_seedream.operators.arguments import (
 )
 from airflow_provider_seedream.operators.lineage import TellsLineage
 from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
-from airflow_provider_seedream.options import OnExisting, OutputFormat
+from airflow_provider_seedream.options import OnExisting, OnRenditionError, OutputFormat
 from airflow_provider_seedream.publishing.names import DEFAULT_NAMES, FileNames, read_renditions
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError, WaveSpeedError
 from airflow_provider_seedream.wavespeed.inputs import integer_within, switch
@@ -62,6 +62,8 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
     :param on_existing: where another set is in the folder: ``"replace_own"`` (default) replaces what this task instance
         published there before, and fails for any other; ``"replace"`` deletes whatever is there; ``"fail"`` never does.
         Where a file that no set claims has a name of this one, ``"replace"`` overwrites it and the others fail.
+    :param on_rendition_error: where a rendition, the contact sheet or the page cannot be made: ``"skip"`` (default) leaves
+        it out, with a warning and a note in the manifest; ``"fail"`` publishes the rest, and then fails the task.
     :param max_bytes: the most bytes one image may have; default 96 MiB.
     :param download_timeout: the longest one image may take with all its retries; seconds or timedelta, default 300.
     :param concurrency: downloads at a time, 1 to 16; default 4.
@@ -91,6 +93,7 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
         contact_sheet: bool = False,
         storyboard_page: bool = False,
         on_existing: OnExisting = "replace_own",
+        on_rendition_error: OnRenditionError = "skip",
         max_bytes: int = 96 * 1024 * 1024,
         download_timeout: float | dt.timedelta = 300.0,
         concurrency: int = 4,
@@ -99,6 +102,7 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
         refuse_unknown_arguments(type(self), kwargs)
         super().__init__(**kwargs)
         one_of("on_existing", on_existing, OnExisting)
+        one_of("on_rendition_error", on_rendition_error, OnRenditionError)
         self.image_set = image_set
         self.path = path
         self.seedream_conn_id = seedream_conn_id
@@ -111,6 +115,7 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
         self.contact_sheet = switch("contact_sheet", contact_sheet)
         self.storyboard_page = switch("storyboard_page", storyboard_page)
         self.on_existing: OnExisting = on_existing
+        self.on_rendition_error: OnRenditionError = on_rendition_error
         self.max_bytes = integer_within("max_bytes", max_bytes, 1, 2**30, "Leave it out for 96 MiB.")
         self.download_timeout = seconds("download_timeout", download_timeout, least=1.0)
         self.concurrency = integer_within("concurrency", concurrency, 1, 16, "Leave it out for 4.")
@@ -142,6 +147,7 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
                 contact_sheet=self.contact_sheet,
                 storyboard_page=self.storyboard_page,
                 on_existing=self.on_existing,
+                on_rendition_error=self.on_rendition_error,
                 published_by=publisher(context),
                 limits=DownloadLimits(max_bytes=self.max_bytes, total_timeout=self.download_timeout),
                 concurrency=self.concurrency,

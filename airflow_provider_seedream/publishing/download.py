@@ -264,12 +264,20 @@ class _Attempt:
                     self._check_status(response)
                     yield response
                     return
-                target = urljoin(target, response.headers.get("Location", ""))
+                target = self._next(target, response.headers.get("Location", ""))
         raise self._error(
             ImageFault.TOO_MANY_REDIRECTS,
             f"more than {limits.max_redirects} redirects",
             "The link does not lead to an image; ask the API for the prediction's result again.",
         )
+
+    def _next(self, target: str, location: str) -> str:
+        try:
+            return urljoin(target, location)
+        except ValueError:
+            got = "a redirect to what is no link"
+            way_out = "Open the link in a browser to see where it leads."
+            raise self._error(ImageFault.REFUSED, got, way_out) from None
 
     def _zones(self, target: str) -> Zones:
         """Where a hop may lead besides the public internet: a public link never leads on into a private network."""

@@ -565,3 +565,8 @@ def test_nothing_of_a_foreign_answer_is_shown(cdn: Cdn, tmp_path: Path, data: by
 def test_no_header_of_a_foreign_answer_is_shown(cdn: Cdn, tmp_path: Path, name: str) -> None:
     cdn.paths["/a"] = body(b"", 302 if name == "Location" else 200, **{name: "canary:canary"})
     assert "canary" not in str(refused(f"{cdn.url}/a", tmp_path))
+
+
+def test_a_redirect_to_what_is_no_link_is_refused_with_an_error_of_ours(cdn: Cdn, tmp_path: Path) -> None:
+    cdn.paths["/a"] = body(b"", 302, Location="http://[::1")
+    assert refused(f"{cdn.url}/a", tmp_path).fault is ImageFault.REFUSED
