@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 
-SETS = int(os.environ.get("SEEDREAM_CHAOS_SETS", "30"))
+SETS = int(os.environ.get("SEEDREAM_CHAOS_SETS", "18"))
 
 with DAG(
     "chaos",
