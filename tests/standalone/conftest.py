@@ -38,8 +38,8 @@ def chaotic() -> Iterator[Emulator]:
 
 @pytest.fixture(scope="session")
 def bronze() -> Iterator[Emulator]:
-    """An account that may submit twice a minute; its minute lasts four seconds."""
-    with Emulator(api_key=KEY, median_seconds=0.5, tier="bronze", minute=4.0) as emulator:
+    """An account that may submit twice a minute; its minute lasts six seconds."""
+    with Emulator(api_key=KEY, median_seconds=0.5, tier="bronze", minute=6.0) as emulator:
         yield emulator
 
 

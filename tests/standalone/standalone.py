@@ -76,7 +76,7 @@ class Standalone:
             "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
             "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
             "TRIGGERER__JOB_HEARTBEAT_SEC": "2",
-            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
+            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.6",
             "LOGGING__WORKER_LOG_SERVER_PORT": str(worker_log_port),
         }
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
