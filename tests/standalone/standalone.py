@@ -71,12 +71,13 @@ class Standalone:
             "WORKERS__EXECUTION_API_TIMEOUT": "60",
             "DATABASE__SQL_ALCHEMY_CONN": self._database,
             "LOGGING__TRIGGER_LOG_SERVER_PORT": str(trigger_log_port),
+            # Seconds between two turns of a scheduler that has nothing to do: each costs computing, and each step waits for one.
+            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.6",
             # Seconds after which a dead worker's task is tried again, and a dead triggerer's work is taken over.
             "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
             "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
             "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
             "TRIGGERER__JOB_HEARTBEAT_SEC": "2",
-            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.6",
             "LOGGING__WORKER_LOG_SERVER_PORT": str(worker_log_port),
         }
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
