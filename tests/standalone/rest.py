@@ -16,7 +16,7 @@ OVER = {"success", "failed", "upstream_failed", "skipped", "removed"}
 class Airflow:
     """What a person at the UI would see and do.
 
-    What is asked again and again is read from its database, as an answer of its API costs twenty times the work.
+    What is asked again and again is read from its database: an answer of its API costs much more computing.
 
     :param standalone: the Airflow; every anonymous visitor must be an admin there.
     """
