@@ -2,7 +2,7 @@
 # Chromium or PostgreSQL is missing (apt-get install chromium postgresql), tests that need it are skipped, and named.
 #
 #   make demo    three scenes through Airflow, into demo-output/
-#   make test    every test, in two processes; some of them: make test ARGS="tests/pure -k prompt"
+#   make test    every test, in four processes; some of them: make test ARGS="tests/pure -k prompt"
 #   make older   the main job on an older Airflow: make older AIRFLOW=2.11.2 (or 3.1.8)
 #   make newer   what a clear costs, on the beta of the next Airflow: make newer AIRFLOW=3.4.0b2
 #   make lint    ruff, formatting, types
@@ -27,8 +27,8 @@ READY = $(VENV)/.ready
 BENCH_VENV ?= .venv-bench
 BENCH_READY = $(BENCH_VENV)/.ready
 ARGS ?=
-# What is named in ARGS runs in one process.
-SIDE_BY_SIDE = -n 2 --dist loadfile --no-loadscope-reorder
+# Four processes, as half of the tests wait for an Airflow. What is named in ARGS runs in one.
+SIDE_BY_SIDE = -n 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo test chaos older newer lint format simulate ui bench bench-triggerer bench-publish shape clean
 .DEFAULT_GOAL := help

@@ -17,7 +17,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
         clients, "_policy", lambda call, attempts: {**policy(call, attempts), "wait": wait_none()}
     )
     monkeypatch.setattr(search, "SEARCHES", (0.0, 0.05))
-    monkeypatch.setattr(order, "SEND_WITHIN", 1.0)
+    monkeypatch.setattr(order, "SEND_WITHIN", 2.0)
     monkeypatch.setattr(order, "GATEWAY_PATIENCE", 0.0)
     monkeypatch.setattr("airflow_provider_seedream.operators.paid_job.answer_timeout", lambda *_: 0.0)
     fast = PollSchedule(first=0.02, interval=0.05, cap=0.05)

@@ -20,7 +20,7 @@ from airflow_provider_seedream.submission.store import KEY
 from tests.standalone.rest import OVER, Airflow, Run, wait_until
 from tests.standalone.standalone import Standalone
 
-SETS = int(os.environ.get("SEEDREAM_CHAOS_SETS", "30"))
+SETS = int(os.environ.get("SEEDREAM_CHAOS_SETS", "18"))
 TROUBLE = (
     faults.Html(502),
     faults.Html(503, processed=True),

@@ -152,7 +152,7 @@ def test_predictions_that_are_over_at_once(airflow: Airflow, emulator: Emulator)
         emulator.configure(median_seconds=usual)
 
 
-def test_thirty_sets_on_an_account_of_two_a_minute_all_complete_without_a_failed_try(
+def test_eight_sets_on_an_account_of_two_a_minute_all_complete_without_a_failed_try(
     airflow: Airflow,
     bronze: Emulator,
     standalone: Standalone,
@@ -162,10 +162,10 @@ def test_thirty_sets_on_an_account_of_two_a_minute_all_complete_without_a_failed
     assert run.wait(timeout=400) == "success"
     logs = "".join(log for tries in standalone.task_logs("bronze").values() for log in tries)
     assert "Task failed with exception" not in logs
-    assert bronze.paid_tasks == 30
+    assert bronze.paid_tasks == 8
     refusals = sum(entry.route == "submit" and entry.status == 429 for entry in bronze.journal)
     assert refusals > 0
-    record_property("refusals of thirty sets on Bronze", refusals)
+    record_property("refusals of eight sets on Bronze", refusals)
 
 
 def test_the_state_store_of_a_finished_run_holds_no_secret_and_little(
