@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_seedream.emulator import Emulator
-from airflow_provider_seedream.operators.publish import SeedreamPublishOperator
-from airflow_provider_seedream.publishing.manifest import Manifest
-
-MOMENT = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 DAG_FILE = """
 import datetime as dt, json, os, pathlib, sys
@@ -46,7 +39,7 @@ if __name__ == "__main__":
 """
 
 
-def elsewhere(
+def deployed(
     home: Path, folder: Path, image_sets: list[dict[str, Any]], emulator: Emulator
 ) -> list[list[str]]:
     """Run the DAG for each set in the deployment that lives in ``home``; gives the run's id, state and what is there then."""
@@ -76,7 +69,7 @@ def elsewhere(
 
 @pytest.mark.event("Same DAG and run in another deployment")
 def test_a_deployment_replaces_its_own_set_after_another_try_and_never_that_of_another(
-    run_dag: Callable[..., Any], seedream_emulator: Emulator, tmp_path: Path
+    seedream_emulator: Emulator, tmp_path: Path
 ) -> None:
     def image_set(name: str) -> dict[str, Any]:
         import requests
@@ -104,22 +97,15 @@ def test_a_deployment_replaces_its_own_set_after_another_try_and_never_that_of_a
             "cost_usd": 0.035,
         }
 
-    def there() -> str:
-        return Manifest.from_bytes((folder / "manifest.json").read_bytes()).image_set.prediction_id
-
-    def here(image_set: dict[str, Any]) -> tuple[str, str]:
-        with DAG("story", start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC), schedule=None) as dag:
-            SeedreamPublishOperator(task_id="publish", image_set=image_set, path=str(folder))
-        run = run_dag(dag, run_after=MOMENT, logical_date=MOMENT)
-        return run.run_id, str(run.state)
-
     folder = tmp_path / "story"
     first, second, third = image_set("a fox"), image_set("a hare"), image_set("an owl")
-    run, state = here(first)
-    assert (state, there()) == ("success", first["prediction_id"])
-    assert elsewhere(tmp_path / "staging", folder, [second, first], seedream_emulator) == [
+    production, staging = tmp_path / "production", tmp_path / "staging"
+    ((run, *made),) = deployed(production, folder, [first], seedream_emulator)
+    assert made == ["success", first["prediction_id"]]
+    assert deployed(staging, folder, [second, first], seedream_emulator) == [
         [run, "failed", first["prediction_id"]],
         [run, "success", first["prediction_id"]],
     ]
-    assert here(third) == (run, "success")
-    assert there() == third["prediction_id"]
+    assert deployed(production, folder, [third], seedream_emulator) == [
+        [run, "success", third["prediction_id"]]
+    ]
