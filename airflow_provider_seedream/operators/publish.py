@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
+from airflow_provider_seedream import publishing
+from airflow_provider_seedream.hooks.seedream import SeedreamHook
+from airflow_provider_seedream.operators import worker
 from airflow_provider_seedream.operators.arguments import (
     lasting_errors_fail_at_once,
     object_store_folder,
-    one_of,
-    publisher,
+    parse_choice,
     refuse_unknown_arguments,
     seconds,
 )
+from airflow_provider_seedream.operators.deployment import publisher, zones_of_connection
 from airflow_provider_seedream.operators.lineage import TellsLineage
 from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
 from airflow_provider_seedream.options import OnExisting, OnRenditionError, OutputFormat
@@ -101,8 +104,6 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
     ) -> None:
         refuse_unknown_arguments(type(self), kwargs)
         super().__init__(**kwargs)
-        one_of("on_existing", on_existing, OnExisting)
-        one_of("on_rendition_error", on_rendition_error, OnRenditionError)
         self.image_set = image_set
         self.path = path
         self.seedream_conn_id = seedream_conn_id
@@ -114,8 +115,8 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
         self.renditions = renditions
         self.contact_sheet = switch("contact_sheet", contact_sheet)
         self.storyboard_page = switch("storyboard_page", storyboard_page)
-        self.on_existing: OnExisting = on_existing
-        self.on_rendition_error: OnRenditionError = on_rendition_error
+        self.on_existing = parse_choice("on_existing", on_existing, OnExisting)
+        self.on_rendition_error = parse_choice("on_rendition_error", on_rendition_error, OnRenditionError)
         self.max_bytes = integer_within("max_bytes", max_bytes, 1, 2**30, "Leave it out for 96 MiB.")
         self.download_timeout = seconds("download_timeout", download_timeout, least=1.0)
         self.concurrency = integer_within("concurrency", concurrency, 1, 16, "Leave it out for 4.")
@@ -125,19 +126,12 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
 
         :raises AirflowFailException: where trying again would not help.
         """
-        from airflow_provider_seedream.hooks.seedream import SeedreamHook
-        from airflow_provider_seedream.lineage.assets import announce
-        from airflow_provider_seedream.operators.zones import zones_of_connection
-        from airflow_provider_seedream.publishing.download import DownloadLimits
-        from airflow_provider_seedream.publishing.manifest import MANIFEST_NAME, Role
-        from airflow_provider_seedream.publishing.publish import publish
-
         with lasting_errors_fail_at_once():
             image_set = read_image_set(self.image_set)
             folder = object_store_folder("path", self.path, self.storage_conn_id)
             if self.output_format is not None:
-                one_of("output_format", self.output_format, OutputFormat)
-            published = publish(
+                parse_choice("output_format", self.output_format, OutputFormat)
+            published = worker.publish(
                 image_set,
                 folder,
                 output_format=self.output_format,
@@ -149,29 +143,29 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
                 on_existing=self.on_existing,
                 on_rendition_error=self.on_rendition_error,
                 published_by=publisher(context),
-                limits=DownloadLimits(max_bytes=self.max_bytes, total_timeout=self.download_timeout),
+                limits=publishing.DownloadLimits(
+                    max_bytes=self.max_bytes, total_timeout=self.download_timeout
+                ),
                 concurrency=self.concurrency,
                 refresh=self._current_links,
                 zones=zones_of_connection(SeedreamHook(self.seedream_conn_id)),
             )
         self.made, self.published = image_set, published
-        announce(context, image_set, published)
+        worker.announce(context, image_set, published)
         manifest = published.manifest
         made = {each.role: str(folder / each.file) for each in manifest.derivatives}
         return {
             "path": published.folder,
-            "manifest": str(folder / MANIFEST_NAME),
+            "manifest": str(folder / publishing.MANIFEST_NAME),
             "files": [str(folder / image.file) for image in manifest.images],
             "prediction_id": manifest.image_set.prediction_id,
             "images": len(manifest.images),
             "bytes": sum(image.bytes for image in manifest.images),
-            "contact_sheet": made.get(Role.CONTACT_SHEET),
-            "storyboard_page": made.get(Role.STORYBOARD_PAGE),
+            "contact_sheet": made.get(publishing.Role.CONTACT_SHEET),
+            "storyboard_page": made.get(publishing.Role.STORYBOARD_PAGE),
         }
 
     def _current_links(self, prediction_id: str) -> Sequence[str] | None:
-        from airflow_provider_seedream.hooks.seedream import SeedreamHook
-
         try:
             return SeedreamHook(self.seedream_conn_id).prediction(prediction_id).outputs
         except (WaveSpeedError, AirflowNotFoundException) as error:
@@ -184,8 +178,6 @@ def read_image_set(value: object) -> ImageSet:
 
     :raises InvalidInputError: telling what to write instead.
     """
-    from airflow_provider_seedream.wavespeed.image_set import ImageSet
-
     if isinstance(value, str):
         value = _parsed(value)
     if value is None:
@@ -201,7 +193,7 @@ def read_image_set(value: object) -> ImageSet:
             "it is a list of image sets, one task instance publishes one",
             "Map over it: SeedreamPublishOperator.partial(...).expand(image_set=<the Seedream task>.output).",
         )
-    return ImageSet.from_json(value)  # type: ignore[arg-type]  # refuses what is no mapping
+    return worker.ImageSet.from_json(value)  # type: ignore[arg-type]  # refuses what is no mapping
 
 
 def _parsed(text: str) -> object:

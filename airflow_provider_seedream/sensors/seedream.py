@@ -20,12 +20,12 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators.arguments import (
     lasting_errors_fail_at_once,
-    one_of,
+    parse_choice,
     refuse_unknown_arguments,
     seconds,
 )
 from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
-from airflow_provider_seedream.wavespeed.delivery import OnFlagged, OnShortDelivery
+from airflow_provider_seedream.options import OnFlagged, OnShortDelivery
 from airflow_provider_seedream.wavespeed.errors import ApiError, DeliveryError, InvalidInputError
 from airflow_provider_seedream.wavespeed.inputs import switch
 from airflow_provider_seedream.wavespeed.plain_text import is_id
@@ -84,8 +84,6 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
             None if poke_interval is None else seconds("poke_interval", poke_interval, least=2.0)
         )
         super().__init__(poke_interval=self.poll_interval or POKE_INTERVAL, **kwargs)
-        one_of("on_short_delivery", on_short_delivery, OnShortDelivery)
-        one_of("on_flagged", on_flagged, OnFlagged)
         if (prediction_id is None) is (image_set is None):
             raise InvalidInputError(
                 "prediction_id",
@@ -97,8 +95,8 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
         self.image_set = image_set
         self.seedream_conn_id = seedream_conn_id
         self.deferrable = switch("deferrable", deferrable)
-        self.on_short_delivery = on_short_delivery
-        self.on_flagged = on_flagged
+        self.on_short_delivery = parse_choice("on_short_delivery", on_short_delivery, OnShortDelivery)
+        self.on_flagged = parse_choice("on_flagged", on_flagged, OnFlagged)
 
     @cached_property
     def hook(self) -> SeedreamHook:

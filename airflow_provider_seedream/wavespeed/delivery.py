@@ -6,8 +6,8 @@ import datetime as dt
 import logging
 import re
 from dataclasses import replace
-from typing import Literal
 
+from airflow_provider_seedream.options import OnFlagged, OnShortDelivery
 from airflow_provider_seedream.wavespeed.errors import DeliveryError
 from airflow_provider_seedream.wavespeed.image_set import PRICES_USD, ImageSet, Picture
 from airflow_provider_seedream.wavespeed.prediction import Prediction
@@ -16,9 +16,6 @@ from airflow_provider_seedream.wavespeed.request import MAX_IMAGES
 log = logging.getLogger(__name__)
 
 _SIZE = re.compile(r"[1-9][0-9]*\*[1-9][0-9]*")
-
-OnShortDelivery = Literal["accept", "fail"]
-OnFlagged = Literal["keep", "drop", "fail"]
 
 
 def accept(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
+from airflow_provider_seedream.options import EnhancementMode, EnhancementStyle
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.inputs import closest
 from airflow_provider_seedream.wavespeed.paid_request import Input, digest
@@ -14,9 +15,6 @@ from airflow_provider_seedream.wavespeed.plain_text import refuse_unsendable
 OPTIMIZER = "wavespeed-ai/prompt-optimizer"
 PRICE_USD = 0.001
 """Price of one rewrite, in US dollars (API reference 11)."""
-
-EnhancementMode = Literal["image", "video"]
-EnhancementStyle = Literal["default", "artistic", "photographic", "technical", "anime", "realistic"]
 
 
 @dataclass(frozen=True, slots=True)

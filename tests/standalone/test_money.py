@@ -13,8 +13,8 @@ import pytest
 
 from airflow_provider_seedream.emulator import Emulator
 from airflow_provider_seedream.emulator.faults import Timeout
-from airflow_provider_seedream.submission.store import KEY
-from tests.standalone.conftest import KEY as API_KEY
+from airflow_provider_seedream.xcom import SUBMISSION
+from tests.standalone.conftest import SUBMISSION as API_KEY
 from tests.standalone.rest import Airflow, Run, wait_until
 from tests.standalone.standalone import Standalone
 from tests.standalone.watch import Watch
@@ -175,7 +175,7 @@ def test_the_state_store_of_a_finished_run_holds_no_secret_and_little(
     prediction = succeed(run)
     stored = run.state_store("draw")
     text = json.dumps(stored)
-    assert stored[KEY]["prediction_id"] == prediction
+    assert stored[SUBMISSION]["prediction_id"] == prediction
     assert API_KEY not in text
     assert "http" not in text
     assert len(text) < 2048
