@@ -287,11 +287,11 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
         try:
             references = worker.read_references(self.images)
         except InvalidInputError as error:
-            record = submission.record if submission.store.outlives_a_try else None
-            if record is None or record.prediction_id is None:
-                raise
-            # What is paid is not given up for a file that another worker may have.
-            raise error.for_another_try() from None
+            record = submission.record
+            if submission.store.outlives_a_try and record is not None and record.prediction_id:
+                # What is paid is not given up for a file that another worker may have.
+                raise error.for_another_try() from None
+            raise
         known = self._links(context)
         return [replace(each, url=each.url or known.get(each.sha256 or "")) for each in references]
 
@@ -311,13 +311,14 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
             )
         if all(each.url for each in request.images):
             return request
-        known = self._links(context)
-        before = len(known)
-        images = tuple(worker.upload(each, self.hook, known) for each in request.images)
+        before = len(known := self._links(context))
+        request = replace(
+            request, images=tuple(worker.upload(each, self.hook, known) for each in request.images)
+        )
         if len(known) > before:
             self._push(context, xcom.UPLOADED_IMAGES, known)
             self.log.info("Uploaded %d reference image(s).", len(known) - before)
-        return replace(request, images=images)
+        return request
 
     def _wait(self, ordered: ImageSet, submission: Submission, context: Context) -> dict[str, Any]:
         submitted_at = submission.record.submitted_at if submission.record else None
@@ -356,7 +357,6 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
 
     def _fetch(self, prediction_id: str, submission: Submission) -> Prediction | None:
         """A prediction that is over; ``None`` where it is not visible as such now, and there is time left to wait."""
-        trouble: object
         try:
             prediction = self.hook.prediction(prediction_id)
             if prediction.status.ended:
@@ -366,7 +366,7 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
             oversized = isinstance(error, OversizedAnswerError)
             if oversized or not error.transient or time.time() >= submission.deadline:
                 raise
-            trouble = error
+            trouble = str(error)
         self.log.warning("Prediction %s is complete but cannot be seen so now: %s", prediction_id, trouble)
         return None
 
@@ -427,10 +427,8 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
             ) from None
         if prediction.has_links:
             return image_set
-        placed = published.manifest.images
-        return replace(
-            image_set, images=tuple(worker.Picture(str(folder / each.file), each.flagged) for each in placed)
-        )
+        placed = (worker.Picture(str(folder / each.file), each.flagged) for each in published.manifest.images)
+        return replace(image_set, images=tuple(placed))
 
 
 def _ordered(request: ImageSetRequest, paid: Paid, submission: Submission) -> ImageSet:

@@ -60,6 +60,16 @@ class WayOut:
         return f"set {' and '.join(changes)}, and {self.clear}" if changes else self.clear
 
 
+def next_try(*, remembered: bool) -> str:
+    """What becomes of what is paid.
+
+    :param remembered: whether the record outlives a try.
+    """
+    if remembered:
+        return 'a retry takes it up; so does a clear with on_clear="reuse"'
+    return "this Airflow keeps no record of it; a retry searches the account for it before it pays"
+
+
 def lost(
     record: SubmissionRecord, request: PaidRequest, found: list[Prediction], way_out: WayOut
 ) -> LostSubmissionError:
