@@ -100,3 +100,26 @@ def test_a_loop_is_given_the_library_that_knows_proxies_only_where_there_are_any
 
 def test_importing_every_module_warns_of_nothing() -> None:
     _run(ONLY_OUR_WARNINGS)
+
+
+@pytest.mark.parametrize("face", ["submission", "publishing", "operators.worker"])
+def test_a_face_lists_exactly_what_it_names_for_types_and_loads_each(face: str) -> None:
+    printed = _run(
+        "import ast, importlib, inspect\n"
+        f"face = importlib.import_module('airflow_provider_seedream.{face}')\n"
+        "tree = ast.parse(inspect.getsource(face))\n"
+        "block = next(each for each in tree.body if isinstance(each, ast.If))\n"
+        "named = {each.name for node in block.body for each in node.names}\n"
+        "assert named <= set(dir(face))\n"
+        "print(*(name for name in sorted(named) if getattr(face, name) is None))\n"
+    )
+    assert printed.split() == []
+
+
+def test_a_paying_task_loads_nothing_of_the_rooms_that_only_a_worker_needs() -> None:
+    printed = _run(
+        "import sys, airflow_provider_seedream.operators.seedream, airflow_provider_seedream.operators.prompt\n"
+        "print(*sys.modules)"
+    )
+    rooms = ("airflow_provider_seedream.submission.", "airflow_provider_seedream.publishing.")
+    assert [name for name in printed.split() if name.startswith(rooms)] == []
