@@ -19,18 +19,17 @@ from airflow_provider_seedream.operators.references import read_references, uplo
 from airflow_provider_seedream.operators.runs import how_to_clear
 from airflow_provider_seedream.operators.zones import zones_of_connection
 from airflow_provider_seedream.submission.record import Phase
-from airflow_provider_seedream.wavespeed.delivery import accept, delivered, summary
-from airflow_provider_seedream.wavespeed.durations import kind_of_order
+from airflow_provider_seedream.waiting.poll import PollResult
+from airflow_provider_seedream.waiting.schedule import PollSchedule, job_class_of
 from airflow_provider_seedream.wavespeed.errors import (
     ApiError,
     DeliveryError,
     InvalidInputError,
     OversizedAnswerError,
 )
-from airflow_provider_seedream.wavespeed.image_set import DEFAULT_MODEL, ImageSet, ImageSetRequest, Picture
-from airflow_provider_seedream.wavespeed.models import version_for
-from airflow_provider_seedream.wavespeed.polling import PollSchedule, Verdict
+from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet, accept, delivered, summary
 from airflow_provider_seedream.wavespeed.prediction import Status
+from airflow_provider_seedream.wavespeed.request import DEFAULT_MODEL, ImageSetRequest, version_for
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -84,7 +83,7 @@ class ImageSetJob(PaidJob):
     def complete(self, event: Any) -> dict[str, Any]:
         """Go on after the trigger's event."""
         with self.errors_told():
-            verdict = Verdict.from_event(event)
+            verdict = PollResult.from_event(event)
             self.billed(verdict.prediction_id)
             self.remember(verdict.prediction_id)
             return self._finish(verdict)
@@ -107,7 +106,7 @@ class ImageSetJob(PaidJob):
         self.push(ORDERED, ordered.to_json())
         self.task.made = ordered
         if prediction.status.ended:
-            return self._finish(Verdict.of(prediction))
+            return self._finish(PollResult.of(prediction))
         if not self.task.wait_for_completion:
             self.mark_delivered()
             return ordered.to_json()
@@ -133,7 +132,7 @@ class ImageSetJob(PaidJob):
                 deadline=deadline,
                 poll_interval=self.task.poll_interval,
                 submitted_at=submitted_at,
-                kind=kind_of_order(ordered),
+                kind=job_class_of(ordered),
             ),
             method_name="execute_complete",
         )
@@ -197,7 +196,7 @@ class ImageSetJob(PaidJob):
             self.task.log.info("Uploaded %d reference picture(s).", len(known) - before)
         return replace(request, images=images)
 
-    def _finish(self, verdict: Verdict) -> dict[str, Any]:
+    def _finish(self, verdict: PollResult) -> dict[str, Any]:
         if verdict.error is not None:
             raise verdict.error
         prediction = verdict.prediction or self._seen(verdict.prediction_id)
@@ -291,7 +290,7 @@ class ImageSetJob(PaidJob):
             return image_set
         placed = published.manifest.images
         return replace(
-            image_set, images=tuple(Picture(str(folder / each.file), each.flagged) for each in placed)
+            image_set, images=tuple(GeneratedImage(str(folder / each.file), each.flagged) for each in placed)
         )
 
 

@@ -27,10 +27,10 @@ from airflow_provider_seedream.submission.order import Order, Postponed
 from airflow_provider_seedream.submission.record import Attempt, Phase, SubmissionRecord
 from airflow_provider_seedream.submission.store import SubmissionStore, submission_store
 from airflow_provider_seedream.submission.submitter import Submitter
-from airflow_provider_seedream.wavespeed import calls
+from airflow_provider_seedream.waiting.schedule import FIRST_POLL
+from airflow_provider_seedream.wavespeed import operations
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
-from airflow_provider_seedream.wavespeed.inputs import dollars
-from airflow_provider_seedream.wavespeed.polling import FIRST_LOOK
+from airflow_provider_seedream.wavespeed.validation import parse_usd
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from airflow_provider_seedream.submission.kill import Kill
     from airflow_provider_seedream.submission.policies import OnClear, OnLostSubmission
     from airflow_provider_seedream.wavespeed.endpoint import Endpoint
-    from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
     from airflow_provider_seedream.wavespeed.prediction import Prediction
+    from airflow_provider_seedream.wavespeed.request import PaidRequest
 
 SPENT = "spent_usd"
 """XCom of what the task has paid, or may have, since it was last cleared: earlier tries included."""
@@ -259,7 +259,7 @@ class PaidJob:
         settings = self.task.hook.settings
         connection = f"in the extra of connection {self.task.seedream_conn_id}"
         earlier = "that earlier submissions of this task cost, or may have"
-        own = dollars("max_cost", given("max_cost", self.task.max_cost))
+        own = parse_usd("max_cost", given("max_cost", self.task.max_cost))
         yield Ceiling(own, "max_cost of this task", spent_usd, earlier)
         yield Ceiling(settings.max_cost, f"max_cost {connection}", spent_usd, earlier)
         if settings.max_cost_per_day is not None:
@@ -300,7 +300,7 @@ class PaidJob:
 
         # Not sooner than the scheduler can have read that the task deferred; see FIRST_LOOK. Twice that: a turn to submit
         # comes by the minute, and many tasks that wait for one keep the scheduler busy.
-        pause = dt.timedelta(seconds=max(2 * FIRST_LOOK, seconds))
+        pause = dt.timedelta(seconds=max(2 * FIRST_POLL, seconds))
         self.task.defer(trigger=TimeDeltaTrigger(pause), method_name="execute_postponed")
 
     def _tell_what_is_paid(self, error: Exception, *, for_good: bool) -> None:
@@ -325,4 +325,4 @@ class PaidJob:
 
 def answer_timeout(endpoint: Endpoint, request: PaidRequest) -> float:
     """Seconds that the paying request may take, from its first attempt to connect to its answer."""
-    return endpoint.connect_timeout + (calls.submission_timeout(request) or endpoint.read_timeout)
+    return endpoint.connect_timeout + (operations.submission_timeout(request) or endpoint.read_timeout)

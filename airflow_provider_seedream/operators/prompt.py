@@ -7,20 +7,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
-from airflow_provider_seedream.operators.arguments import (
-    one_of,
-    refuse_unknown_arguments,
-    seconds,
-)
+from airflow_provider_seedream.operators.arguments import refuse_unknown_arguments
 from airflow_provider_seedream.operators.paying import PayingOperator, PriceSource
 from airflow_provider_seedream.submission.policies import OnClear, OnLostSubmission
-from airflow_provider_seedream.wavespeed.inputs import switch
+from airflow_provider_seedream.wavespeed.validation import parse_bool, parse_choice, parse_seconds
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_seedream.operators.prompt_job import PromptJob
-    from airflow_provider_seedream.wavespeed.optimizer import EnhancementMode, EnhancementStyle
+    from airflow_provider_seedream.options import EnhancementMode, EnhancementStyle
     from airflow_provider_seedream.wavespeed.prompt import PromptInput
 
 OnUnusableEnhancement = Literal["keep_original", "fail"]
@@ -104,10 +100,10 @@ class SeedreamPromptOperator(PayingOperator):
     ) -> None:
         refuse_unknown_arguments(type(self), kwargs)
         super().__init__(**kwargs)
-        one_of("on_unusable_enhancement", on_unusable_enhancement, OnUnusableEnhancement)
-        one_of("price_source", price_source, PriceSource)
-        one_of("on_lost_submission", on_lost_submission, OnLostSubmission)
-        one_of("on_clear", on_clear, OnClear)
+        parse_choice("on_unusable_enhancement", on_unusable_enhancement, OnUnusableEnhancement)
+        parse_choice("price_source", price_source, PriceSource)
+        parse_choice("on_lost_submission", on_lost_submission, OnLostSubmission)
+        parse_choice("on_clear", on_clear, OnClear)
         self.prompt: object = prompt
         # Airflow puts a file's content in the place of its name, so only now is it known what it is.
         self.prompt_is_yaml = isinstance(prompt, str) and prompt.endswith((".yaml", ".yml"))
@@ -115,13 +111,13 @@ class SeedreamPromptOperator(PayingOperator):
         self.style = style
         self.palette = palette
         self.max_images = max_images
-        self.enhance = switch("enhance", enhance)
+        self.enhance = parse_bool("enhance", enhance)
         self.enhancement_mode = enhancement_mode
         self.enhancement_style = enhancement_style
         self.on_unusable_enhancement = on_unusable_enhancement
         self.seedream_conn_id = seedream_conn_id
-        self.deferrable = switch("deferrable", deferrable)
-        self.timeout = seconds("timeout", timeout, least=10.0)
+        self.deferrable = parse_bool("deferrable", deferrable)
+        self.timeout = parse_seconds("timeout", timeout, least=10.0)
         self.price_source = price_source
         self.max_cost = max_cost
         self.on_lost_submission: OnLostSubmission = on_lost_submission

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_seedream.operators.arguments import refuse_what_rendered_to_nothing
 from airflow_provider_seedream.operators.paid_job import PaidJob
-from airflow_provider_seedream.wavespeed.enhancement import reconciled
+from airflow_provider_seedream.waiting.poll import PollResult
+from airflow_provider_seedream.waiting.schedule import FLOOR, PollSchedule
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError, UnusableEnhancementError
-from airflow_provider_seedream.wavespeed.optimizer import EnhancementRequest
-from airflow_provider_seedream.wavespeed.polling import FLOOR, PollSchedule, Verdict
-from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt, prompt_text, read_answer, scenes_of
+from airflow_provider_seedream.wavespeed.optimizer import EnhancementRequest, reconciled
+from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt
+from airflow_provider_seedream.wavespeed.prompt_parsing import prompt_text, read_answer, scenes_of
 from airflow_provider_seedream.wavespeed.request import ImageSetRequest
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class PromptJob(PaidJob):
 
     def _completed(self, prediction: Prediction) -> Prediction:
         if prediction.status.ended:
-            verdict = Verdict.of(prediction)
+            verdict = PollResult.of(prediction)
         else:
             schedule = PollSchedule.every(FLOOR)
             verdict = self.task.hook.wait(

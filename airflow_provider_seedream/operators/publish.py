@@ -11,18 +11,21 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow_provider_seedream.operators.arguments import (
     lasting_errors_fail_at_once,
     object_store_folder,
-    one_of,
     publisher,
     refuse_unknown_arguments,
-    seconds,
 )
 from airflow_provider_seedream.operators.lineage import TellsLineage
 from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
 from airflow_provider_seedream.options import OnExisting, OutputFormat
 from airflow_provider_seedream.publishing.names import DEFAULT_NAMES, FileNames, read_renditions
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError, WaveSpeedError
-from airflow_provider_seedream.wavespeed.inputs import integer_within, switch
-from airflow_provider_seedream.wavespeed.plain_text import read_json
+from airflow_provider_seedream.wavespeed.validation import (
+    parse_bool,
+    parse_choice,
+    parse_integer,
+    parse_seconds,
+    read_json,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -98,22 +101,22 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
     ) -> None:
         refuse_unknown_arguments(type(self), kwargs)
         super().__init__(**kwargs)
-        one_of("on_existing", on_existing, OnExisting)
+        parse_choice("on_existing", on_existing, OnExisting)
         self.image_set = image_set
         self.path = path
         self.seedream_conn_id = seedream_conn_id
         self.storage_conn_id = storage_conn_id
         self.output_format = output_format
-        self.check_size = switch("check_size", check_size)
+        self.check_size = parse_bool("check_size", check_size)
         self.file_names = FileNames(file_names).template
         read_renditions(renditions)
         self.renditions = renditions
-        self.contact_sheet = switch("contact_sheet", contact_sheet)
-        self.storyboard_page = switch("storyboard_page", storyboard_page)
+        self.contact_sheet = parse_bool("contact_sheet", contact_sheet)
+        self.storyboard_page = parse_bool("storyboard_page", storyboard_page)
         self.on_existing: OnExisting = on_existing
-        self.max_bytes = integer_within("max_bytes", max_bytes, 1, 2**30, "Leave it out for 96 MiB.")
-        self.download_timeout = seconds("download_timeout", download_timeout, least=1.0)
-        self.concurrency = integer_within("concurrency", concurrency, 1, 16, "Leave it out for 4.")
+        self.max_bytes = parse_integer("max_bytes", max_bytes, 1, 2**30, "Leave it out for 96 MiB.")
+        self.download_timeout = parse_seconds("download_timeout", download_timeout, least=1.0)
+        self.concurrency = parse_integer("concurrency", concurrency, 1, 16, "Leave it out for 4.")
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish the set.
@@ -131,7 +134,7 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
             image_set = read_image_set(self.image_set)
             folder = object_store_folder("path", self.path, self.storage_conn_id)
             if self.output_format is not None:
-                one_of("output_format", self.output_format, OutputFormat)
+                parse_choice("output_format", self.output_format, OutputFormat)
             published = publish(
                 image_set,
                 folder,

@@ -13,7 +13,7 @@ from airflow.providers.standard.version_compat import AIRFLOW_V_3_1_3_PLUS
 from airflow_provider_seedream.operators.arguments import refuse_unknown_arguments
 from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
-from airflow_provider_seedream.wavespeed.revision import MAX_NOTE, revised
+from airflow_provider_seedream.wavespeed.optimizer import MAX_NOTE, revised
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseNotifier, Context

@@ -7,17 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
-from airflow_provider_seedream.operators.arguments import (
-    one_of,
-    refuse_unknown_arguments,
-    seconds,
-)
+from airflow_provider_seedream.operators.arguments import refuse_unknown_arguments
 from airflow_provider_seedream.operators.lineage import TellsLineage
 from airflow_provider_seedream.operators.paying import PayingOperator, PriceSource
+from airflow_provider_seedream.options import OnFlagged, OnShortDelivery
 from airflow_provider_seedream.submission.policies import OnClear, OnLostSubmission
-from airflow_provider_seedream.wavespeed.delivery import OnFlagged, OnShortDelivery
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
-from airflow_provider_seedream.wavespeed.inputs import switch
+from airflow_provider_seedream.wavespeed.validation import parse_bool, parse_choice, parse_seconds
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -127,18 +123,18 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
     ) -> None:
         refuse_unknown_arguments(type(self), kwargs)
         super().__init__(**kwargs)
-        one_of("price_source", price_source, PriceSource)
-        one_of("on_lost_submission", on_lost_submission, OnLostSubmission)
-        one_of("on_clear", on_clear, OnClear)
-        one_of("on_short_delivery", on_short_delivery, OnShortDelivery)
-        one_of("on_flagged", on_flagged, OnFlagged)
-        self.enable_base64_output = switch("enable_base64_output", enable_base64_output)
-        self.enable_sync_mode = switch("enable_sync_mode", enable_sync_mode)
-        self.deferrable = switch("deferrable", deferrable)
-        self.wait_for_completion = switch("wait_for_completion", wait_for_completion)
-        self.timeout = seconds("timeout", timeout, least=10.0)
+        parse_choice("price_source", price_source, PriceSource)
+        parse_choice("on_lost_submission", on_lost_submission, OnLostSubmission)
+        parse_choice("on_clear", on_clear, OnClear)
+        parse_choice("on_short_delivery", on_short_delivery, OnShortDelivery)
+        parse_choice("on_flagged", on_flagged, OnFlagged)
+        self.enable_base64_output = parse_bool("enable_base64_output", enable_base64_output)
+        self.enable_sync_mode = parse_bool("enable_sync_mode", enable_sync_mode)
+        self.deferrable = parse_bool("deferrable", deferrable)
+        self.wait_for_completion = parse_bool("wait_for_completion", wait_for_completion)
+        self.timeout = parse_seconds("timeout", timeout, least=10.0)
         self.poll_interval = (
-            None if poll_interval is None else seconds("poll_interval", poll_interval, least=2.0)
+            None if poll_interval is None else parse_seconds("poll_interval", poll_interval, least=2.0)
         )
         if self.enable_base64_output and not output_path:
             raise InvalidInputError(

@@ -20,15 +20,12 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators.arguments import (
     lasting_errors_fail_at_once,
-    one_of,
     refuse_unknown_arguments,
-    seconds,
 )
 from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
-from airflow_provider_seedream.wavespeed.delivery import OnFlagged, OnShortDelivery
+from airflow_provider_seedream.options import OnFlagged, OnShortDelivery
 from airflow_provider_seedream.wavespeed.errors import ApiError, DeliveryError, InvalidInputError
-from airflow_provider_seedream.wavespeed.inputs import switch
-from airflow_provider_seedream.wavespeed.plain_text import is_id
+from airflow_provider_seedream.wavespeed.validation import is_id, parse_bool, parse_choice, parse_seconds
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -81,11 +78,11 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
     ) -> None:
         refuse_unknown_arguments(type(self), kwargs, BaseSensorOperator)
         self.poll_interval = (
-            None if poke_interval is None else seconds("poke_interval", poke_interval, least=2.0)
+            None if poke_interval is None else parse_seconds("poke_interval", poke_interval, least=2.0)
         )
         super().__init__(poke_interval=self.poll_interval or POKE_INTERVAL, **kwargs)
-        one_of("on_short_delivery", on_short_delivery, OnShortDelivery)
-        one_of("on_flagged", on_flagged, OnFlagged)
+        parse_choice("on_short_delivery", on_short_delivery, OnShortDelivery)
+        parse_choice("on_flagged", on_flagged, OnFlagged)
         if (prediction_id is None) is (image_set is None):
             raise InvalidInputError(
                 "prediction_id",
@@ -96,7 +93,7 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
         self.prediction_id = prediction_id
         self.image_set = image_set
         self.seedream_conn_id = seedream_conn_id
-        self.deferrable = switch("deferrable", deferrable)
+        self.deferrable = parse_bool("deferrable", deferrable)
         self.on_short_delivery = on_short_delivery
         self.on_flagged = on_flagged
 
@@ -129,10 +126,10 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
 
         :param event: the trigger's.
         """
-        from airflow_provider_seedream.wavespeed.verdict import Outcome, Verdict
+        from airflow_provider_seedream.waiting.poll import Outcome, PollResult
 
         with self._soft_failures():
-            verdict = Verdict.from_event(event)
+            verdict = PollResult.from_event(event)
             if verdict.outcome is Outcome.DEADLINE:
                 raise AirflowSensorTimeout(str(verdict.error))
             if verdict.outcome is Outcome.FAILED:
@@ -159,7 +156,7 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
             raise
 
     def _look(self, context: Context) -> dict[str, Any] | None:
-        from airflow_provider_seedream.wavespeed.polling import refusal
+        from airflow_provider_seedream.waiting.poll import refusal
 
         prediction_id = self._id()
         try:
@@ -173,7 +170,7 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
 
     def _wait(self) -> Any:
         from airflow_provider_seedream.triggers.seedream import SeedreamPredictionTrigger
-        from airflow_provider_seedream.wavespeed.durations import kind_of_order
+        from airflow_provider_seedream.waiting.schedule import job_class_of
 
         ordered = self._ordered()
         return self.defer(
@@ -183,18 +180,23 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
                 deadline=time.time() + self.timeout,
                 poll_interval=self.poll_interval,
                 submitted_at=_epoch(ordered.submitted_at) if ordered else None,
-                kind=kind_of_order(ordered) if ordered else None,
+                kind=job_class_of(ordered) if ordered else None,
             ),
             method_name="execute_complete",
         )
 
     def _collect(self, prediction: Prediction, context: Context) -> dict[str, Any]:
-        from airflow_provider_seedream.wavespeed.delivery import accept, delivered, ordered_by, summary
+        from airflow_provider_seedream.wavespeed.image_set import (
+            accept,
+            delivered,
+            requested_image_set,
+            summary,
+        )
         from airflow_provider_seedream.wavespeed.prediction import Status
 
         if prediction.status is not Status.COMPLETED:
             raise _over(prediction.failure())
-        ordered = self._ordered() or ordered_by(prediction)
+        ordered = self._ordered() or requested_image_set(prediction)
         accepted = accept(
             prediction,
             requested=ordered.requested,

@@ -16,16 +16,16 @@ from typing import Any
 
 from airflow_provider_seedream.submission.policies import OnClear, OnLostSubmission
 from airflow_provider_seedream.submission.record import Phase, SubmissionRecord
-from airflow_provider_seedream.wavespeed.calls import CLOCK_SKEW
 from airflow_provider_seedream.wavespeed.errors import (
     AccountChangedError,
     LostSubmissionError,
     RequestChangedError,
     WaveSpeedError,
 )
-from airflow_provider_seedream.wavespeed.inputs import integer
-from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
+from airflow_provider_seedream.wavespeed.operations import CLOCK_SKEW
 from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
+from airflow_provider_seedream.wavespeed.request import PaidRequest
+from airflow_provider_seedream.wavespeed.validation import as_integer
 
 CLOCKS_APART = 900.0
 """Seconds by which the clock of a worker may be wrong. Nothing is known of the clock of a worker that was killed before
@@ -120,7 +120,7 @@ def candidates(found: Iterable[Prediction], request: PaidRequest) -> list[Predic
 def may_be_taken(found: Prediction, request: PaidRequest) -> bool:
     """Whether ``on_lost_submission="adopt"`` may take the one candidate there is: a text that the API shows must be whole."""
     shown = found.input or {}
-    texts = {name: value for name, value in request.told_apart_by().items() if isinstance(value, str)}
+    texts = {name: value for name, value in request.identifying_inputs().items() if isinstance(value, str)}
     shows = any(shown.get(name) is not None for name in texts)
     whole = all(_plain(shown[name]) == _plain(value) for name, value in texts.items() if shown.get(name))
     return found.model in ("", request.model) and (not shows or whole)
@@ -129,7 +129,7 @@ def may_be_taken(found: Prediction, request: PaidRequest) -> bool:
 def identified(found: Prediction, request: PaidRequest) -> bool:
     """Whether the API itself shows that a prediction is a request's: all inputs that tell requests apart are equal, and so
     is every other input that it shows."""
-    shown, apart = found.input or {}, request.told_apart_by()
+    shown, apart = found.input or {}, request.identifying_inputs()
     needed = [name for name, value in apart.items() if value and not isinstance(value, int)]
     return all(shown.get(name) is not None for name in needed) and all(
         shown.get(name) is None or _alike(shown[name], value)
@@ -227,11 +227,11 @@ def _what_is_unknown(record: SubmissionRecord, request: PaidRequest) -> str:
     if record.phase is Phase.MISSING:
         what = (
             "This try is not the first, and Airflow has no record of the tries before it (a clear, clear_on_success or "
-            f"the state store removed it, or this Airflow keeps none). One of them may have paid for {request.asks_for} "
+            f"the state store removed it, or this Airflow keeps none). One of them may have paid for {request.describe} "
             f"({price}). Nothing was sent."
         )
     else:
-        what = f"A submission of {request.asks_for} ({price}) got no answer; it may have been accepted. Not sent again."
+        what = f"A submission of {request.describe} ({price}) got no answer; it may have been accepted. Not sent again."
     return f"{what} Candidates since {since:%Y-%m-%d %H:%M:%SZ}:"
 
 
@@ -259,7 +259,7 @@ def other_account(earlier: SubmissionRecord, source: str) -> AccountChangedError
 
 def _differs_in_count(shown: Mapping[str, Any], request: PaidRequest) -> bool:
     for name, value in request.priced_inputs().items():
-        number = integer(shown.get(name))
+        number = as_integer(shown.get(name))
         if isinstance(value, int) and not isinstance(value, bool) and number not in (None, value):
             return True
     return False
@@ -267,7 +267,7 @@ def _differs_in_count(shown: Mapping[str, Any], request: PaidRequest) -> bool:
 
 def _differs_in_text(shown: Mapping[str, Any], request: PaidRequest) -> bool:
     """Whether texts are known to be another request's. What is missing, blank, shortened or odd is not known."""
-    return any(_contradicts(shown.get(name), value) for name, value in request.told_apart_by().items())
+    return any(_contradicts(shown.get(name), value) for name, value in request.identifying_inputs().items())
 
 
 def _contradicts(shown: object, asked: object) -> bool:
@@ -296,4 +296,4 @@ def _alike(shown: object, asked: object) -> bool:
     if isinstance(asked, bool) or not isinstance(asked, int):
         said, wanted = (unicodedata.normalize("NFC", str(each)).split() for each in (shown, asked))
         return said == wanted
-    return integer(shown) == asked
+    return as_integer(shown) == asked

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_seedream.submission.record import Attempt
 
 if TYPE_CHECKING:
-    from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
+    from airflow_provider_seedream.wavespeed.request import PaidRequest
 
 SEND_WITHIN = 60.0
 """Seconds from the intent within which the paying request may be sent: attempts that find no connection included."""

@@ -15,7 +15,7 @@ from airflow_provider_seedream.wavespeed.errors import ApiError
 from airflow_provider_seedream.wavespeed.prediction import Prediction
 
 if TYPE_CHECKING:
-    from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
+    from airflow_provider_seedream.wavespeed.request import PaidRequest
 
 log = logging.getLogger(__name__)
 

@@ -29,6 +29,7 @@ from airflow_provider_seedream.submission.record import (
     decide,
 )
 from airflow_provider_seedream.submission.search import Account, Found, search
+from airflow_provider_seedream.waiting.poll import refusal
 from airflow_provider_seedream.wavespeed.errors import (
     ApiError,
     Arrival,
@@ -37,12 +38,11 @@ from airflow_provider_seedream.wavespeed.errors import (
     RateLimitError,
     rule_of,
 )
-from airflow_provider_seedream.wavespeed.polling import refusal
 from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
 
 if TYPE_CHECKING:
     from airflow_provider_seedream.submission.store import SubmissionStore
-    from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
+    from airflow_provider_seedream.wavespeed.request import PaidRequest
 
 log = logging.getLogger(__name__)
 
@@ -189,7 +189,7 @@ class Submitter:
         request = order.request
         log.info(
             "Submitting %s to %s for $%g (%s, %s): %s.",
-            request.asks_for,
+            request.describe,
             request.model,
             cost_usd,
             order.source,
@@ -198,7 +198,7 @@ class Submitter:
         )
         self.store.write(intent)
         self.kill.finds = (
-            f"A submission of {request.asks_for} (${cost_usd:g}) is under way; the API cannot cancel it"
+            f"A submission of {request.describe} (${cost_usd:g}) is under way; the API cannot cancel it"
         )
         try:
             prediction = self.api.submit(
@@ -221,7 +221,7 @@ class Submitter:
                 return self._recover(order, intent, sent_now=True)
             prediction = named
         # Logged first: should the record fail, the log is the one place that knows the id.
-        log.info("Prediction %s was submitted: %s, $%g.", prediction.id, request.asks_for, cost_usd)
+        log.info("Prediction %s was submitted: %s, $%g.", prediction.id, request.describe, cost_usd)
         self._keep(intent, prediction, order.timeout)
         if before is not None and before.outcome_unknown:
             self.tell(None)

@@ -5,16 +5,16 @@ import requests  # noqa: F401 - the client imports it late, which must not count
 from tenacity import wait_none
 
 from airflow_provider_seedream.submission import order, search
-from airflow_provider_seedream.wavespeed import clients
-from airflow_provider_seedream.wavespeed.polling import PollSchedule
+from airflow_provider_seedream.waiting.schedule import PollSchedule
+from airflow_provider_seedream.wavespeed import client
 
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that waits for the API waits a moment only; what it does is the same."""
-    policy = clients._policy
+    policy = client._policy
     monkeypatch.setattr(
-        clients, "_policy", lambda call, attempts: {**policy(call, attempts), "wait": wait_none()}
+        client, "_policy", lambda call, attempts: {**policy(call, attempts), "wait": wait_none()}
     )
     monkeypatch.setattr(search, "SEARCHES", (0.0, 0.05))
     monkeypatch.setattr(order, "SEND_WITHIN", 1.0)

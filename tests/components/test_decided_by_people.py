@@ -14,7 +14,7 @@ from airflow_provider_seedream.operators.seedream import SeedreamSequentialOpera
 from airflow_provider_seedream.submission import submitter
 from airflow_provider_seedream.submission.store import KEY
 from airflow_provider_seedream.wavespeed import LostSubmissionError
-from airflow_provider_seedream.wavespeed.image_set import ImageSetRequest
+from airflow_provider_seedream.wavespeed.request import ImageSetRequest
 from tests.components.airflow_context import Tries, WorkerKilledError, die_in_flight, killed, run
 
 pytestmark = pytest.mark.usefixtures("hurried")

@@ -89,7 +89,7 @@ def test_a_loop_is_given_the_library_that_knows_proxies_only_where_there_are_any
         monkeypatch.delenv(name)
     prepare = (
         "import asyncio, sys\n"
-        "from airflow_provider_seedream.wavespeed.clients import prepare_for_loop\n"
+        "from airflow_provider_seedream.wavespeed.client import prepare_for_loop\n"
         "asyncio.run(prepare_for_loop())\n"
         "print(*sys.modules)"
     )

@@ -13,7 +13,7 @@ from jsonschema import validate
 
 import airflow_provider_seedream
 from airflow_provider_seedream.get_provider_info import get_provider_info
-from airflow_provider_seedream.wavespeed.models import MODELS
+from airflow_provider_seedream.wavespeed.request import MODELS
 
 ONLY_FOR_PACKAGING = {"state", "source-date-epoch"}
 

@@ -13,8 +13,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from airflow_provider_seedream import __version__
-from airflow_provider_seedream.wavespeed.body import PIECE, Body, UnfitBodyError
-from airflow_provider_seedream.wavespeed.calls import Answer, Call, unreadable
 from airflow_provider_seedream.wavespeed.endpoint import DEFAULT_ORIGIN, Endpoint
 from airflow_provider_seedream.wavespeed.errors import (
     ApiConnectionError,
@@ -23,9 +21,19 @@ from airflow_provider_seedream.wavespeed.errors import (
     rule_for,
     rule_of,
 )
-from airflow_provider_seedream.wavespeed.exchange import Exchange, NotSentError, watch
-from airflow_provider_seedream.wavespeed.network import certificates, proxy_for, ssl_context
-from airflow_provider_seedream.wavespeed.plain_text import plain
+from airflow_provider_seedream.wavespeed.operations import Answer, Call, unreadable
+from airflow_provider_seedream.wavespeed.transport import (
+    PIECE,
+    Body,
+    Exchange,
+    NotSentError,
+    UnfitBodyError,
+    certificates,
+    proxy_for,
+    ssl_context,
+    watch,
+)
+from airflow_provider_seedream.wavespeed.validation import plain
 
 if TYPE_CHECKING:
     import aiohttp
