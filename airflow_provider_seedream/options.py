@@ -4,20 +4,32 @@ from __future__ import annotations
 
 from typing import Literal
 
+OnClear = Literal["resubmit", "reuse"]
+"""What clearing a task means for the prediction it paid for."""
+
+OnLostSubmission = Literal["fail", "adopt", "resubmit"]
+"""What to do where a paying request got no answer."""
+
+PriceSource = Literal["table", "api"]
+"""Where the price of a submission comes from."""
+
+OnShortDelivery = Literal["accept", "fail"]
+"""What becomes of an image set with fewer images than were asked for."""
+
+OnFlagged = Literal["keep", "drop", "fail"]
+"""What becomes of images that the API flagged."""
+
+EnhancementMode = Literal["image", "video"]
+"""What the optimizer writes a prompt for."""
+
+EnhancementStyle = Literal["default", "artistic", "photographic", "technical", "anime", "realistic"]
+"""The manner in which the optimizer writes."""
+
+OnUnusableEnhancement = Literal["keep_original", "fail"]
+"""What to do where the optimizer wrote a prompt that cannot be used."""
+
 OnExisting = Literal["replace_own", "replace", "fail"]
 """What becomes of an image set that is in the folder already."""
 
 OutputFormat = Literal["jpeg", "png"]
 """The formats in which the API delivers images."""
-
-OnShortDelivery = Literal["accept", "fail"]
-"""What becomes of an image set with fewer images than asked for."""
-
-OnFlagged = Literal["keep", "drop", "fail"]
-"""What becomes of images that the API flagged (NSFW)."""
-
-EnhancementMode = Literal["image", "video"]
-"""What the prompt optimizer writes a prompt for."""
-
-EnhancementStyle = Literal["default", "artistic", "photographic", "technical", "anime", "realistic"]
-"""The manner in which the prompt optimizer writes."""

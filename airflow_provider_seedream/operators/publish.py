@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
+from airflow_provider_seedream import wavespeed
 from airflow_provider_seedream.operators.arguments import (
     lasting_errors_fail_at_once,
     object_store_folder,
@@ -18,22 +19,18 @@ from airflow_provider_seedream.operators.lineage import TellsLineage
 from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
 from airflow_provider_seedream.options import OnExisting, OutputFormat
 from airflow_provider_seedream.publishing.names import DEFAULT_NAMES, FileNames, read_renditions
-from airflow_provider_seedream.wavespeed.errors import InvalidInputError, WaveSpeedError
+from airflow_provider_seedream.wavespeed.errors import WaveSpeedError
 from airflow_provider_seedream.wavespeed.validation import (
     parse_bool,
     parse_choice,
     parse_integer,
     parse_seconds,
-    read_json,
 )
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_seedream.operators.arguments import PathInput
-    from airflow_provider_seedream.wavespeed.image_set import ImageSet
-
-_USE_OUTPUT = "Give image_set=<the Seedream task>.output."
 
 
 class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
@@ -131,7 +128,7 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
         from airflow_provider_seedream.publishing.publish import publish
 
         with lasting_errors_fail_at_once():
-            image_set = read_image_set(self.image_set)
+            image_set = wavespeed.read_image_set(self.image_set)
             folder = object_store_folder("path", self.path, self.storage_conn_id)
             if self.output_format is not None:
                 parse_choice("output_format", self.output_format, OutputFormat)
@@ -174,41 +171,3 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
         except (WaveSpeedError, AirflowNotFoundException) as error:
             self.log.warning("Prediction %s: no new links are to be had: %s", prediction_id, error)
             return None
-
-
-def read_image_set(value: object) -> ImageSet:
-    """The image set of whatever a template or an XCom made of it.
-
-    :raises InvalidInputError: telling what to write instead.
-    """
-    from airflow_provider_seedream.wavespeed.image_set import ImageSet
-
-    if isinstance(value, str):
-        value = _parsed(value)
-    if value is None:
-        raise InvalidInputError("image_set", None, "the task before gave nothing", _USE_OUTPUT)
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        if value and all(isinstance(each, str) for each in value):
-            raise InvalidInputError(
-                "image_set", value, "it is a list of links, not an image set", _USE_OUTPUT
-            )
-        raise InvalidInputError(
-            "image_set",
-            value,
-            "it is a list of image sets, one task instance publishes one",
-            "Map over it: SeedreamPublishOperator.partial(...).expand(image_set=<the Seedream task>.output).",
-        )
-    return ImageSet.from_json(value)  # type: ignore[arg-type]  # refuses what is no mapping
-
-
-def _parsed(text: str) -> object:
-    try:
-        return read_json(text)
-    except ValueError:
-        pass
-    if text.strip().startswith(("{'", "[{'", '{"prediction_id')):
-        allowed = "it is a dict that a template turned into Python's text, which is not JSON"
-        way_out = f"{_USE_OUTPUT} Or set render_template_as_native_obj=True on the DAG."
-    else:
-        allowed, way_out = "it is neither a mapping nor JSON", _USE_OUTPUT
-    raise InvalidInputError("image_set", text, allowed, way_out)

@@ -132,8 +132,8 @@ class SeedreamReviewOperator(RendersOnlyWhatTheAuthorWrote, HITLOperator, Branch
         :raises AirflowFailException: where Airflow keeps the form of another image set, or another price.
         """
         from airflow_provider_seedream.operators.cost import cost_of
-        from airflow_provider_seedream.operators.publish import read_image_set
         from airflow_provider_seedream.operators.review_form import review_form
+        from airflow_provider_seedream.wavespeed.image_set import read_image_set
 
         image_set = read_image_set(self.image_set)
         if image_set.prompt is None or image_set.requested is None:
@@ -161,7 +161,7 @@ class SeedreamReviewOperator(RendersOnlyWhatTheAuthorWrote, HITLOperator, Branch
             a retry, or a clear, asks again.
         :raises AirflowFailException: where other pictures than the form shows have taken their place.
         """
-        from airflow_provider_seedream.operators.publish import read_image_set
+        from airflow_provider_seedream.wavespeed.image_set import read_image_set
 
         answer = super().execute_complete(context, event)
         chosen = list(answer["chosen_options"])

@@ -237,7 +237,7 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
         return prediction_id
 
     def _ordered(self) -> ImageSet | None:
-        from airflow_provider_seedream.operators.publish import read_image_set
+        from airflow_provider_seedream.wavespeed.image_set import read_image_set
 
         return None if self.image_set is None else read_image_set(self.image_set)
 

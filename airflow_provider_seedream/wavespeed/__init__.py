@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         UnusableEnhancementError,
         WaveSpeedError,
     )
-    from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet
+    from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet, read_image_set
     from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
     from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt, Scene
     from airflow_provider_seedream.wavespeed.prompt_parsing import read_answer
@@ -77,6 +77,7 @@ __all__ = [
     "WaveSpeedError",
     "operations",
     "read_answer",
+    "read_image_set",
 ]
 
 _ELSEWHERE = {
@@ -84,6 +85,7 @@ _ELSEWHERE = {
     "WaveSpeedClient": "client",
     "GeneratedImage": "image_set",
     "ImageSet": "image_set",
+    "read_image_set": "image_set",
     "operations": "operations",
     "Prediction": "prediction",
     "Status": "prediction",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -16,12 +16,13 @@ from airflow_provider_seedream.wavespeed.errors import DeliveryError, InvalidInp
 from airflow_provider_seedream.wavespeed.prediction import Prediction
 from airflow_provider_seedream.wavespeed.request import MAX_IMAGES, PRICES_USD
 from airflow_provider_seedream.wavespeed.sizes import parse_sides
-from airflow_provider_seedream.wavespeed.validation import as_number, refuse_unknown
+from airflow_provider_seedream.wavespeed.validation import as_number, read_json, refuse_unknown
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_USE_OUTPUT = "Give image_set=<the Seedream task>.output."
 _WAY_OUT = "Give the return value of the Seedream operator, unchanged."
 
 
@@ -93,6 +94,30 @@ class ImageSet:
             submitted_at=_optional(mapping, "submitted_at", _text),
             completed_at=_optional(mapping, "completed_at", _text),
         )
+
+
+def read_image_set(value: object) -> ImageSet:
+    """The image set of whatever a template or an XCom made of it.
+
+    :param value: a mapping, or the JSON of one.
+    :raises InvalidInputError: saying what to write instead.
+    """
+    if isinstance(value, str):
+        value = _decoded(value)
+    if value is None:
+        raise InvalidInputError("image_set", None, "the task before gave nothing", _USE_OUTPUT)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if value and all(isinstance(each, str) for each in value):
+            raise InvalidInputError(
+                "image_set", value, "it is a list of links, not an image set", _USE_OUTPUT
+            )
+        raise InvalidInputError(
+            "image_set",
+            value,
+            "it is a list of image sets, one task instance publishes one",
+            "Map over it: SeedreamPublishOperator.partial(...).expand(image_set=<the Seedream task>.output).",
+        )
+    return ImageSet.from_json(value)  # type: ignore[arg-type]  # refuses what is no mapping
 
 
 def accept(
@@ -194,6 +219,19 @@ def summary(image_set: ImageSet) -> str:
     return (
         f"Prediction {image_set.prediction_id} is complete: {len(image_set.images)}{asked} image(s){price}."
     )
+
+
+def _decoded(text: str) -> object:
+    try:
+        return read_json(text)
+    except ValueError:
+        pass
+    if text.strip().startswith(("{'", "[{'", '{"prediction_id')):
+        allowed = "it is a dict that a template turned into Python's text, which is not JSON"
+        way_out = f"{_USE_OUTPUT} Or set render_template_as_native_obj=True on the DAG."
+    else:
+        allowed, way_out = "it is neither a mapping nor JSON", _USE_OUTPUT
+    raise InvalidInputError("image_set", text, allowed, way_out)
 
 
 def _nullable(mapping: Mapping[str, Any], key: str, read: Callable[[Mapping[str, Any], str], T]) -> T | None:

@@ -20,7 +20,7 @@ _PLACES = "First Second Third Fourth Fifth Sixth Seventh Eighth Ninth Tenth Elev
 ORDINALS = tuple(_PLACES.split())
 """The words for the places of scenes in a set."""
 
-_SENTENCE_END = re.compile(r"[.!?…][)\]\"'”’]*\Z")
+_SENTENCE_END = r"[.!?…][)\]\"'”’]*\Z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,4 +161,4 @@ def is_list(value: object) -> TypeGuard[Sequence[SceneInput]]:
 
 def _sentence(text: str) -> str:
     line = " ".join(text.split())
-    return line if _SENTENCE_END.search(line) else f"{line}."
+    return line if re.search(_SENTENCE_END, line) else f"{line}."
