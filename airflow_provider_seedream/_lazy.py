@@ -13,13 +13,15 @@ def attach(package: str, exports: Mapping[str, str]) -> tuple[Callable[[str], An
 
     :param package: its ``__name__``.
     :param exports: the module of each exported name: one within the package, or the whole dotted name of another.
+        A module of the package that is exported itself goes by its own name.
     """
 
     def load(name: str) -> Any:
         if name not in exports:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        module = exports[name]
-        value = getattr(import_module(module if "." in module else f"{package}.{module}"), name)
+        place = exports[name]
+        module = import_module(place if "." in place else f"{package}.{place}")
+        value = module if place == name else getattr(module, name)
         setattr(sys.modules[package], name, value)
         return value
 

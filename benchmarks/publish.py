@@ -158,9 +158,9 @@ def _publish_once(url: str, folder: str) -> None:
 
 
 def _image_set(prediction_id: str, links: list[str], side: int) -> Any:
-    from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
+    from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet
 
-    images = tuple(Picture(link) for link in links)
+    images = tuple(GeneratedImage(link) for link in links)
     return ImageSet(prediction_id, "m", "a fox", f"{side}*{side}", len(links), images, 0.035 * len(links))
 
 

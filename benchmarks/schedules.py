@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from math import erf, exp, log, sqrt
 from statistics import NormalDist, median
 
-from airflow_provider_seedream.wavespeed.durations import Durations
-from airflow_provider_seedream.wavespeed.polling import PollSchedule, Wait
+from airflow_provider_seedream.waiting.poll import PollState
+from airflow_provider_seedream.waiting.schedule import Durations, PollSchedule
 from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
 
 KIND = "simulated"
@@ -141,15 +141,15 @@ def ours(
         schedule = memory.schedule(KIND) if learning else PollSchedule.every(None)
         ended = []
         for number, duration in enumerate(durations[first : first + together], first):
-            wait = Wait(
+            wait = PollState(
                 "simulated", schedule=schedule, now=now, remaining=HORIZON, age=0.0, jitter=dice.random
             )
             polls = 1
             while wait.due < now + duration:
-                wait.looked(_RUNNING, wait.due, wait.due)
+                wait.update(_RUNNING, wait.due, wait.due)
                 polls += 1
-            wait.looked(_done(duration), wait.due, wait.due)
-            ended.append((wait.due, wait.lasted(wait.due) or 0.0))
+            wait.update(_done(duration), wait.due, wait.due)
+            ended.append((wait.due, wait.duration(wait.due) or 0.0))
             if number >= skip:
                 observed.append((polls, wait.due - now - duration))
         for now, lasted in sorted(ended):

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-from airflow_provider_seedream.hooks.lookup import connection_exists, could_not_be_read
-from airflow_provider_seedream.hooks.settings import ConnectionSettings
+from airflow_provider_seedream import waiting, wavespeed
 from airflow_provider_seedream.wavespeed.errors import (
     ApiError,
     InvalidResponseError,
@@ -21,17 +20,17 @@ from airflow_provider_seedream.wavespeed.errors import (
 )
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Connection
-
-    from airflow_provider_seedream.wavespeed.clients import AsyncWaveSpeedClient, WaveSpeedClient
-    from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
-    from airflow_provider_seedream.wavespeed.polling import PollSchedule, Verdict
+    from airflow_provider_seedream.hooks.settings import ConnectionSettings
+    from airflow_provider_seedream.wavespeed.client import WaveSpeedClient
+    from airflow_provider_seedream.wavespeed.endpoint import Endpoint
+    from airflow_provider_seedream.wavespeed.operations import Call
     from airflow_provider_seedream.wavespeed.prediction import Prediction
+    from airflow_provider_seedream.wavespeed.request import PaidRequest
 
 log = logging.getLogger(__name__)
 
 PAGES = 20
-"""Pages of 100 predictions that a search reads at the most."""
+"""Pages of 100 predictions that a search reads at most."""
 
 
 class SeedreamHook(BaseHook):
@@ -63,61 +62,26 @@ class SeedreamHook(BaseHook):
 
         :raises InvalidInputError: naming the field of the connection that is wrong.
         :raises AirflowNotFoundException: if there is no such connection.
-        :raises ApiConnectionError: if a secrets backend fails, so that nobody knows whether there is one.
+        :raises ApiConnectionError: if a secrets backend fails, so that it is not known whether there is one.
         """
-        try:
-            connection = self.get_connection(self.seedream_conn_id)
-        except AirflowNotFoundException:
-            if not connection_exists(self.seedream_conn_id):
-                return self._settings_of_environment()
-            connection = self._found_by_now()
-        return ConnectionSettings.of(connection, connection.extra_dejson)
+        from airflow_provider_seedream.hooks.settings import read_settings
+
+        return read_settings(self.seedream_conn_id, self.default_conn_name)
 
     async def asettings(self) -> ConnectionSettings:
         """Like :attr:`settings`, for the event loop. Read on each call."""
-        from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
-        from asgiref.sync import sync_to_async
+        from airflow_provider_seedream.hooks.settings import read_settings_in_loop
 
-        try:
-            connection = await get_async_connection(self.seedream_conn_id)
-        except AirflowNotFoundException:
-            if not await sync_to_async(connection_exists)(self.seedream_conn_id):
-                return ConnectionSettings.of_environment(self.seedream_conn_id, self.default_conn_name)
-            connection = await sync_to_async(self._found_by_now)()
-        return ConnectionSettings.of(connection, await get_async_extra_dejson(connection))
+        return await read_settings_in_loop(self.seedream_conn_id, self.default_conn_name)
 
-    def _found_by_now(self) -> Connection:
-        try:
-            return self.get_connection(self.seedream_conn_id)
-        except AirflowNotFoundException:
-            raise could_not_be_read(
-                self.seedream_conn_id, "Airflow finds it at one time and not at another"
-            ) from None
-
-    def _settings_of_environment(self) -> ConnectionSettings:
-        settings = ConnectionSettings.of_environment(self.seedream_conn_id, self.default_conn_name)
-        # The account that pays.
-        log.warning(
-            "Airflow has no connection %s; going on with the key of %s at %s, without ceilings.",
-            self.seedream_conn_id,
-            settings.source,
-            settings.endpoint.origin,
-        )
-        return settings
+    async def read_endpoint(self) -> Endpoint:
+        """Where the connection says the API is, with the key, for the event loop. Read on each call."""
+        return (await self.asettings()).endpoint
 
     @cached_property
     def client(self) -> WaveSpeedClient:
         """The client for code that may block."""
-        from airflow_provider_seedream.wavespeed.clients import WaveSpeedClient
-
-        return WaveSpeedClient(self.settings.endpoint)
-
-    async def aclient(self) -> AsyncWaveSpeedClient:
-        """A client for the event loop, which the caller closes."""
-        from airflow_provider_seedream.wavespeed.clients import AsyncWaveSpeedClient, prepare_for_loop
-
-        await prepare_for_loop()
-        return AsyncWaveSpeedClient((await self.asettings()).endpoint)
+        return wavespeed.WaveSpeedClient(self.settings.endpoint)
 
     def get_conn(self) -> WaveSpeedClient:
         """The client, under Airflow's usual name."""
@@ -136,66 +100,61 @@ class SeedreamHook(BaseHook):
         :param stopped: asked before each attempt whether it must not be sent any more.
         :raises ApiError: of the class that says whether it may have been accepted.
         """
-        from airflow_provider_seedream.wavespeed import calls
+        return self.client.send(wavespeed.operations.submit(request, send_by=send_by, stopped=stopped))
 
-        return self.client.send(calls.submit(request, send_by=send_by, stopped=stopped))
-
-    def upload(self, filename: str, media_type: str, picture: bytes) -> str:
-        """Upload a reference picture and give its link, good for seven days. Free."""
-        from airflow_provider_seedream.wavespeed import calls
-
-        return self.client.send(calls.upload(filename, media_type, picture))
+    def upload(self, filename: str, media_type: str, image: bytes) -> str:
+        """Upload a reference image and give its link, good for seven days. Free."""
+        return self.client.send(wavespeed.operations.upload(filename, media_type, image))
 
     def prediction(self, prediction_id: str, *, attempts: int = 5) -> Prediction:
-        """Look at a prediction. Free.
+        """Fetch a prediction. Free.
 
-        :param attempts: how often to ask at the most, where the answer is trouble that may pass; default 5.
+        :param attempts: how often to ask at most, where the answer is trouble that may pass; default 5.
         """
-        from airflow_provider_seedream.wavespeed import calls
+        return self.client.send(self._result(prediction_id), attempts=attempts)
 
-        return self.client.send(calls.result(prediction_id, inline=self.inline_images), attempts=attempts)
+    def _result(self, prediction_id: str) -> Call[Prediction]:
+        return wavespeed.operations.result(prediction_id, inline=self.inline_images)
 
     def wait(
         self,
         prediction_id: str,
         *,
         deadline: float,
-        schedule: PollSchedule,
+        schedule: waiting.PollSchedule,
         submitted_at: float | None = None,
-    ) -> Verdict:
+    ) -> waiting.PollResult:
         """Wait, blocking, until a prediction ends or our deadline comes.
 
         :param deadline: epoch seconds.
         :param submitted_at: epoch seconds, or ``None`` where unknown.
         """
-        from airflow_provider_seedream.wavespeed import calls
-        from airflow_provider_seedream.wavespeed.pace import Pace
-        from airflow_provider_seedream.wavespeed.polling import Look, Wait
-
-        call, pace, today = calls.result(prediction_id, inline=self.inline_images), Pace(), time.time()
-        wait = Wait(
+        call, throttle, today = self._result(prediction_id), waiting.Throttle(), time.time()
+        state = waiting.PollState(
             prediction_id,
             schedule=schedule,
             now=time.monotonic(),
             remaining=deadline - today,
             age=None if submitted_at is None else today - submitted_at,
         )
-        verdict: Verdict | None = None
-        while verdict is None:
-            time.sleep(max(0.0, pace.admits(wait.due, wait.deadline) - time.monotonic()))
+        while True:
+            begins = throttle.not_before(state.due, state.deadline)
+            time.sleep(max(0.0, begins - time.monotonic()))
             began = time.monotonic()
-            look: Look
+            answer: Prediction | ApiError
             try:
-                look = self.client.send(call, attempts=1)
+                answer = self.client.send(call, attempts=1)
             except ApiError as error:
-                look = error
+                answer = error
             now = time.monotonic()
-            news = wait.news(look)
-            if news is not None:
-                log.warning("Prediction %s %s; waiting on.", prediction_id, news)
-            pace.looked(look, began, now)
-            verdict = wait.looked(look, began, now)
-        return verdict
+            notice = state.notice(answer)
+            throttle.update(answer, began, now)
+            result = state.update(answer, began, now)
+            if result is not None:
+                return result
+            if notice is not None:
+                seconds = throttle.not_before(state.due, state.deadline) - now
+                log.warning("Prediction %s %s in %.0f s.", prediction_id, notice, seconds)
 
     def predictions(
         self, *, model: str, created_after: dt.datetime, created_before: dt.datetime
@@ -206,17 +165,15 @@ class SeedreamHook(BaseHook):
 
         :raises InvalidResponseError: if there are more than can be read.
         """
-        from airflow_provider_seedream.wavespeed import calls
-
         found: list[Prediction] = []
         for number in range(1, PAGES + 1):
             page = self.client.send(
-                calls.list_predictions(
+                wavespeed.operations.list_predictions(
                     model=model, created_after=created_after, created_before=created_before, page=number
                 )
             )
             found += page
-            if len(page) < calls.PAGE_SIZE:
+            if len(page) < wavespeed.operations.PAGE_SIZE:
                 return found
         raise InvalidResponseError(
             f"The API lists more than {len(found)} predictions of {model} in that time; the older ones were not read."
@@ -229,14 +186,10 @@ class SeedreamHook(BaseHook):
 
     def balance(self) -> float:
         """The account's balance in USD. Free."""
-        from airflow_provider_seedream.wavespeed import calls
-
-        return self.client.send(calls.balance())
+        return self.client.send(wavespeed.operations.balance())
 
     def spent_today(self) -> float:
         """What the account spent since midnight UTC, by the API's own clock and figures, in USD. Free; may lag behind."""
-        from airflow_provider_seedream.wavespeed import calls
-
         spent, day = 0.0, None
         # Twice where the first answer shows that the API's clock says another day than ours.
         for _ in range(2):
@@ -246,26 +199,23 @@ class SeedreamHook(BaseHook):
             day = now.date()
             since = dt.datetime.combine(day, dt.time(), dt.UTC)
             # Its newest charges may lie in our future: a clock is known to a second only.
-            spent = self.client.send(calls.usage(since, now + dt.timedelta(seconds=calls.CLOCK_SKEW)))
+            spent = self.client.send(
+                wavespeed.operations.usage(since, now + dt.timedelta(seconds=wavespeed.operations.CLOCK_SKEW))
+            )
         return spent
 
     def price(self, request: PaidRequest) -> float:
         """What the API itself would charge for a request, in USD. Free; submits nothing."""
-        from airflow_provider_seedream.wavespeed import calls
-
         try:
-            return self.client.send(calls.price(request))
+            return self.client.send(wavespeed.operations.price(request))
         except NotFoundError:
-            return self.client.send(calls.price(request, path="pricing"))
+            return self.client.send(wavespeed.operations.price(request, path="pricing"))
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask for the balance: free, one attempt, within ten seconds."""
-        from airflow_provider_seedream.wavespeed import calls
-        from airflow_provider_seedream.wavespeed.clients import WaveSpeedClient
-
         try:
-            with WaveSpeedClient(self.settings.endpoint.hurried()) as client:
-                balance = client.send(calls.balance(), attempts=1)
+            with wavespeed.WaveSpeedClient(self.settings.endpoint.hurried()) as client:
+                balance = client.send(wavespeed.operations.balance(), attempts=1)
         except (WaveSpeedError, AirflowNotFoundException) as error:
             return False, str(error)
         return True, f"{self.settings.endpoint.origin} accepts the key. Balance: ${balance:.2f}."
@@ -273,9 +223,7 @@ class SeedreamHook(BaseHook):
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """The connection form where ``provider.yaml`` is not read for it (Airflow before 3.2)."""
-        from airflow_provider_seedream.get_provider_info import get_provider_info
-
-        form = get_provider_info()["connection-types"][0]["ui-field-behaviour"]
+        form = _form()["ui-field-behaviour"]
         return {
             "hidden_fields": form["hidden-fields"],
             "relabeling": form["relabeling"],
@@ -289,12 +237,16 @@ class SeedreamHook(BaseHook):
         from flask_babel import lazy_gettext
         from wtforms import BooleanField, StringField
 
-        from airflow_provider_seedream.get_provider_info import get_provider_info
-
-        fields = get_provider_info()["connection-types"][0]["conn-fields"]
         return {
             name: BooleanField(lazy_gettext(field["label"]))
             if "boolean" in field["schema"]["type"]
             else StringField(lazy_gettext(field["label"]), widget=BS3TextFieldWidget())
-            for name, field in fields.items()
+            for name, field in _form()["conn-fields"].items()
         }
+
+
+def _form() -> dict[str, Any]:
+    from airflow_provider_seedream.get_provider_info import get_provider_info
+
+    form: dict[str, Any] = get_provider_info()["connection-types"][0]
+    return form

@@ -1,20 +1,27 @@
-"""What a connection of type ``seedream`` says, checked."""
+"""The lookup of a connection of type ``seedream``, and what it says, checked.
+
+Airflow says "not found" as well where a secrets backend only failed to answer. So each backend is asked again before a
+connection counts as missing, and with it the key of the environment, which may be another account's, as the right one.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, mask_secret
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
 
 from airflow_provider_seedream.wavespeed.endpoint import Endpoint
-from airflow_provider_seedream.wavespeed.errors import InvalidInputError
-from airflow_provider_seedream.wavespeed.inputs import dollars, refuse_unknown, switch
+from airflow_provider_seedream.wavespeed.errors import ApiConnectionError, InvalidInputError
+from airflow_provider_seedream.wavespeed.validation import parse_bool, parse_usd, refuse_unknown
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
+
+log = logging.getLogger(__name__)
 
 API_KEY_VARIABLE = "WAVESPEED_API_KEY"
 EXTRA_FIELDS = (
@@ -65,15 +72,15 @@ class ConnectionSettings:
             api_key=connection.password,
             connect_timeout=extra.get("connect_timeout"),
             read_timeout=extra.get("read_timeout"),
-            allow_insecure_http=switch("allow_insecure_http", extra.get("allow_insecure_http") or False),
+            allow_insecure_http=parse_bool("allow_insecure_http", extra.get("allow_insecure_http") or False),
         )
         mask_secret(endpoint.api_key)
         return cls(
             endpoint,
             source=f"connection {connection.conn_id}",
             model=extra.get("model") or None,
-            max_cost=dollars("max_cost", extra.get("max_cost")),
-            max_cost_per_day=dollars("max_cost_per_day", extra.get("max_cost_per_day")),
+            max_cost=parse_usd("max_cost", extra.get("max_cost")),
+            max_cost_per_day=parse_usd("max_cost_per_day", extra.get("max_cost_per_day")),
         )
 
     @classmethod
@@ -107,3 +114,112 @@ class ConnectionSettings:
         endpoint = Endpoint.build(host=None, api_key=key)
         mask_secret(endpoint.api_key)
         return cls(endpoint, source=API_KEY_VARIABLE)
+
+
+def read_settings(conn_id: str, default_conn_id: str) -> ConnectionSettings:
+    """What a connection says. Blocks.
+
+    :param default_conn_id: the connection in whose place the key of the environment may stand.
+    :raises InvalidInputError: naming the field of the connection that is wrong.
+    :raises AirflowNotFoundException: if there is no such connection.
+    :raises ApiConnectionError: if a secrets backend fails, so that it is not known whether there is one.
+    """
+    try:
+        connection = BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        if not _exists(conn_id):
+            settings = ConnectionSettings.of_environment(conn_id, default_conn_id)
+            # The account that pays.
+            log.warning(
+                "Airflow has no connection %s; going on with the key of %s at %s, without ceilings.",
+                conn_id,
+                settings.source,
+                settings.endpoint.origin,
+            )
+            return settings
+        connection = _found_by_now(conn_id)
+    return ConnectionSettings.of(connection, connection.extra_dejson)
+
+
+async def read_settings_in_loop(conn_id: str, default_conn_id: str) -> ConnectionSettings:
+    """Like :func:`read_settings`, for the event loop."""
+    from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+    from asgiref.sync import sync_to_async
+
+    try:
+        connection = await get_async_connection(conn_id)
+    except AirflowNotFoundException:
+        if not await sync_to_async(_exists)(conn_id):
+            return ConnectionSettings.of_environment(conn_id, default_conn_id)
+        connection = await sync_to_async(_found_by_now)(conn_id)
+    return ConnectionSettings.of(connection, await get_async_extra_dejson(connection))
+
+
+def _found_by_now(conn_id: str) -> Connection:
+    try:
+        return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise _could_not_be_read(conn_id, "Airflow finds it at one time and not at another") from None
+
+
+def _exists(conn_id: str) -> bool:
+    """Whether a secrets backend has a connection that Airflow has just not found: each one is asked again.
+
+    Blocks. Airflow catches what a backend raises and goes on to the next one, so its own answer is the same in an outage
+    and for a connection that does not exist.
+
+    :raises ApiConnectionError: if a backend fails, so that it cannot be known now.
+    """
+    failed = None
+    for backend in _backends():
+        name = type(backend).__name__
+        try:
+            if _has(backend, conn_id):
+                return True
+        except NotImplementedError:
+            # A backend for variables only.
+            continue
+        except Exception as error:  # noqa: BLE001 - what Airflow would have caught
+            # A variable AIRFLOW_CONN_... that makes no sense does not pass; the settings refuse it by its name.
+            if name != "EnvironmentVariablesBackend":
+                failed = f"{name} failed with {type(error).__name__}"
+    if failed is not None:
+        raise _could_not_be_read(conn_id, failed)
+    return False
+
+
+def _could_not_be_read(conn_id: str, why: str) -> ApiConnectionError:
+    """The error for a connection that may exist. It repeats nothing that a backend said, which may be secret.
+
+    :param why: what happened.
+    """
+    return ApiConnectionError(
+        f"Connection {conn_id} could not be read: {why}. Whether it exists is not known, so no other key is used in its place, "
+        "and nothing was sent. A retry asks again; if it goes on, mend the secrets backend."
+    )
+
+
+def _backends() -> Sequence[Any]:
+    try:
+        from airflow.sdk.execution_time.supervisor import ensure_secrets_backend_loaded
+    except ImportError:  # Airflow 2
+        from airflow.configuration import ensure_secrets_loaded
+
+        return list(ensure_secrets_loaded())
+    return list(ensure_secrets_backend_loaded())
+
+
+def _has(backend: Any, conn_id: str) -> bool:
+    if type(backend).__name__ != "ExecutionAPISecretsBackend":
+        return bool(backend.get_connection(conn_id=conn_id))
+    # This one says None for every error of the API server; its question, asked again, shows which.
+    from airflow.sdk.exceptions import ErrorType
+    from airflow.sdk.execution_time.comms import ErrorResponse, GetConnection
+    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+
+    answer = SUPERVISOR_COMMS.send(GetConnection(conn_id=conn_id))
+    if not isinstance(answer, ErrorResponse):
+        return True
+    if answer.error != ErrorType.CONNECTION_NOT_FOUND:
+        raise ConnectionError(answer.error.value)
+    return False

@@ -18,7 +18,7 @@ from airflow_provider_seedream import xcom
 from airflow_provider_seedream.operators.arguments import refuse_unknown_arguments
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
-from airflow_provider_seedream.wavespeed.inputs import integer_within
+from airflow_provider_seedream.wavespeed.validation import parse_integer
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseNotifier, XComArg
@@ -72,7 +72,7 @@ def approval_rounds(
         ) from None
     own = [name for name in inspect.signature(approval_rounds).parameters if name != "drawing"]
     refuse_unknown_arguments(SeedreamSequentialOperator, drawing, also=own)
-    integer_within("rounds", rounds, 1, MAX_ROUNDS, "Three are usual; each one rejected is paid for.")
+    parse_integer("rounds", rounds, 1, MAX_ROUNDS, "Three are usual; each one rejected is paid for.")
     with TaskGroup(group_id=group_id) as group:
         _refuse_mapped(group)
         label: Any = group.child_id

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import inspect
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeAlias, TypeVar, get_args
+from typing import Any, TypeAlias, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, ObjectStoragePath
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError, WaveSpeedError
-from airflow_provider_seedream.wavespeed.inputs import closest, refuse_unknown, without_secrets
+from airflow_provider_seedream.wavespeed.validation import refuse_unknown, without_secrets
 
 _Choice = TypeVar("_Choice")
 
@@ -44,33 +43,6 @@ def refuse_unknown_arguments(
     }
     unknown = [name for name in given if not name.startswith("_") and name not in airflow]
     refuse_unknown(unknown, [*also, *own], what="argument")
-
-
-def parse_choice(field: str, value: _Choice, literal: Any) -> _Choice:
-    """The value, if a ``Literal`` lists it.
-
-    :raises InvalidInputError: naming the choices, for any other.
-    """
-    choices = get_args(literal)
-    if value not in choices:
-        raise InvalidInputError(field, value, "there is no such choice", closest(str(value), choices))
-    return value
-
-
-def seconds(field: str, value: object, *, least: float) -> float:
-    """A length of time in seconds, given as such or as a timedelta.
-
-    :raises InvalidInputError: if it is shorter than ``least`` or no length of time.
-    """
-    number = value.total_seconds() if isinstance(value, dt.timedelta) else value
-    if isinstance(number, bool) or not isinstance(number, int | float) or not least <= number < float("inf"):
-        raise InvalidInputError(
-            field,
-            value,
-            f"it must be {least:g} seconds or more, as a number or a timedelta",
-            f"Write for example {field}={max(least, 30.0):g}.",
-        )
-    return float(number)
 
 
 def reject_blank(field: str, value: Any) -> Any:

@@ -19,14 +19,14 @@ from airflow_provider_seedream.operators import worker
 from airflow_provider_seedream.operators.arguments import lasting_errors_fail_at_once, reject_blank
 from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
 from airflow_provider_seedream.wavespeed.errors import BudgetExceededError, InvalidInputError
-from airflow_provider_seedream.wavespeed.inputs import dollars
+from airflow_provider_seedream.wavespeed.validation import parse_usd
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_seedream.options import OnClear, OnLostSubmission, PriceSource
     from airflow_provider_seedream.submission import Paid, Step, Submission
-    from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
+    from airflow_provider_seedream.wavespeed.request import PaidRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ class PayingOperator(RendersOnlyWhatTheAuthorWrote):
         settings = self.hook.settings
         connection = f"in the extra of connection {self.seedream_conn_id}"
         earlier = "that earlier submissions of this task cost, or may have"
-        own = dollars("max_cost", reject_blank("max_cost", self.max_cost))
+        own = parse_usd("max_cost", reject_blank("max_cost", self.max_cost))
         yield Ceiling(own, "max_cost of this task", spent_usd, earlier)
         yield Ceiling(settings.max_cost, f"max_cost {connection}", spent_usd, earlier)
         if settings.max_cost_per_day is not None:
@@ -179,9 +179,9 @@ class PayingOperator(RendersOnlyWhatTheAuthorWrote):
         if not self.deferrable:
             time.sleep(seconds)
             return
-        # Not sooner than the scheduler can have read that the task deferred; see FIRST_LOOK. Twice that: a turn to submit
+        # Not sooner than the scheduler can have read that the task deferred; see FIRST_POLL. Twice that: a turn to submit
         # comes by the minute, and many tasks that wait for one keep the scheduler busy.
-        pause = dt.timedelta(seconds=max(2 * worker.FIRST_LOOK, seconds))
+        pause = dt.timedelta(seconds=max(2 * worker.FIRST_POLL, seconds))
         self.defer(trigger=worker.TimeDeltaTrigger(pause), method_name="execute_postponed")
 
     @contextmanager

@@ -13,7 +13,7 @@ from airflow_provider_seedream.operators.arguments import (
 )
 from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
-from airflow_provider_seedream.wavespeed.inputs import closest
+from airflow_provider_seedream.wavespeed.validation import suggest
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -92,7 +92,7 @@ class SeedreamCostSummaryOperator(RendersOnlyWhatTheAuthorWrote):
         for task_id in task_ids:
             if task_id not in known:
                 raise InvalidInputError(
-                    "task_ids", task_id, "this DAG has no such task", closest(str(task_id), known)
+                    "task_ids", task_id, "this DAG has no such task", suggest(str(task_id), known)
                 )
         return task_ids
 

@@ -11,10 +11,8 @@ from airflow_provider_seedream import xcom
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators import worker
 from airflow_provider_seedream.operators.arguments import (
-    parse_choice,
     refuse_unknown_arguments,
     refuse_what_rendered_to_nothing,
-    seconds,
 )
 from airflow_provider_seedream.operators.base import PayingOperator
 from airflow_provider_seedream.options import (
@@ -26,16 +24,17 @@ from airflow_provider_seedream.options import (
     PriceSource,
 )
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError, UnusableEnhancementError
-from airflow_provider_seedream.wavespeed.inputs import switch
-from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt, prompt_text, read_answer, scenes_of
+from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt
+from airflow_provider_seedream.wavespeed.prompt_parsing import prompt_text, read_answer, scenes_of
+from airflow_provider_seedream.wavespeed.validation import parse_bool, parse_choice, parse_seconds
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_seedream.submission import Paid, Submission
-    from airflow_provider_seedream.wavespeed.image_set import ImageSetRequest
     from airflow_provider_seedream.wavespeed.prediction import Prediction
     from airflow_provider_seedream.wavespeed.prompt import PromptInput
+    from airflow_provider_seedream.wavespeed.request import ImageSetRequest
 
 
 class SeedreamPromptOperator(PayingOperator):
@@ -129,12 +128,12 @@ class SeedreamPromptOperator(PayingOperator):
         self.style = style
         self.palette = palette
         self.max_images = max_images
-        self.enhance = switch("enhance", enhance)
+        self.enhance = parse_bool("enhance", enhance)
         self.enhancement_mode = enhancement_mode
         self.enhancement_style = enhancement_style
         self.seedream_conn_id = seedream_conn_id
-        self.deferrable = switch("deferrable", deferrable)
-        self.timeout = seconds("timeout", timeout, least=10.0)
+        self.deferrable = parse_bool("deferrable", deferrable)
+        self.timeout = parse_seconds("timeout", timeout, least=10.0)
         self.max_cost = max_cost
         self.names_given = [name for name in self.template_fields if getattr(self, name) is not None]
 
@@ -218,7 +217,7 @@ class SeedreamPromptOperator(PayingOperator):
     def _completed(self, paid: Paid, submission: Submission) -> Prediction:
         seen = paid.prediction
         if seen is not None and seen.status.ended:
-            verdict = worker.Verdict.of(seen)
+            verdict = worker.PollResult.of(seen)
         else:
             schedule = worker.PollSchedule.every(worker.FLOOR)
             verdict = self.hook.wait(

@@ -8,32 +8,31 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
-from airflow_provider_seedream import publishing
+from airflow_provider_seedream import publishing, wavespeed
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators import worker
 from airflow_provider_seedream.operators.arguments import (
     lasting_errors_fail_at_once,
     object_store_folder,
-    parse_choice,
     refuse_unknown_arguments,
-    seconds,
 )
 from airflow_provider_seedream.operators.deployment import publisher, zones_of_connection
 from airflow_provider_seedream.operators.lineage import TellsLineage
 from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
 from airflow_provider_seedream.options import OnExisting, OnRenditionError, OutputFormat
 from airflow_provider_seedream.publishing.names import DEFAULT_NAMES, FileNames, read_renditions
-from airflow_provider_seedream.wavespeed.errors import InvalidInputError, WaveSpeedError
-from airflow_provider_seedream.wavespeed.inputs import integer_within, switch
-from airflow_provider_seedream.wavespeed.plain_text import read_json
+from airflow_provider_seedream.wavespeed.errors import WaveSpeedError
+from airflow_provider_seedream.wavespeed.validation import (
+    parse_bool,
+    parse_choice,
+    parse_integer,
+    parse_seconds,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_seedream.operators.arguments import PathInput
-    from airflow_provider_seedream.wavespeed.image_set import ImageSet
-
-_USE_OUTPUT = "Give image_set=<the Seedream task>.output."
 
 
 class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
@@ -109,17 +108,17 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
         self.seedream_conn_id = seedream_conn_id
         self.storage_conn_id = storage_conn_id
         self.output_format = output_format
-        self.check_size = switch("check_size", check_size)
+        self.check_size = parse_bool("check_size", check_size)
         self.file_names = FileNames(file_names).template
         read_renditions(renditions)
         self.renditions = renditions
-        self.contact_sheet = switch("contact_sheet", contact_sheet)
-        self.storyboard_page = switch("storyboard_page", storyboard_page)
+        self.contact_sheet = parse_bool("contact_sheet", contact_sheet)
+        self.storyboard_page = parse_bool("storyboard_page", storyboard_page)
         self.on_existing = parse_choice("on_existing", on_existing, OnExisting)
         self.on_rendition_error = parse_choice("on_rendition_error", on_rendition_error, OnRenditionError)
-        self.max_bytes = integer_within("max_bytes", max_bytes, 1, 2**30, "Leave it out for 96 MiB.")
-        self.download_timeout = seconds("download_timeout", download_timeout, least=1.0)
-        self.concurrency = integer_within("concurrency", concurrency, 1, 16, "Leave it out for 4.")
+        self.max_bytes = parse_integer("max_bytes", max_bytes, 1, 2**30, "Leave it out for 96 MiB.")
+        self.download_timeout = parse_seconds("download_timeout", download_timeout, least=1.0)
+        self.concurrency = parse_integer("concurrency", concurrency, 1, 16, "Leave it out for 4.")
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish the set.
@@ -127,7 +126,7 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
         :raises AirflowFailException: where trying again would not help.
         """
         with lasting_errors_fail_at_once():
-            image_set = read_image_set(self.image_set)
+            image_set = wavespeed.read_image_set(self.image_set)
             folder = object_store_folder("path", self.path, self.storage_conn_id)
             if self.output_format is not None:
                 parse_choice("output_format", self.output_format, OutputFormat)
@@ -171,39 +170,3 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
         except (WaveSpeedError, AirflowNotFoundException) as error:
             self.log.warning("Prediction %s: no new links are to be had: %s", prediction_id, error)
             return None
-
-
-def read_image_set(value: object) -> ImageSet:
-    """The image set of whatever a template or an XCom made of it.
-
-    :raises InvalidInputError: telling what to write instead.
-    """
-    if isinstance(value, str):
-        value = _parsed(value)
-    if value is None:
-        raise InvalidInputError("image_set", None, "the task before gave nothing", _USE_OUTPUT)
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        if value and all(isinstance(each, str) for each in value):
-            raise InvalidInputError(
-                "image_set", value, "it is a list of links, not an image set", _USE_OUTPUT
-            )
-        raise InvalidInputError(
-            "image_set",
-            value,
-            "it is a list of image sets, one task instance publishes one",
-            "Map over it: SeedreamPublishOperator.partial(...).expand(image_set=<the Seedream task>.output).",
-        )
-    return worker.ImageSet.from_json(value)  # type: ignore[arg-type]  # refuses what is no mapping
-
-
-def _parsed(text: str) -> object:
-    try:
-        return read_json(text)
-    except ValueError:
-        pass
-    if text.strip().startswith(("{'", "[{'", '{"prediction_id')):
-        allowed = "it is a dict that a template turned into Python's text, which is not JSON"
-        way_out = f"{_USE_OUTPUT} Or set render_template_as_native_obj=True on the DAG."
-    else:
-        allowed, way_out = "it is neither a mapping nor JSON", _USE_OUTPUT
-    raise InvalidInputError("image_set", text, allowed, way_out)

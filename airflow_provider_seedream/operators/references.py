@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_seedream.operators.arguments import object_store_path, path_text
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
-from airflow_provider_seedream.wavespeed.inputs import without_secrets
-from airflow_provider_seedream.wavespeed.references import (
-    MAX_BYTES,
-    Reference,
-    is_link,
-    media_type,
-    sources_of,
-)
+from airflow_provider_seedream.wavespeed.references import MAX_BYTES, Reference, media_type, sources_of
+from airflow_provider_seedream.wavespeed.validation import is_link, without_secrets
 
 if TYPE_CHECKING:
     from airflow_provider_seedream.hooks.seedream import SeedreamHook

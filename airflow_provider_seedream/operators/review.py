@@ -10,14 +10,13 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BranchMixI
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.providers.standard.version_compat import AIRFLOW_V_3_1_3_PLUS
 
-from airflow_provider_seedream import xcom
+from airflow_provider_seedream import wavespeed, xcom
 from airflow_provider_seedream.operators import worker
 from airflow_provider_seedream.operators.arguments import refuse_unknown_arguments
 from airflow_provider_seedream.operators.cost import cost_of
-from airflow_provider_seedream.operators.publish import read_image_set
 from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
-from airflow_provider_seedream.wavespeed.revision import MAX_NOTE, revised
+from airflow_provider_seedream.wavespeed.optimizer import MAX_NOTE, revised
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseNotifier, Context
@@ -119,7 +118,7 @@ class SeedreamReviewOperator(RendersOnlyWhatTheAuthorWrote, HITLOperator, Branch
         :raises InvalidInputError: for an image set that does not tell its prompt and count.
         :raises AirflowFailException: where Airflow keeps the form of another image set, or another price.
         """
-        image_set = read_image_set(self.image_set)
+        image_set = wavespeed.read_image_set(self.image_set)
         if image_set.prompt is None or image_set.requested is None:
             raise InvalidInputError(
                 "image_set",
@@ -149,7 +148,7 @@ class SeedreamReviewOperator(RendersOnlyWhatTheAuthorWrote, HITLOperator, Branch
         """
         answer = super().execute_complete(context, event)
         chosen = list(answer["chosen_options"])
-        image_set = read_image_set(self.image_set)
+        image_set = wavespeed.read_image_set(self.image_set)
         self._refuse_unseen(image_set, context)
         if chosen == [APPROVE]:
             self.log.info("Prediction %s is approved.", image_set.prediction_id)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import quote, urlsplit
 
-from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
-from airflow_provider_seedream.wavespeed.prompt import scenes_of
+from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet
+from airflow_provider_seedream.wavespeed.prompt_parsing import scenes_of
 
 CAPTION = 200
 """Characters of a scene that are shown."""
@@ -76,7 +76,7 @@ def plain(text: str, length: int) -> str:
     return _PUNCTUATION.sub(r"\\\1", cut)
 
 
-def _picture(place: int, picture: Picture, caption: str) -> str:
+def _picture(place: int, picture: GeneratedImage, caption: str) -> str:
     text = " ".join([f"{place}\\.", plain(caption, CAPTION)]).strip()
     flagged = " **Flagged as unsafe by the vendor.**" if picture.flagged else ""
     if urlsplit(picture.url).scheme not in ("http", "https"):

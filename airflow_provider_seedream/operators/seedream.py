@@ -14,11 +14,9 @@ from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators import worker
 from airflow_provider_seedream.operators.arguments import (
     object_store_folder,
-    parse_choice,
     refuse_unknown_arguments,
     refuse_what_rendered_to_nothing,
     reject_blank,
-    seconds,
 )
 from airflow_provider_seedream.operators.base import PayingOperator
 from airflow_provider_seedream.operators.deployment import publisher, zones_of_connection
@@ -36,18 +34,19 @@ from airflow_provider_seedream.wavespeed.errors import (
     InvalidInputError,
     OversizedAnswerError,
 )
-from airflow_provider_seedream.wavespeed.inputs import switch
+from airflow_provider_seedream.wavespeed.validation import parse_bool, parse_choice, parse_seconds
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
     from airflow_provider_seedream.operators.arguments import PathInput
     from airflow_provider_seedream.submission import Paid, Submission
-    from airflow_provider_seedream.wavespeed.image_set import ImageSet, ImageSetRequest
-    from airflow_provider_seedream.wavespeed.polling import Verdict
+    from airflow_provider_seedream.waiting.poll import PollResult
+    from airflow_provider_seedream.wavespeed.image_set import ImageSet
     from airflow_provider_seedream.wavespeed.prediction import Prediction
     from airflow_provider_seedream.wavespeed.prompt import PromptInput
     from airflow_provider_seedream.wavespeed.references import Reference
+    from airflow_provider_seedream.wavespeed.request import ImageSetRequest
 
 
 class _DefaultSize(str):
@@ -155,13 +154,13 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
         self.on_clear = parse_choice("on_clear", on_clear, OnClear)
         self.on_short_delivery = parse_choice("on_short_delivery", on_short_delivery, OnShortDelivery)
         self.on_flagged = parse_choice("on_flagged", on_flagged, OnFlagged)
-        self.enable_base64_output = switch("enable_base64_output", enable_base64_output)
-        self.enable_sync_mode = switch("enable_sync_mode", enable_sync_mode)
-        self.deferrable = switch("deferrable", deferrable)
-        self.wait_for_completion = switch("wait_for_completion", wait_for_completion)
-        self.timeout = seconds("timeout", timeout, least=10.0)
+        self.enable_base64_output = parse_bool("enable_base64_output", enable_base64_output)
+        self.enable_sync_mode = parse_bool("enable_sync_mode", enable_sync_mode)
+        self.deferrable = parse_bool("deferrable", deferrable)
+        self.wait_for_completion = parse_bool("wait_for_completion", wait_for_completion)
+        self.timeout = parse_seconds("timeout", timeout, least=10.0)
         self.poll_interval = (
-            None if poll_interval is None else seconds("poll_interval", poll_interval, least=2.0)
+            None if poll_interval is None else parse_seconds("poll_interval", poll_interval, least=2.0)
         )
         if self.enable_base64_output and not output_path:
             raise InvalidInputError(
@@ -222,7 +221,7 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
         """
         submission = self._open(context, resumed=True)
         with self._errors_name_what_is_paid(submission, context):
-            verdict = worker.Verdict.from_event(event)
+            verdict = worker.PollResult.from_event(event)
             submission.billed(verdict.prediction_id)
             submission.remember(verdict.prediction_id)
             return self._finish(verdict, submission, context)
@@ -241,7 +240,7 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
             self._push(context, xcom.ORDERED_IMAGE_SET, ordered.to_json())
             self.made = ordered
             if paid.prediction is not None and paid.ended:
-                return self._finish(worker.Verdict.of(paid.prediction), submission, context)
+                return self._finish(worker.PollResult.of(paid.prediction), submission, context)
             if not self.wait_for_completion:
                 submission.delivered()
                 return ordered.to_json()
@@ -287,11 +286,11 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
         try:
             references = worker.read_references(self.images)
         except InvalidInputError as error:
-            record = submission.record if submission.store.outlives_a_try else None
-            if record is None or record.prediction_id is None:
-                raise
-            # What is paid is not given up for a file that another worker may have.
-            raise error.for_another_try() from None
+            record = submission.record
+            if submission.store.outlives_a_try and record is not None and record.prediction_id:
+                # What is paid is not given up for a file that another worker may have.
+                raise error.for_another_try() from None
+            raise
         known = self._links(context)
         return [replace(each, url=each.url or known.get(each.sha256 or "")) for each in references]
 
@@ -311,13 +310,14 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
             )
         if all(each.url for each in request.images):
             return request
-        known = self._links(context)
-        before = len(known)
-        images = tuple(worker.upload(each, self.hook, known) for each in request.images)
+        before = len(known := self._links(context))
+        request = replace(
+            request, images=tuple(worker.upload(each, self.hook, known) for each in request.images)
+        )
         if len(known) > before:
             self._push(context, xcom.UPLOADED_IMAGES, known)
             self.log.info("Uploaded %d reference image(s).", len(known) - before)
-        return replace(request, images=images)
+        return request
 
     def _wait(self, ordered: ImageSet, submission: Submission, context: Context) -> dict[str, Any]:
         submitted_at = submission.record.submitted_at if submission.record else None
@@ -336,12 +336,12 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
                 deadline=submission.deadline,
                 poll_interval=self.poll_interval,
                 submitted_at=submitted_at,
-                kind=worker.kind_of_order(ordered),
+                kind=worker.job_class_of(ordered),
             ),
             method_name="execute_complete",
         )
 
-    def _finish(self, verdict: Verdict, submission: Submission, context: Context) -> dict[str, Any]:
+    def _finish(self, verdict: PollResult, submission: Submission, context: Context) -> dict[str, Any]:
         if verdict.error is not None:
             raise verdict.error
         prediction = verdict.prediction or self._fetch(verdict.prediction_id, submission)
@@ -356,7 +356,6 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
 
     def _fetch(self, prediction_id: str, submission: Submission) -> Prediction | None:
         """A prediction that is over; ``None`` where it is not visible as such now, and there is time left to wait."""
-        trouble: object
         try:
             prediction = self.hook.prediction(prediction_id)
             if prediction.status.ended:
@@ -366,7 +365,7 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
             oversized = isinstance(error, OversizedAnswerError)
             if oversized or not error.transient or time.time() >= submission.deadline:
                 raise
-            trouble = error
+            trouble = str(error)
         self.log.warning("Prediction %s is complete but cannot be seen so now: %s", prediction_id, trouble)
         return None
 
@@ -427,10 +426,10 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
             ) from None
         if prediction.has_links:
             return image_set
-        placed = published.manifest.images
-        return replace(
-            image_set, images=tuple(worker.Picture(str(folder / each.file), each.flagged) for each in placed)
+        placed = (
+            worker.GeneratedImage(str(folder / each.file), each.flagged) for each in published.manifest.images
         )
+        return replace(image_set, images=tuple(placed))
 
 
 def _ordered(request: ImageSetRequest, paid: Paid, submission: Submission) -> ImageSet:

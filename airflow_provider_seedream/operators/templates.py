@@ -10,8 +10,8 @@ from airflow.providers.common.compat.sdk import BaseOperator, ObjectStoragePath,
 
 from airflow_provider_seedream.operators.arguments import lasting_errors_fail_at_once
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
-from airflow_provider_seedream.wavespeed.inputs import without_secrets
 from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt, Scene
+from airflow_provider_seedream.wavespeed.validation import without_secrets
 
 if TYPE_CHECKING:
     import jinja2

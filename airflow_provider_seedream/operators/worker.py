@@ -19,52 +19,52 @@ if TYPE_CHECKING:
     from airflow_provider_seedream.triggers.seedream import (
         SeedreamPredictionTrigger as SeedreamPredictionTrigger,
     )
-    from airflow_provider_seedream.wavespeed.delivery import accept as accept
-    from airflow_provider_seedream.wavespeed.delivery import delivered as delivered
-    from airflow_provider_seedream.wavespeed.delivery import summary as summary
-    from airflow_provider_seedream.wavespeed.durations import kind_of_order as kind_of_order
-    from airflow_provider_seedream.wavespeed.enhancement import reconciled as reconciled
-    from airflow_provider_seedream.wavespeed.image_set import DEFAULT_MODEL as DEFAULT_MODEL
+    from airflow_provider_seedream.waiting.poll import PollResult as PollResult
+    from airflow_provider_seedream.waiting.schedule import FIRST_POLL as FIRST_POLL
+    from airflow_provider_seedream.waiting.schedule import FLOOR as FLOOR
+    from airflow_provider_seedream.waiting.schedule import PollSchedule as PollSchedule
+    from airflow_provider_seedream.waiting.schedule import job_class_of as job_class_of
+    from airflow_provider_seedream.wavespeed.image_set import GeneratedImage as GeneratedImage
     from airflow_provider_seedream.wavespeed.image_set import ImageSet as ImageSet
-    from airflow_provider_seedream.wavespeed.image_set import Picture as Picture
-    from airflow_provider_seedream.wavespeed.models import version_for as version_for
+    from airflow_provider_seedream.wavespeed.image_set import accept as accept
+    from airflow_provider_seedream.wavespeed.image_set import delivered as delivered
+    from airflow_provider_seedream.wavespeed.image_set import summary as summary
     from airflow_provider_seedream.wavespeed.optimizer import EnhancementRequest as EnhancementRequest
-    from airflow_provider_seedream.wavespeed.polling import FIRST_LOOK as FIRST_LOOK
-    from airflow_provider_seedream.wavespeed.polling import FLOOR as FLOOR
-    from airflow_provider_seedream.wavespeed.polling import PollSchedule as PollSchedule
-    from airflow_provider_seedream.wavespeed.polling import Verdict as Verdict
+    from airflow_provider_seedream.wavespeed.optimizer import reconciled as reconciled
+    from airflow_provider_seedream.wavespeed.optimizer import revised as revised
     from airflow_provider_seedream.wavespeed.prediction import Status as Status
+    from airflow_provider_seedream.wavespeed.request import DEFAULT_MODEL as DEFAULT_MODEL
     from airflow_provider_seedream.wavespeed.request import ImageSetRequest as ImageSetRequest
-    from airflow_provider_seedream.wavespeed.revision import revised as revised
+    from airflow_provider_seedream.wavespeed.request import version_for as version_for
 
 _OURS = {
-    "DEFAULT_MODEL": "wavespeed.image_set",
+    "DEFAULT_MODEL": "wavespeed.request",
     "EnhancementRequest": "wavespeed.optimizer",
-    "FIRST_LOOK": "wavespeed.polling",
-    "FLOOR": "wavespeed.polling",
+    "FIRST_POLL": "waiting.schedule",
+    "FLOOR": "waiting.schedule",
+    "GeneratedImage": "wavespeed.image_set",
     "ImageSet": "wavespeed.image_set",
     "ImageSetRequest": "wavespeed.request",
     "Metrics": "metrics",
-    "Picture": "wavespeed.image_set",
-    "PollSchedule": "wavespeed.polling",
+    "PollResult": "waiting.poll",
+    "PollSchedule": "waiting.schedule",
     "Resumption": "metrics",
     "SeedreamPredictionTrigger": "triggers.seedream",
     "Status": "wavespeed.prediction",
-    "Verdict": "wavespeed.polling",
-    "accept": "wavespeed.delivery",
+    "accept": "wavespeed.image_set",
     "announce": "lineage.assets",
     "asks_the_same": "operators.review_form",
-    "delivered": "wavespeed.delivery",
-    "kind_of_order": "wavespeed.durations",
+    "delivered": "wavespeed.image_set",
+    "job_class_of": "waiting.schedule",
     "prediction_of": "operators.review_form",
     "publish": "publishing.publish",
     "read_references": "operators.references",
-    "reconciled": "wavespeed.enhancement",
+    "reconciled": "wavespeed.optimizer",
     "review_form": "operators.review_form",
-    "revised": "wavespeed.revision",
-    "summary": "wavespeed.delivery",
+    "revised": "wavespeed.optimizer",
+    "summary": "wavespeed.image_set",
     "upload": "operators.references",
-    "version_for": "wavespeed.models",
+    "version_for": "wavespeed.request",
 }
 
 __getattr__, __dir__ = attach(

@@ -21,7 +21,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from airflow_provider_seedream.publishing.errors import ImageError, ImageFault
 from airflow_provider_seedream.wavespeed.endpoint import is_loopback
-from airflow_provider_seedream.wavespeed.exchange import watch
+from airflow_provider_seedream.wavespeed.transport import watch
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 # What networks of one's own are numbered with (RFC 1918, RFC 4193).

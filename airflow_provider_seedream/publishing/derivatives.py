@@ -19,8 +19,8 @@ from airflow_provider_seedream.publishing.manifest import Derivative, LeftOut, P
 from airflow_provider_seedream.publishing.names import CONTACT_SHEET_NAME, PAGE_NAME, MediaType, Rendition
 from airflow_provider_seedream.publishing.storyboard import storyboard_page
 from airflow_provider_seedream.wavespeed.image_set import ImageSet
-from airflow_provider_seedream.wavespeed.plain_text import plain
 from airflow_provider_seedream.wavespeed.sizes import parse_sides
+from airflow_provider_seedream.wavespeed.validation import plain
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -42,10 +42,10 @@ from airflow_provider_seedream.publishing.image_check import (
     sniff,
     verify,
 )
-from airflow_provider_seedream.wavespeed.calls import retry_after
 from airflow_provider_seedream.wavespeed.endpoint import is_loopback
 from airflow_provider_seedream.wavespeed.errors import RateLimitError, rule_for
-from airflow_provider_seedream.wavespeed.exchange import Exchange
+from airflow_provider_seedream.wavespeed.operations import retry_after
+from airflow_provider_seedream.wavespeed.transport import Exchange
 
 MAX_BYTES = 96 * 1024 * 1024
 """A 4096x4096 RGBA PNG that does not compress has 64 MiB of pixels; half as much again for the rest."""

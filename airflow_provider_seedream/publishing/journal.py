@@ -50,7 +50,7 @@ from airflow_provider_seedream.publishing.names import is_file_name
 from airflow_provider_seedream.publishing.storage import Folder, TooLongError
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import ImageSet
-from airflow_provider_seedream.wavespeed.plain_text import NestedTooDeepError, read_json
+from airflow_provider_seedream.wavespeed.validation import NestedTooDeepError, read_json
 
 log = logging.getLogger(__name__)
 

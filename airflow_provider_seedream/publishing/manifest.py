@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_seedream.publishing.names import MediaType
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
-from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
-from airflow_provider_seedream.wavespeed.plain_text import read_json
+from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet
+from airflow_provider_seedream.wavespeed.validation import read_json
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
@@ -174,7 +174,7 @@ class Manifest:
         :raises InvalidInputError: it does not follow the schema; names the place.
         """
         validate(document)
-        links = tuple(Picture(image["url"] or "", image["flagged"]) for image in document["images"])
+        links = tuple(GeneratedImage(image["url"] or "", image["flagged"]) for image in document["images"])
         own = {field.name: document[field.name] for field in fields(ImageSet)}
         publisher = document["published_by"]
         return cls(

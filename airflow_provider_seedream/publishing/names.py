@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
-from airflow_provider_seedream.wavespeed.inputs import integer_within, refuse_unknown
-from airflow_provider_seedream.wavespeed.prompt import scenes_of
+from airflow_provider_seedream.wavespeed.prompt_parsing import scenes_of
+from airflow_provider_seedream.wavespeed.validation import parse_integer, refuse_unknown
 
 SLUG_LENGTH = 48
 STEM_LENGTH = 80
@@ -198,6 +198,6 @@ def read_renditions(value: Mapping[str, Sequence[int]] | None) -> tuple[Renditio
                 f"renditions[{name!r}]", widths, "it must be a list of widths", _RENDITIONS_WAY_OUT
             )
         for width in widths:
-            number = integer_within(f"renditions[{name!r}]", width, NARROWEST, WIDEST, _RENDITIONS_WAY_OUT)
+            number = parse_integer(f"renditions[{name!r}]", width, NARROWEST, WIDEST, _RENDITIONS_WAY_OUT)
             found.add(Rendition(formats[name], number))
     return tuple(sorted(found))

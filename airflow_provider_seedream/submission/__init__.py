@@ -10,9 +10,11 @@ from airflow_provider_seedream._lazy import attach
 if TYPE_CHECKING:
     from airflow_provider_seedream.submission.decisions import Collect as Collect
     from airflow_provider_seedream.submission.decisions import GiveUp as GiveUp
+    from airflow_provider_seedream.submission.decisions import Paid as Paid
     from airflow_provider_seedream.submission.decisions import Recover as Recover
     from airflow_provider_seedream.submission.decisions import Resume as Resume
     from airflow_provider_seedream.submission.decisions import RetryLater as RetryLater
+    from airflow_provider_seedream.submission.decisions import Step as Step
     from airflow_provider_seedream.submission.decisions import Submit as Submit
     from airflow_provider_seedream.submission.kept_prompt import KeptPrompt as KeptPrompt
     from airflow_provider_seedream.submission.kept_prompt import digest as digest
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from airflow_provider_seedream.submission.run import Terms as Terms
     from airflow_provider_seedream.submission.run import how_to_clear as how_to_clear
     from airflow_provider_seedream.submission.store import TaskStore as TaskStore
-    from airflow_provider_seedream.submission.submission import Paid as Paid
-    from airflow_provider_seedream.submission.submission import Step as Step
     from airflow_provider_seedream.submission.submission import Submission as Submission
     from airflow_provider_seedream.submission.timing import Timing as Timing
 
@@ -33,12 +33,12 @@ __getattr__, __dir__ = attach(
         "Collect": "decisions",
         "GiveUp": "decisions",
         "KeptPrompt": "kept_prompt",
-        "Paid": "submission",
+        "Paid": "decisions",
         "Phase": "record",
         "Recover": "decisions",
         "Resume": "decisions",
         "RetryLater": "decisions",
-        "Step": "submission",
+        "Step": "decisions",
         "Submission": "submission",
         "Submit": "decisions",
         "TaskStore": "store",

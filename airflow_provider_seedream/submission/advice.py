@@ -13,8 +13,8 @@ from airflow_provider_seedream.wavespeed.errors import (
     RequestChangedError,
     WaveSpeedError,
 )
-from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
 from airflow_provider_seedream.wavespeed.prediction import Prediction
+from airflow_provider_seedream.wavespeed.request import PaidRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,16 @@ class WayOut:
         return f"set {' and '.join(changes)}, and {self.clear}" if changes else self.clear
 
 
+def next_try(*, remembered: bool) -> str:
+    """What becomes of what is paid.
+
+    :param remembered: whether the record outlives a try.
+    """
+    if remembered:
+        return 'a retry takes it up; so does a clear with on_clear="reuse"'
+    return "this Airflow keeps no record of it; a retry searches the account for it before it pays"
+
+
 def lost(
     record: SubmissionRecord, request: PaidRequest, found: list[Prediction], way_out: WayOut
 ) -> LostSubmissionError:
@@ -92,11 +102,11 @@ def _what_is_unknown(record: SubmissionRecord, request: PaidRequest) -> str:
     if record.phase is Phase.MISSING:
         what = (
             "This try is not the first, and Airflow has no record of the tries before it (a clear, clear_on_success or "
-            f"the state store removed it, or this Airflow keeps none). One of them may have paid for {request.asks_for} "
+            f"the state store removed it, or this Airflow keeps none). One of them may have paid for {request.describe} "
             f"({price}). Nothing was sent."
         )
     else:
-        what = f"A submission of {request.asks_for} ({price}) got no answer; it may have been accepted. Not sent again."
+        what = f"A submission of {request.describe} ({price}) got no answer; it may have been accepted. Not sent again."
     return f"{what} Candidates since {since:%Y-%m-%d %H:%M:%SZ}:"
 
 

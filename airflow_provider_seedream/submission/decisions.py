@@ -96,6 +96,25 @@ class RetryLater:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """A prediction that is paid for: now, or by an earlier try.
+
+    :param prediction: as it was last seen; ``None`` where it is not visible now.
+    """
+
+    prediction_id: str
+    prediction: Prediction | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was seen to be over."""
+        return self.prediction is not None and self.prediction.status.ended
+
+
+Step = Submit | Resume | Collect | Recover | RetryLater | GiveUp | Paid
+"""What an operator does next; :class:`Paid` is the last one."""
+
 Decision = Submit | Fetch | Resume | Collect | GiveUp | Lost | Changed | Missing
 
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_seedream.submission.record import Phase, SubmissionRecord
-from airflow_provider_seedream.wavespeed.calls import CLOCK_SKEW
-from airflow_provider_seedream.wavespeed.inputs import integer
-from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
+from airflow_provider_seedream.wavespeed.operations import CLOCK_SKEW
 from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
+from airflow_provider_seedream.wavespeed.request import PaidRequest
+from airflow_provider_seedream.wavespeed.validation import as_integer
 
 CLOCKS_APART = 900.0
 """Seconds by which the clock of a worker may be wrong. Nothing is known of the clock of a worker that was killed before
@@ -114,7 +114,7 @@ def candidates(found: Iterable[Prediction], request: PaidRequest) -> list[Predic
 def adoptable(found: Prediction, request: PaidRequest) -> bool:
     """Whether ``on_lost_submission="adopt"`` may adopt the only candidate: a text that the API shows must be whole."""
     shown = found.input or {}
-    texts = {name: value for name, value in request.told_apart_by().items() if isinstance(value, str)}
+    texts = {name: value for name, value in request.identifying_inputs().items() if isinstance(value, str)}
     shows = any(shown.get(name) is not None for name in texts)
     whole = all(_plain(shown[name]) == _plain(value) for name, value in texts.items() if shown.get(name))
     return found.model in ("", request.model) and (not shows or whole)
@@ -123,7 +123,7 @@ def adoptable(found: Prediction, request: PaidRequest) -> bool:
 def identified(found: Prediction, request: PaidRequest) -> bool:
     """Whether the API itself shows that a prediction is a request's: all identifying inputs are equal, and so is every
     other input that it shows."""
-    shown, identifying = found.input or {}, request.told_apart_by()
+    shown, identifying = found.input or {}, request.identifying_inputs()
     needed = [name for name, value in identifying.items() if value and not isinstance(value, int)]
     return all(shown.get(name) is not None for name in needed) and all(
         shown.get(name) is None or _alike(shown[name], value)
@@ -148,7 +148,7 @@ def digest_of(found: Iterable[Prediction]) -> str:
 
 def _differs_in_count(shown: Mapping[str, Any], request: PaidRequest) -> bool:
     for name, value in request.priced_inputs().items():
-        number = integer(shown.get(name))
+        number = as_integer(shown.get(name))
         if isinstance(value, int) and not isinstance(value, bool) and number not in (None, value):
             return True
     return False
@@ -156,7 +156,7 @@ def _differs_in_count(shown: Mapping[str, Any], request: PaidRequest) -> bool:
 
 def _differs_in_text(shown: Mapping[str, Any], request: PaidRequest) -> bool:
     """Whether texts contradict the request. What is missing, blank, shortened or odd contradicts nothing."""
-    return any(_contradicts(shown.get(name), value) for name, value in request.told_apart_by().items())
+    return any(_contradicts(shown.get(name), value) for name, value in request.identifying_inputs().items())
 
 
 def _contradicts(shown: object, asked: object) -> bool:
@@ -185,4 +185,4 @@ def _alike(shown: object, asked: object) -> bool:
     if isinstance(asked, bool) or not isinstance(asked, int):
         said, wanted = (unicodedata.normalize("NFC", str(each)).split() for each in (shown, asked))
         return said == wanted
-    return integer(shown) == asked
+    return as_integer(shown) == asked

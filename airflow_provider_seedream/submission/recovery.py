@@ -24,8 +24,8 @@ from airflow_provider_seedream.submission.matching import (
 from airflow_provider_seedream.submission.record import Phase, SubmissionRecord
 from airflow_provider_seedream.submission.run import Claims, Terms
 from airflow_provider_seedream.wavespeed.errors import ApiError
-from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
 from airflow_provider_seedream.wavespeed.prediction import Prediction
+from airflow_provider_seedream.wavespeed.request import PaidRequest
 
 if TYPE_CHECKING:
     from airflow_provider_seedream.hooks.seedream import SeedreamHook

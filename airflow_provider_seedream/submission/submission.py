@@ -26,7 +26,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,7 @@ from airflow_provider_seedream.submission.decisions import (
     GiveUp,
     Lost,
     Missing,
+    Paid,
     Recover,
     Resume,
     RetryLater,
@@ -52,7 +53,8 @@ from airflow_provider_seedream.submission.decisions import (
 from airflow_provider_seedream.submission.matching import digest_of
 from airflow_provider_seedream.submission.record import Phase, SubmissionRecord, spent_before
 from airflow_provider_seedream.submission.timing import Timing
-from airflow_provider_seedream.wavespeed import calls
+from airflow_provider_seedream.waiting.poll import refusal
+from airflow_provider_seedream.wavespeed import operations
 from airflow_provider_seedream.wavespeed.errors import (
     ApiError,
     Arrival,
@@ -61,14 +63,13 @@ from airflow_provider_seedream.wavespeed.errors import (
     RateLimitError,
     rule_of,
 )
-from airflow_provider_seedream.wavespeed.polling import refusal
 from airflow_provider_seedream.wavespeed.prediction import Prediction
 
 if TYPE_CHECKING:
     from airflow_provider_seedream.hooks.seedream import SeedreamHook
     from airflow_provider_seedream.submission.run import Claims, Terms
     from airflow_provider_seedream.submission.store import TaskStore
-    from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
+    from airflow_provider_seedream.wavespeed.request import PaidRequest
 
 log = logging.getLogger(__name__)
 
@@ -76,26 +77,6 @@ FORGOTTEN = 7 * 86400.0
 """Seconds for which the API knows a prediction at the least (API reference 3.3)."""
 
 NOTHING_SENT = "Nothing was sent that pays"
-
-
-@dataclass(frozen=True, slots=True)
-class Paid:
-    """A prediction that is paid for: now, or by an earlier try.
-
-    :param prediction: as it was last seen; ``None`` where it is not visible now.
-    """
-
-    prediction_id: str
-    prediction: Prediction | None
-
-    @property
-    def ended(self) -> bool:
-        """Whether it was seen to be over."""
-        return self.prediction is not None and self.prediction.status.ended
-
-
-Step = Submit | Resume | Collect | Recover | RetryLater | GiveUp | Paid
-"""What an operator does next; :class:`Paid` is the last one."""
 
 
 class Submission:
@@ -155,16 +136,13 @@ class Submission:
     @property
     def deadline(self) -> float:
         """Epoch seconds at which we stop waiting."""
-        return (
-            self.record.deadline if self.record and self.record.deadline else time.time() + self.terms.timeout
-        )
+        record = self.record
+        return record.deadline if record and record.deadline else time.time() + self.terms.timeout
 
     @property
     def next_try(self) -> str:
         """What becomes of what is paid, for people."""
-        if self.store.outlives_a_try:
-            return 'a retry takes it up; so does a clear with on_clear="reuse"'
-        return "this Airflow keeps no record of it; a retry searches the account for it before it pays"
+        return advice.next_try(remembered=self.store.outlives_a_try)
 
     def decide(self, request: PaidRequest) -> Submit | Resume | Collect | Recover | GiveUp:
         """What to do next for a request. Pays nothing and writes nothing; may fetch the recorded prediction.
@@ -196,28 +174,24 @@ class Submission:
             attempt=self.terms.attempt,
             on_clear=self.terms.on_clear,
         )
-        decision = known()
-        return (
-            known(prediction=self._fetch(decision.prediction_id)) if isinstance(decision, Fetch) else decision
-        )
+        first = known()
+        return known(prediction=self._fetch(first.prediction_id)) if isinstance(first, Fetch) else first
 
     def _fetch(self, prediction_id: str) -> Prediction | Unseen:
         """Fetch the recorded prediction. A passing fault counts as "still running"."""
-        record = self.record
+        record, wants_new = self.record, self.terms.on_clear == "resubmit"
         assert record is not None  # noqa: S101 - it named the prediction
         cleared = record.phase is Phase.DELAYED or record.cleared_since(self.terms.attempt)
         try:
             return self.hook.prediction(prediction_id)
         except ApiError as error:
-            if error.transient and cleared and self.terms.on_clear == "resubmit":
+            if error.transient and cleared and wants_new:
                 # Whether there is something to resume decides whether a new set is paid for.
                 raise
             if error.transient:
                 log.warning("Prediction %s cannot be seen now, and is waited for: %s", prediction_id, error)
                 return Unseen.FOR_NOW
-            forgotten = (
-                self.terms.on_clear == "resubmit" or time.time() - (record.submitted_at or 0.0) > FORGOTTEN
-            )
+            forgotten = wants_new or time.time() - (record.submitted_at or 0.0) > FORGOTTEN
             if not cleared or not forgotten or not isinstance(error, NotFoundError):
                 raise refusal(prediction_id, error) from None
             return Unseen.FORGOTTEN
@@ -232,20 +206,12 @@ class Submission:
         :raises PredictionTimeoutError: if our turn to submit came after our deadline.
         """
         before, intent = self.record, self._intent(request, cost_usd)
-        settings = self.hook.settings
-        log.info(
-            "Submitting %s to %s for $%g (%s, %s): %s.",
-            request.asks_for,
-            request.model,
-            cost_usd,
-            settings.source,
-            settings.endpoint.origin,
-            because,
-        )
+        key, to = self.hook.settings.source, f"{request.model} for ${cost_usd:g}"
+        origin = self.hook.settings.endpoint.origin
+        log.info("Submitting %s to %s (%s, %s): %s.", request.describe, to, key, origin, because)
         self._write(intent)
-        self.sent = (
-            f"A submission of {request.asks_for} (${cost_usd:g}) is under way; the API cannot cancel it"
-        )
+        what = f"A submission of {request.describe} (${cost_usd:g})"
+        self.sent = f"{what} is under way; the API cannot cancel it"
         self._sent_now, send_by = True, intent.intent_at + self.timing.send_within
         try:
             prediction = self.hook.submit(request, send_by=send_by, stopped=lambda: self.killed)
@@ -255,7 +221,7 @@ class Submission:
                 return self._without_id(error, before, intent)
             prediction = named
         # Logged first: should the record fail, the log is the one place that knows the id.
-        log.info("Prediction %s was submitted: %s, $%g.", prediction.id, request.asks_for, cost_usd)
+        log.info("Prediction %s was submitted: %s, $%g.", prediction.id, request.describe, cost_usd)
         self._keep(intent, prediction)
         if before is not None and before.outcome_unknown:
             self.claims.report_lost(None)
@@ -285,7 +251,9 @@ class Submission:
         """Seconds for which a paying request may be on its way, from the intent on."""
         answer, endpoint = self.timing.answer_within, self.hook.settings.endpoint
         if answer is None:
-            answer = endpoint.connect_timeout + (calls.submission_timeout(request) or endpoint.read_timeout)
+            answer = endpoint.connect_timeout + (
+                operations.submission_timeout(request) or endpoint.read_timeout
+            )
         return self.timing.send_within + answer + self.timing.gateway_patience
 
     def _named_in(self, error: ApiError) -> Prediction | None:
@@ -469,11 +437,8 @@ class Submission:
             self._persist(record.submitted(prediction.id, at=now, deadline=now + self.terms.timeout))
         except Exception:
             # The prediction is paid and its id is at hand: a store that is away must not lose it.
-            log.exception(
-                "Prediction %s is paid ($%g) but could not be recorded; this try goes on with it.",
-                prediction.id,
-                record.cost_usd,
-            )
+            what = "Prediction %s is paid ($%g) but could not be recorded; this try goes on with it."
+            log.exception(what, prediction.id, record.cost_usd)
 
     def _write(self, record: SubmissionRecord) -> None:
         self.store.set(xcom.SUBMISSION, record.to_json())

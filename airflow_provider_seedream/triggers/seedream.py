@@ -7,7 +7,8 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_seedream.wavespeed.verdict import Outcome, Verdict
+from airflow_provider_seedream import waiting
+from airflow_provider_seedream.hooks.seedream import SeedreamHook
 
 
 class SeedreamPredictionTrigger(BaseTrigger):
@@ -19,10 +20,10 @@ class SeedreamPredictionTrigger(BaseTrigger):
     :param seedream_conn_id: the connection.
     :param prediction_id: the prediction.
     :param deadline: epoch seconds at which to stop waiting; absolute, so that a restarted triggerer keeps to it.
-    :param poll_interval: seconds between looks; ``None`` leaves it to the schedule.
+    :param poll_interval: seconds between polls; ``None`` leaves it to the schedule.
     :param submitted_at: epoch seconds of the submission, from which a job's age counts; ``None`` where unknown.
-    :param kind: what decides how long the job takes, see :func:`~.durations.kind_of`; ``None`` where unknown. Both
-        serve only to look at the right moments, also after a restart of the triggerer.
+    :param kind: the job class, which decides how long the job takes, see :func:`~.waiting.schedule.job_class`; ``None``
+        where unknown. Both serve only to poll at the right moments, also after a restart of the triggerer.
     """
 
     def __init__(
@@ -58,23 +59,22 @@ class SeedreamPredictionTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then yield the one event."""
-        from airflow_provider_seedream.triggers.watcher import PredictionWatcher
-
         try:
-            verdict = await PredictionWatcher.of(self.seedream_conn_id).wait(
+            read = SeedreamHook(self.seedream_conn_id).read_endpoint
+            result = await waiting.PredictionWatcher.of(self.seedream_conn_id, read).wait(
                 self.prediction_id,
                 deadline=self.deadline,
                 poll_interval=self.poll_interval,
                 submitted_at=self.submitted_at,
-                kind=self.kind,
+                job_class=self.kind,
             )
         except Exception as error:
             self.log.exception("Polling of prediction %s was interrupted.", self.prediction_id)
-            verdict = Verdict(Outcome.ERROR, self.prediction_id, error=error)
-        yield TriggerEvent(verdict.event())
+            result = waiting.PollResult(waiting.Outcome.ERROR, self.prediction_id, error=error)
+        yield TriggerEvent(result.event())
 
     async def on_kill(self) -> None:
-        """Tell what becomes of the prediction: the API cannot cancel it (API reference 5). Airflow 3.3+ calls this."""
+        """Log what becomes of the prediction: the API cannot cancel it (API reference 5). Airflow 3.3+ calls this."""
         self.log.warning(
             "The task waiting for prediction %s was ended from outside. The prediction runs on and stays billed.",
             self.prediction_id,

@@ -12,10 +12,6 @@ from functools import cache
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 
-_PLACES = "First Second Third Fourth Fifth Sixth Seventh Eighth Ninth Tenth Eleventh Twelfth Thirteenth Fourteenth Fifteenth"
-ORDINALS = tuple(_PLACES.split())
-"""The words for the places of scenes in a set."""
-
 _WORDS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
     "sixteen seventeen eighteen nineteen"
@@ -36,14 +32,15 @@ _QUALITIES = (
 )
 
 
-_NOUNS = "image|img|illustration|picture|pic|photo|photograph"
+IMAGE_NOUNS = "image|img|illustration|picture|pic|photo|photograph"
+"""Words for an image, as a pattern; each may have a plural s."""
 
 
 @cache
 def _no_count() -> re.Pattern[str]:
-    """An opening number of images that nobody can make: negative, broken, or in digits that are not read here."""
+    """An opening number of images that cannot be made: negative, broken, or in digits that are not read here."""
     return re.compile(
-        rf"\s*(?:[-−]\s?\d+|\d*\.\d+|(?:(?![0-9])\d)+)(?:\s+(?:{_QUALITIES}),?)*\s+(?:{_NOUNS})s?\b",
+        rf"\s*(?:[-−]\s?\d+|\d*\.\d+|(?:(?![0-9])\d)+)(?:\s+(?:{_QUALITIES}),?)*\s+(?:{IMAGE_NOUNS})s?\b",
         re.IGNORECASE,
     )
 
@@ -53,7 +50,7 @@ def _count() -> re.Pattern[str]:
     # Compiled when first needed: it takes as long as importing the rest, and every DAG file is parsed often.
     return re.compile(
         rf"(?<!\d[.,])(?<![\w/$#-])(?:(?P<low>{_NUMBER})(?:\s+(?:to|or)\s+|(?<=\d)\s*[-–]\s*(?=\d)))?(?P<count>{_NUMBER})"
-        rf"(?:\s+(?:{_QUALITIES}),?)*(?:\s+|-)(?P<noun>{_NOUNS})(?P<plural>s?)\b"
+        rf"(?:\s+(?:{_QUALITIES}),?)*(?:\s+|-)(?P<noun>{IMAGE_NOUNS})(?P<plural>s?)\b"
         r"(?P<set>[\s-]+(?:series|set|sequence|story|storyboard|collection|comic|carousel)\b)?",
         re.IGNORECASE,
     )
@@ -72,13 +69,13 @@ _LEAD = _vocabulary(
 _SETS = _vocabulary("series set sequence collection batch total consisting composed")
 _ONE_PICTURE = _vocabulary("collage grid montage mosaic")
 _PART_OF_THE_SET = _vocabulary("first last next other another remaining final previous more")
-# "a wall with three photos": pictures as things in a scene. Images and illustrations are hardly ever that.
+# "a wall with three photos": photos as things in a scene. Images and illustrations are hardly ever that.
 _DEPICTABLE = _vocabulary("picture pic photo photograph")
 _DEPICTED_AFTER = _vocabulary(
     "with holding holds showing shows containing contains on at has have hang hangs hanging hung taking takes took "
     "and his her their its my looking"
 )
-# Characters before a mention that are looked at: more than a clause, and a bound on the work.
+# Characters before a mention that are read: more than a clause, and a bound on the work.
 _REACH = 200
 _CLAUSE_END = re.compile(r"[.!?:;,\n(—–]")
 _ENDS_CLAUSE = re.compile(r"\s*(?:$|[^\w\s])")
@@ -119,11 +116,6 @@ def named_count(text: str) -> int | None:
             f'Begin it with the number that is meant, for example "{max(counts)} images. ".',
         )
     return counts[0] if counts else None
-
-
-def counted(count: int) -> str:
-    """A count as the vendor wants it at the start of a prompt: ``"3 images."``."""
-    return "1 image." if count == 1 else f"{count} images."
 
 
 def _number(word: str) -> int:

@@ -10,8 +10,8 @@ from math import inf
 from urllib.parse import urlsplit
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
-from airflow_provider_seedream.wavespeed.inputs import integer
 from airflow_provider_seedream.wavespeed.redaction import Redaction
+from airflow_provider_seedream.wavespeed.validation import as_integer, as_number
 
 DEFAULT_ORIGIN = "https://api.wavespeed.ai"
 CONNECT_TIMEOUT = 10.0
@@ -130,10 +130,10 @@ def _origin(text: str, port: int | None, allow_insecure_http: bool) -> str:
     try:
         name.encode("idna")
     except UnicodeError:
-        raise InvalidInputError("host", _shown(text), "its name cannot be looked up", way_out) from None
-    # The connection form leaves a zero where nobody wrote a port.
+        raise InvalidInputError("host", _shown(text), "its name cannot be resolved", way_out) from None
+    # The connection form leaves a zero where no port was written.
     number = (port or None) if own_port is None else own_port
-    if number is not None and integer(number) not in _PORTS:
+    if number is not None and as_integer(number) not in _PORTS:
         raise InvalidInputError(
             "port", number, "it must be from 1 to 65535", "Leave it out for the usual one."
         )
@@ -141,22 +141,15 @@ def _origin(text: str, port: int | None, allow_insecure_http: bool) -> str:
 
 
 def _shown(host: str) -> str:
-    """A host field that makes no sense, as far as it can be no key that was pasted into the wrong field."""
+    """A host field for a message; hidden where it may be a key that was pasted into the wrong field."""
     return host if re.fullmatch(r"(?:\w+://)?[\w-]{1,30}(?:\.[\w-]{1,30})+(?::\d+)?/?", host) else "***"
 
 
 def _seconds(field_name: str, value: object, default: float) -> float:
     if value is None or value == "":
         return default
-    try:
-        seconds = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        seconds = -1.0
-    if isinstance(value, bool) or not 0 < seconds <= 600:
-        raise InvalidInputError(
-            field_name,
-            value,
-            "it must be a number of seconds over 0, up to 600",
-            f"Leave it out for {default:g}.",
-        )
+    seconds = as_number(value, text=True)
+    if seconds is None or not 0 < seconds <= 600:
+        rule, way_out = "it must be a number of seconds over 0, up to 600", f"Leave it out for {default:g}."
+        raise InvalidInputError(field_name, value, rule, way_out)
     return seconds

@@ -126,7 +126,7 @@ class OversizedAnswerError(InvalidResponseError):
 
 
 class PredictionFailedError(WaveSpeedError):
-    """A prediction ended without pictures.
+    """A prediction ended without images.
 
     :param prediction_id: the prediction.
     :param status: the status it ended in, in the API's word.
@@ -152,7 +152,7 @@ class PredictionTimeoutError(WaveSpeedError):
 
 
 class PollRejectedError(WaveSpeedError):
-    """The API refuses to tell of a paid prediction (401, 403, 404): looking again would not change that."""
+    """The API refuses to show a paid prediction (401, 403, 404): polling again would not change that."""
 
 
 class PollInterruptedError(WaveSpeedError):
@@ -168,7 +168,7 @@ class ConnectionUnusableError(WaveSpeedError):
 
 
 class LostSubmissionError(WaveSpeedError):
-    """A paying request whose outcome nobody knows. It is never sent again by itself.
+    """A paying request whose outcome is not known. It is never sent again by itself.
 
     :param transient: whether a later search for it may do better.
     """
@@ -193,7 +193,7 @@ class BudgetExceededError(WaveSpeedError):
 
 
 class DeliveryError(WaveSpeedError):
-    """A completed prediction whose pictures the task's policies refuse (too few, or flagged)."""
+    """A completed prediction whose images the task's policies refuse (too few, or flagged)."""
 
 
 class UnusableEnhancementError(WaveSpeedError):
@@ -209,7 +209,7 @@ class Failure(enum.Enum):
 
 
 class Arrival(enum.Enum):
-    """What an unsuccessful answer tells of a paying request."""
+    """What an unsuccessful answer means for a paying request."""
 
     NEVER = "certainly did not arrive"
     REFUSED = "certainly refused"
@@ -273,7 +273,7 @@ TASK_CODES: Mapping[int, tuple[str, bool]] = MappingProxyType(
         1200: ("content moderation; change the prompt", False),
         1400: ("a required parameter is missing", False),
         1401: ("a parameter is invalid", False),
-        1402: ("an input picture could not be fetched", False),
+        1402: ("an input image could not be fetched", False),
         1403: ("the task could not be executed", False),
         1405: ("the task failed", False),
         5000: ("internal error; a new submission may pass", True),
@@ -304,7 +304,7 @@ def task_code(code: int | None, status: str) -> tuple[str, bool]:
     """Meaning of a failed prediction's code, and whether a new submission may pass.
 
     Codes that are not listed go by the API's rule: 1xxx asks for another request, 5xxx may pass. Without a code,
-    ``failed`` is taken for final, and the statuses that speak of the server's side (``cancelled``, ``timeout``,
+    ``failed`` counts as final, and the statuses that speak of the server's side (``cancelled``, ``timeout``,
     ``deleted``) may pass.
     """
     if code is not None and code in TASK_CODES:

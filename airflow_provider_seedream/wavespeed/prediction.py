@@ -1,25 +1,26 @@
-"""A prediction: what the API tells of one submitted job."""
+"""A prediction: what the API says about one submitted job."""
 
 from __future__ import annotations
 
 import datetime as dt
 import enum
 import logging
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_seedream.wavespeed.errors import InvalidResponseError, PredictionFailedError
-from airflow_provider_seedream.wavespeed.inputs import integer, links_without_secrets
-from airflow_provider_seedream.wavespeed.plain_text import (
+from airflow_provider_seedream.wavespeed.validation import (
     MOST_OF_ERROR,
     MOST_OF_LINK,
     MOST_OF_MODEL,
     MOST_OF_TEXT,
     MOST_OF_WORD,
+    as_integer,
+    as_number,
     is_id,
     is_link,
+    links_without_secrets,
     plain,
     storable,
 )
@@ -67,7 +68,7 @@ class Prediction:
     :param model: model id, empty where the answer leaves it out.
     :param status: where the job stands.
     :param status_word: the API's own word for it.
-    :param outputs: links to the pictures, or bare base64 where that was asked for; empty until completed.
+    :param outputs: links to the images, or bare base64 where that was asked for; empty until completed.
     :param flags: per output, whether the API flagged it (NSFW); ``None`` where it says nothing.
     :param error: the API's text on a failure; links in it without what may be a signature.
     :param code: task code of a failure (API reference 8.3).
@@ -101,7 +102,7 @@ class Prediction:
             shown = plain(ascii(plain(data["id"], 80)), 120)
             raise InvalidResponseError(f"The answer's prediction id {shown} does not look like one.")
         word = plain(data.get("status") or "", MOST_OF_WORD)
-        outputs, flags = _pictures(data.get("outputs"), data.get("has_nsfw_contents"))
+        outputs, flags = _outputs(data.get("outputs"), data.get("has_nsfw_contents"))
         timings = data.get("timings")
         inference = timings.get("inference") if isinstance(timings, dict) else None
         return cls(
@@ -132,11 +133,11 @@ class Prediction:
 
     @property
     def has_links(self) -> bool:
-        """Whether the outputs are links, and no pictures inside the answer, or text."""
+        """Whether the outputs are links, and no images inside the answer, or text."""
         return all(map(is_link, self.outputs))
 
     def summary(self) -> dict[str, Any]:
-        """What may travel through Airflow's database: no link, no picture, no prompt."""
+        """What may travel through Airflow's database: no link, no image, no prompt."""
         return {
             "status": self.status_word,
             "code": self.code,
@@ -147,11 +148,11 @@ class Prediction:
         }
 
     def failure(self) -> PredictionFailedError:
-        """The error of a prediction that ended without pictures."""
+        """The error of a prediction that ended without images."""
         return PredictionFailedError(self.id, self.status_word, self.code, self.error)
 
 
-def _pictures(outputs: object, flags: object) -> tuple[tuple[str, ...], tuple[bool | None, ...]]:
+def _outputs(outputs: object, flags: object) -> tuple[tuple[str, ...], tuple[bool | None, ...]]:
     """The links and their flags; paired before blank outputs are left out, for a flag belongs to a place."""
     if not outputs:
         return (), ()
@@ -159,8 +160,8 @@ def _pictures(outputs: object, flags: object) -> tuple[tuple[str, ...], tuple[bo
     links = [item.get("url") if isinstance(item, dict) else item for item in items]
     flagged = [flag if isinstance(flag, bool) else None for flag in flags] if isinstance(flags, list) else []
     pairs = zip(links, flagged + [None] * len(links), strict=False)
-    pictures = [(_output(link), flag) for link, flag in pairs if isinstance(link, str) and link.strip()]
-    return tuple(link for link, _ in pictures if link), tuple(flag for link, flag in pictures if link)
+    found = [(_output(link), flag) for link, flag in pairs if isinstance(link, str) and link.strip()]
+    return tuple(link for link, _ in found if link), tuple(flag for link, flag in found if link)
 
 
 def _output(text: str) -> str:
@@ -206,7 +207,7 @@ def _comparable(value: object) -> bool:
 
 def _code(value: object) -> int | None:
     """A task code; one of digits counts as well."""
-    code = integer(value) if isinstance(value, str) else _whole(value)
+    code = as_integer(value) if isinstance(value, str) else _whole(value)
     return code if code is not None and 0 < code < 100_000 else None
 
 
@@ -216,8 +217,5 @@ def _elapsed(value: object) -> int | None:
 
 
 def _whole(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return int(value) if abs(value) < _LARGEST else None
+    number = as_number(value)
+    return None if number is None or abs(number) >= _LARGEST else int(number)

@@ -1,4 +1,4 @@
-"""Reference pictures, which the edit models draw from: links, or files that are uploaded first."""
+"""Reference images, which the edit models draw from: links, or files that are uploaded first."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
-from airflow_provider_seedream.wavespeed.inputs import without_secrets
-from airflow_provider_seedream.wavespeed.plain_text import read_json
+from airflow_provider_seedream.wavespeed.validation import is_link, read_json, without_secrets
 
 MAX_BYTES = 200_000_000
 """The most a file may have: sources say 20, 200 and 300 MB (API reference, section 10)."""
@@ -30,7 +29,7 @@ _BEGINNINGS: Mapping[bytes, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A reference picture; made by :meth:`link` or :meth:`file`, which check it.
+    """A reference image; made by :meth:`link` or :meth:`file`, which check it.
 
     :param source: its link, or where its file is.
     :param sha256: hex digest of the file's content; None for a link.
@@ -43,9 +42,9 @@ class Reference:
 
     @classmethod
     def link(cls, source: str) -> Reference:
-        """A picture that the vendor fetches itself.
+        """An image that the vendor fetches itself.
 
-        :raises InvalidInputError: for what is no link, or carries a password that everybody would see.
+        :raises InvalidInputError: for what is no link, or carries a password.
         """
         try:
             parts = urlsplit(source)
@@ -62,9 +61,9 @@ class Reference:
 
     @classmethod
     def file(cls, source: str, content: bytes) -> Reference:
-        """A picture to upload.
+        """An image to upload.
 
-        :raises InvalidInputError: for what is no picture, to anybody who looks at its beginning.
+        :raises InvalidInputError: for what is no image by its first bytes.
         """
         media_type(source, content)
         return cls(source, sha256=hashlib.sha256(content).hexdigest())
@@ -80,13 +79,8 @@ class Reference:
         return without_secrets(self.source)
 
 
-def is_link(source: str) -> bool:
-    """Whether a source is fetched by the vendor, rather than read here."""
-    return source.lower().startswith(("https://", "http://"))
-
-
 def media_type(source: str, content: bytes) -> str:
-    """The media type of a file that the vendor takes for a picture.
+    """The media type of a file that the vendor accepts as an image.
 
     :param source: where it is, for the message.
     :raises InvalidInputError: for any other file.
@@ -99,8 +93,8 @@ def media_type(source: str, content: bytes) -> str:
     raise InvalidInputError(
         "images",
         without_secrets(source),
-        "it is no picture: the vendor takes JPEG, PNG, WebP, GIF, BMP and TIFF",
-        "Look at the file.",
+        "it is no image: the vendor takes JPEG, PNG, WebP, GIF, BMP and TIFF",
+        "Open the file to see what it is.",
     )
 
 
@@ -132,7 +126,7 @@ def sources_of(images: object) -> list[str]:
             raise InvalidInputError(
                 "images",
                 "data:...",
-                "pictures within the request are not documented for this API",
+                "images within the request are not documented for this API",
                 "Write it to a file and give that, which is then uploaded.",
             )
     return [each.strip() for each in listed]

@@ -1,27 +1,22 @@
-"""The request for an image set: everything checked and priced before anything is paid."""
+"""Models, prices, and the request for an image set: everything checked and priced before anything is paid."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Protocol, TypeAlias
 
 from airflow_provider_seedream.options import OutputFormat
-from airflow_provider_seedream.wavespeed.counting import counted, named_count
+from airflow_provider_seedream.wavespeed.counting import named_count
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
-from airflow_provider_seedream.wavespeed.inputs import integer_within, refuse_unknown, switch
-from airflow_provider_seedream.wavespeed.models import (
-    DEFAULT_MODEL,
-    MAX_TOGETHER,
-    PRICES_USD,
-    SequentialModel,
-    model_named,
-    output_format_for,
-    version_for,
-)
-from airflow_provider_seedream.wavespeed.paid_request import Input, digest
-from airflow_provider_seedream.wavespeed.prompt import PromptInput, ordinal, prompt_text, scenes_of
+from airflow_provider_seedream.wavespeed.prompt import PromptInput, counted, ordinal
+from airflow_provider_seedream.wavespeed.prompt_parsing import prompt_text, scenes_of
 from airflow_provider_seedream.wavespeed.references import Reference
-from airflow_provider_seedream.wavespeed.sizes import DEFAULT_SIZE, Size, SizeRules
+from airflow_provider_seedream.wavespeed.sizes import DEFAULT_SIZE, STRICTEST, Size, SizeRules
+from airflow_provider_seedream.wavespeed.validation import parse_bool, parse_integer, refuse_unknown, suggest
 
 MAX_IMAGES = 15
 PARAMETERS = (
@@ -39,14 +34,168 @@ PARAMETERS = (
 )
 """What :meth:`ImageSetRequest.build` takes."""
 
+DEFAULT_MODEL = "bytedance/seedream-v5.0-lite/sequential"
+
+
+@dataclass(frozen=True, slots=True)
+class SequentialModel:
+    """A model that makes a set of images from one prompt (API reference, section 2.6).
+
+    Each version has two, of the same price (for v5.0 Lite's edit model the reference only presumes so): one draws from the
+    prompt alone, its sibling from reference images as well.
+
+    :param id: the path that is POSTed to, below ``/api/v3/``.
+    :param price_usd: price of one requested image.
+    :param output_formats: what ``output_format`` may be; empty where the model's schema has no such input.
+    :param size_rules: which sizes it takes.
+    :param max_references: how many reference images it takes, at least one; 0 for a model without that input.
+    """
+
+    id: str
+    price_usd: Decimal
+    output_formats: tuple[OutputFormat, ...] = ()
+    size_rules: SizeRules = STRICTEST
+    max_references: int = 0
+
+    @property
+    def sibling(self) -> str:
+        """The model of the same version that takes reference images where this one does not, and the other way round."""
+        version, _, variant = self.id.rpartition("/")
+        return f"{version}/{'edit-sequential' if variant == 'sequential' else 'sequential'}"
+
+
+MAX_REFERENCES = 10
+"""Of every edit model: section 2.6 says so for some, and names no other number for any."""
+
+MAX_TOGETHER = 15
+"""Reference images and images to make (section 2.2)."""
+
+
+def _version(
+    name: str, price_usd: str, *output_formats: OutputFormat, size_rules: SizeRules
+) -> tuple[SequentialModel, SequentialModel]:
+    path, rest = f"bytedance/{name}", (Decimal(price_usd), output_formats, size_rules)
+    return (
+        SequentialModel(f"{path}/sequential", *rest),
+        SequentialModel(f"{path}/edit-sequential", *rest, MAX_REFERENCES),
+    )
+
+
+MODELS: Mapping[str, SequentialModel] = {
+    model.id: model
+    for model in (
+        *_version("seedream-v5.0-lite", "0.035", "jpeg", "png", size_rules=STRICTEST),
+        # Schemas of these two let a side begin at 64, other sources at 1024; the least total is a third party's word.
+        *_version("seedream-v4.5", "0.04", size_rules=SizeRules(min_side=1024)),
+        *_version("seedream-v4", "0.027", size_rules=SizeRules(min_side=1024, min_pixels=921_600)),
+    )
+}
+
+PRICES_USD: Mapping[str, Decimal] = {model.id: model.price_usd for model in MODELS.values()}
+"""Price of one requested image by model id; booked at creation, whatever is delivered (section 2.3)."""
+
+
+def model_named(name: object) -> SequentialModel:
+    """The model with an id.
+
+    :raises InvalidInputError: for an id that makes no image sets; names the closest that does.
+    """
+    if isinstance(name, str) and name in MODELS:
+        return MODELS[name]
+    raise InvalidInputError(
+        "model", name, "it is not a known model that makes image sets", suggest(str(name), MODELS)
+    )
+
+
+def version_for(default: str, *, references: bool) -> str:
+    """The model for a request that names none: of the default's version, as the request has reference images or not.
+
+    A default says which version to pay for. It was chosen without the request at hand, and its sibling costs the same.
+
+    :raises InvalidInputError: for a default that is no known model.
+    """
+    model = model_named(default)
+    return model.id if bool(model.max_references) is references else model.sibling
+
+
+def output_format_for(model: SequentialModel, value: object) -> OutputFormat | None:
+    """The image format to ask a model for; None leaves the choice to the vendor.
+
+    :raises InvalidInputError: for another format, and for any format where the model has no such input:
+        the API would drop it in silence and bill its own choice (API reference, section 2.4).
+    """
+    if value is None:
+        return None
+    for known in model.output_formats:
+        if value == known:
+            return known
+    if not model.output_formats:
+        able = ", ".join(each.id for each in MODELS.values() if each.output_formats)
+        raise InvalidInputError(
+            "output_format", value, f"{model.id} has no such input", f"Leave it out, or use {able}."
+        )
+    choices = " or ".join(f'"{known}"' for known in model.output_formats)
+    raise InvalidInputError(
+        "output_format", value, f"it must be {choices}", "Write one of these or leave it out."
+    )
+
+
+Input: TypeAlias = "str | int | bool | list[str] | list[str | None]"
+"""An input of a model; a link that is no longer known is ``None``."""
+
+
+class PaidRequest(Protocol):
+    """A request that the API can be paid for, checked and priced."""
+
+    @property
+    def model(self) -> str:
+        """The model, which is the path that is POSTed to, below ``/api/v3/``."""
+
+    @property
+    def cost_usd(self) -> float:
+        """What the table of prices says this costs, in US dollars."""
+
+    @property
+    def enable_sync_mode(self) -> bool:
+        """Whether the submission itself waits for the result."""
+
+    @property
+    def describe(self) -> str:
+        """What is paid for, for logs and errors."""
+
+    @property
+    def most_outputs(self) -> int:
+        """The most outputs that a prediction of it can have."""
+
+    def inputs(self) -> Mapping[str, Input]:
+        """The JSON to POST."""
+
+    def priced_inputs(self) -> Mapping[str, Input]:
+        """Those of the inputs that the price may depend on."""
+
+    def identifying_inputs(self) -> Mapping[str, Input]:
+        """Inputs that the API echoes unchanged. A listed prediction that differs in one belongs to another request."""
+
+    def fingerprint(self, conn_id: str) -> str:
+        """SHA-256, in hex, of all that is billed.
+
+        :param conn_id: the Airflow connection, that is, the account that pays.
+        """
+
+
+def digest(billed: Mapping[str, object]) -> str:
+    """SHA-256, in hex, of what is billed."""
+    canonical = json.dumps(billed, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
 
 @dataclass(frozen=True, slots=True)
 class ImageSetRequest:
     """A request that the API can be paid for; made by :meth:`build`, which checks it.
 
     :param prompt: the text as it is sent; names ``max_images`` whenever that is more than one.
-    :param max_images: 1-15 images, at most; each one asked for is billed (API reference, sections 2.2 and 2.3).
-    :param images: the reference pictures, for a model that takes some.
+    :param max_images: 1-15 images, a maximum; each one asked for is billed (API reference, sections 2.2 and 2.3).
+    :param images: the reference images, for a model that takes some.
     :param count_was_added: whether :meth:`build` put the count in front of the prompt, worth a log line.
     """
 
@@ -89,9 +238,9 @@ class ImageSetRequest:
         :param resolution: "2K" or "4K" for a ``size`` that is a preset; left out: 2K.
         :param model: a key of ``PRICES_USD``; left out: :data:`DEFAULT_MODEL`, or its sibling where there are ``images``.
         :param output_format: "jpeg" or "png", where the model can choose; left out: the vendor's choice.
-        :param enable_base64_output: get the pictures in the answer instead of URLs.
-        :param enable_sync_mode: let the submission wait for the pictures.
-        :param images: reference pictures for an edit model, 1-10: links, or files as :meth:`Reference.file` gives them;
+        :param enable_base64_output: get the images in the answer instead of URLs.
+        :param enable_sync_mode: let the submission wait for the images.
+        :param images: reference images for an edit model, 1-10: links, or files as :meth:`Reference.file` gives them;
             with the images to make, at most 15.
         :raises InvalidInputError: for anything that could be paid for and not be what was meant.
         """
@@ -105,8 +254,8 @@ class ImageSetRequest:
             size=_size(size, width, height, resolution, chosen.size_rules),
             model=chosen.id,
             output_format=output_format_for(chosen, output_format),
-            enable_base64_output=switch("enable_base64_output", enable_base64_output),
-            enable_sync_mode=switch("enable_sync_mode", enable_sync_mode),
+            enable_base64_output=parse_bool("enable_base64_output", enable_base64_output),
+            enable_sync_mode=parse_bool("enable_sync_mode", enable_sync_mode),
             images=_references(images, chosen, count),
             count_was_added=count_was_added,
         )
@@ -117,17 +266,17 @@ class ImageSetRequest:
         return round(float(PRICES_USD[self.model] * self.max_images), 6)
 
     @property
-    def asks_for(self) -> str:
+    def describe(self) -> str:
         """What is paid for, for logs and errors."""
         return f"{self.max_images} image(s) of {self.size}"
 
     @property
     def most_outputs(self) -> int:
-        """Fewer pictures than were asked for may come, never more."""
+        """Fewer images than were asked for may come, never more."""
         return self.max_images
 
-    def told_apart_by(self) -> Mapping[str, Input]:
-        """The inputs that no vendor would rewrite. The link of an uploaded file is known only to the try that made it."""
+    def identifying_inputs(self) -> Mapping[str, Input]:
+        """See :class:`PaidRequest`. The link of an uploaded file is known only to the try that uploaded it."""
         links = [each.url for each in self.images]
         return {"prompt": self.prompt, "max_images": self.max_images, "images": links}
 
@@ -135,15 +284,15 @@ class ImageSetRequest:
         """The JSON to POST. Size and count always, because the documented defaults contradict each other;
         nothing that is left out, because nulls may be refused (API reference, sections 2.1 and 2.4).
 
-        :raises ValueError: while a reference picture is not uploaded.
+        :raises ValueError: while a reference image is not uploaded.
         """
         links = [each.url for each in self.images if each.url is not None]
         if len(links) < len(self.images):
-            raise ValueError("a reference picture is not uploaded yet")
+            raise ValueError("a reference image is not uploaded yet")
         return {**self.priced_inputs(), "images": links} if links else self.priced_inputs()
 
     def priced_inputs(self) -> dict[str, Input]:
-        """The inputs that the price may depend on: all but the reference pictures (section 2.6)."""
+        """The inputs that the price may depend on: all but the reference images (section 2.6)."""
         inputs: dict[str, Input] = {
             "prompt": self.prompt,
             "size": str(self.size),
@@ -182,7 +331,7 @@ def _agreed(text: str, max_images: object) -> tuple[str, int, bool]:
     asked = None
     if max_images is not None:
         way_out = "Leave it out to make as many as the prompt names; make several sets for more."
-        asked = integer_within("max_images", max_images, 1, MAX_IMAGES, way_out)
+        asked = parse_integer("max_images", max_images, 1, MAX_IMAGES, way_out)
     named = named_count(text)
     if named is None and len(scenes := scenes_of(text)) != (asked or 1) and scenes:
         rule = f"it tells {len(scenes)} scenes, First to {ordinal(len(scenes))}, for {counted(asked or 1).rstrip('.')}"
@@ -232,7 +381,7 @@ def _references(images: object, model: SequentialModel, count: int) -> tuple[Ref
         if most:
             way_out = f"Give images=[...], or use {model.sibling}."
             raise InvalidInputError(
-                "images", None, f"{model.id} draws from 1-{most} reference pictures", way_out
+                "images", None, f"{model.id} draws from 1-{most} reference images", way_out
             )
         return ()
     if not isinstance(images, list | tuple) or not all(isinstance(each, Reference | str) for each in images):
@@ -242,13 +391,13 @@ def _references(images: object, model: SequentialModel, count: int) -> tuple[Ref
     references = tuple(each if isinstance(each, Reference) else Reference.link(each) for each in images)
     shown, number = [each.shown for each in references], len(references)
     if not most:
-        rule = f"{model.id} takes no reference pictures"
+        rule = f"{model.id} takes no reference images"
         raise InvalidInputError("images", shown, rule, f"Leave it out, or use {model.sibling}.")
     if not 1 <= number <= most:
-        rule = f"{model.id} takes 1-{most} reference pictures, and these are {number}"
+        rule = f"{model.id} takes 1-{most} reference images, and these are {number}"
         raise InvalidInputError("images", shown, rule, "Give the ones that matter most.")
     if number + count > MAX_TOGETHER:
-        rule = f"{number} reference pictures and {count} images to make are more than {MAX_TOGETHER} together"
+        rule = f"{number} reference images and {count} images to make are more than {MAX_TOGETHER} together"
         way_out = f"Ask for {MAX_TOGETHER - number} images or fewer, or give fewer references."
         raise InvalidInputError("images", shown, rule, way_out)
     return references

@@ -1,4 +1,4 @@
-"""Picture sizes: the vendor's two rules, the presets, and every way to write a size."""
+"""Image sizes: the vendor's two rules, the presets, and every way to write a size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from math import isqrt
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
-from airflow_provider_seedream.wavespeed.inputs import integer
+from airflow_provider_seedream.wavespeed.validation import as_integer
 
 MAX_SIDE, MAX_PIXELS = 4096, 4096 * 4096
 """Of every model, although schemas of the older ones let a side go on to 16384 (API reference, sections 2.1 and 2.6)."""
@@ -65,7 +65,7 @@ STRICTEST = SizeRules()
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A picture size that the API takes; ``str()`` gives its form, ``"2048*2048"``.
+    """An image size that the API takes; ``str()`` gives its form, ``"2048*2048"``.
 
     :param width: pixels, 1440-4096.
     :param height: pixels, 1440-4096; the product is 3,686,400-16,777,216.
@@ -163,7 +163,7 @@ def _check(width: int, height: int, rules: SizeRules, *, name: str, value: objec
 
 
 def _side(name: str, value: object, rules: SizeRules) -> int:
-    side = integer(value)
+    side = as_integer(value)
     if side is None:
         rule = f"it must be a whole number of pixels, and {rules.side}"
         raise InvalidInputError(name, value, rule, "For example width=2560, height=1440.")
@@ -183,7 +183,7 @@ def _sides(value: object) -> tuple[int, int] | None:
         found = _SIDES.fullmatch(value.strip()) or _RENDERED_PAIR.fullmatch(value.strip())
         return (int(found[1]), int(found[2])) if found else None
     if isinstance(value, tuple | list) and len(value) == 2:
-        width, height = integer(value[0]), integer(value[1])
+        width, height = as_integer(value[0]), as_integer(value[1])
         return None if width is None or height is None else (width, height)
     return None
 

@@ -46,7 +46,7 @@ OURS = Contender(
     succeeded=_ours_succeeded,
     conn_id="benchmark_seedream",
     connection=lambda port: {"conn_type": "seedream", "host": _origin(port), "password": NO_KEY},
-    imports=("airflow_provider_seedream.triggers.watcher", "aiohttp"),
+    imports=("airflow_provider_seedream.waiting.watcher", "aiohttp"),
 )
 
 HTTP: dict[str, Any] = {

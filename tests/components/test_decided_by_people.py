@@ -13,7 +13,7 @@ from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 from airflow_provider_seedream.submission import recovery, submission
 from airflow_provider_seedream.wavespeed import LostSubmissionError
-from airflow_provider_seedream.wavespeed.image_set import ImageSetRequest
+from airflow_provider_seedream.wavespeed.request import ImageSetRequest
 from airflow_provider_seedream.xcom import SUBMISSION
 from tests.components.airflow_context import Tries, WorkerKilledError, die_in_flight, killed, run
 

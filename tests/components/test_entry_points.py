@@ -114,14 +114,14 @@ def test_the_demo_removes_the_files_of_its_earlier_set_and_nothing_else(
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     from airflow_provider_seedream.publishing.publish import publish
-    from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
+    from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet
     from tests.cdn import Cdn, body, picture
 
     output = tmp_path / "demo-output"
     monkeypatch.setattr(demo, "OUTPUT", output)
     with Cdn() as cdn:
         cdn.paths["/a"] = body(picture())
-        image_set = ImageSet("p1", "m", "a fox", "64*48", 1, (Picture(f"{cdn.url}/a"),), 0.035)
+        image_set = ImageSet("p1", "m", "a fox", "64*48", 1, (GeneratedImage(f"{cdn.url}/a"),), 0.035)
         publish(image_set, ObjectStoragePath(f"file://{output}"), storyboard_page=True)
         publish(image_set, ObjectStoragePath(f"file://{output}/paid-in-the-browser"))
     (output / "notes.txt").write_text("mine")

@@ -8,7 +8,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from airflow_provider_seedream.emulator import faults
-from airflow_provider_seedream.wavespeed import InvalidResponseError, WaveSpeedError, calls
+from airflow_provider_seedream.wavespeed import InvalidResponseError, WaveSpeedError, operations
 from airflow_provider_seedream.xcom import SUBMISSION
 from tests.components.airflow_context import Tries, event_of, run
 from tests.components.test_never_pays_twice import operator
@@ -102,7 +102,7 @@ def test_more_images_than_asked_for_are_left_out_with_their_flags(seedream_emula
 @pytest.mark.event("An answer larger than it can be")
 @pytest.mark.parametrize("waits", ["deferred", "in the worker"])
 def test_a_look_that_is_larger_than_it_can_be_is_not_read(seedream_emulator, waits, monkeypatch):
-    monkeypatch.setattr(calls, "MOST_BYTES", 20_000)
+    monkeypatch.setattr(operations, "MOST_BYTES", 20_000)
     task, tries = operator(deferrable=waits == "deferred"), Tries()
     flood = faults.Status(200, body={"code": 200, "data": {"id": "x" * 30_000}})
     seedream_emulator.faults.add("result", flood, times=1)
@@ -113,7 +113,7 @@ def test_a_look_that_is_larger_than_it_can_be_is_not_read(seedream_emulator, wai
 def test_images_inside_answers_are_read_by_the_worker_not_by_the_triggerer(
     seedream_emulator, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(calls, "MOST_BYTES", 20_000)
+    monkeypatch.setattr(operations, "MOST_BYTES", 20_000)
     task, tries = operator(enable_base64_output=True, output_path=str(tmp_path / "set")), Tries()
     with pytest.raises(TaskDeferred) as deferral:
         task.execute(tries.next_try())

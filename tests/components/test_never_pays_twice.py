@@ -350,7 +350,7 @@ def test_a_trigger_started_again_keeps_its_deadline_and_posts_nothing(seedream_e
 def test_a_trigger_that_breaks_off_says_so_and_the_next_try_resumes(seedream_emulator, monkeypatch):
     tries = Tries()
     with monkeypatch.context() as patch:
-        patch.setattr("airflow_provider_seedream.triggers.watcher.PredictionWatcher.wait", broken)
+        patch.setattr("airflow_provider_seedream.waiting.watcher.PredictionWatcher.wait", broken)
         with pytest.raises(PollInterruptedError, match=r"was interrupted.*stays paid"):
             run(operator(), tries)
     assert len(run(operator(), tries)["images"]) == 2
@@ -457,7 +457,7 @@ def test_trouble_while_polling_never_fails_the_task_and_is_told_once(
 ):
     seedream_emulator.faults.add("result", fault, times=7)
     assert len(run(operator(deferrable=deferrable), Tries())["images"]) == 2
-    assert caplog.text.count("waiting on.") == 1
+    assert caplog.text.count("; retrying in ") == 1
     assert seedream_emulator.paid_tasks == 1
 
 
@@ -465,7 +465,7 @@ def test_trouble_while_polling_never_fails_the_task_and_is_told_once(
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_refused_look_stops_at_once_with_the_id(seedream_emulator, status, deferrable):
     seedream_emulator.faults.add("result", faults.Status(status), times=None)
-    with pytest.raises(AirflowFailException, match="is paid, but the API refuses to tell of it") as failed:
+    with pytest.raises(AirflowFailException, match="is paid, but the API refuses to show it") as failed:
         run(operator(deferrable=deferrable), Tries())
     assert seedream_emulator.predictions[0]["id"] in str(failed.value)
     assert seedream_emulator.polls() == 1
@@ -610,7 +610,7 @@ def test_a_cleared_task_whose_prediction_the_api_has_forgotten_makes_new_picture
     tries = Tries()
     run(operator(), tries)
     seedream_emulator.clock.advance(8 * 86400)
-    with pytest.raises(AirflowFailException, match="refuses to tell of it"):
+    with pytest.raises(AirflowFailException, match="refuses to show it"):
         run(operator(), tries)
     tries.clear()
     assert len(run(operator(), tries)["images"]) == 2

@@ -127,7 +127,7 @@ def test_an_empty_list_may_be_told_as_null(seedream_emulator):
 
 
 def test_a_list_that_cannot_be_read_to_its_end_is_no_search(seedream_emulator, monkeypatch):
-    monkeypatch.setattr("airflow_provider_seedream.wavespeed.calls.PAGE_SIZE", 1)
+    monkeypatch.setattr("airflow_provider_seedream.wavespeed.operations.PAGE_SIZE", 1)
     monkeypatch.setattr("airflow_provider_seedream.hooks.seedream.PAGES", 2)
     for prompt in ("2 cats", "2 dogs", "2 cows"):
         run(operator(prompt=prompt), Tries())

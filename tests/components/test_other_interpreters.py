@@ -137,7 +137,7 @@ def test_a_loop_is_given_the_library_that_knows_proxies_only_where_there_are_any
         monkeypatch.delenv(name)
     prepare = (
         "import asyncio, sys\n"
-        "from airflow_provider_seedream.wavespeed.clients import prepare_for_loop\n"
+        "from airflow_provider_seedream.wavespeed.client import prepare_for_loop\n"
         "asyncio.run(prepare_for_loop())\n"
         "print(*sys.modules)"
     )
@@ -190,3 +190,30 @@ def test_without_airflows_form_the_rounds_are_refused_with_a_reason_and_the_exam
     assert after_airflow(code).startswith(
         "False\napproval_rounds() asks people by a form that Airflow has from 3.1 on"
     )
+
+
+@pytest.mark.parametrize("face", ["submission", "publishing", "waiting", "wavespeed", "operators.worker"])
+def test_a_face_lists_exactly_what_it_names_for_types_and_loads_each(
+    after_airflow: Callable[[str], str], face: str
+) -> None:
+    printed = after_airflow(
+        "import ast, importlib, inspect\n"
+        f"face = importlib.import_module('airflow_provider_seedream.{face}')\n"
+        "tree = ast.parse(inspect.getsource(face))\n"
+        "block = next(each for each in tree.body if isinstance(each, ast.If))\n"
+        "named = {alias.name for node in block.body for alias in node.names}\n"
+        "assert named <= set(dir(face))\n"
+        "print(*(name for name in sorted(named) if getattr(face, name) is None))\n"
+    )
+    assert printed.split() == []
+
+
+def test_a_paying_task_loads_nothing_of_the_rooms_that_only_a_worker_needs(
+    after_airflow: Callable[[str], str],
+) -> None:
+    printed = after_airflow(
+        "import sys, airflow_provider_seedream.operators.seedream, airflow_provider_seedream.operators.prompt\n"
+        "print(*sys.modules)"
+    )
+    rooms = ("airflow_provider_seedream.submission.", "airflow_provider_seedream.publishing.")
+    assert [name for name in printed.split() if name.startswith(rooms)] == []

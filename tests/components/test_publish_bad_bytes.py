@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow_provider_seedream.publishing.download import DownloadLimits
 from airflow_provider_seedream.publishing.errors import ImageError, ImageFault
 from airflow_provider_seedream.publishing.publish import publish
-from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
+from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet
 from tests.cdn import Cdn, Serve, body, far_cdn, picture, redirect
 
 GOOD = picture("PNG")
@@ -141,7 +141,7 @@ def test_bad_bytes_are_refused_with_a_clear_error_and_nothing_of_them_is_left(
 ) -> None:
     serve, fault, told = BAD[case]
     cdn.paths["/bad"] = serve
-    links = (Picture(f"{cdn.url}/good"), Picture(f"{cdn.url}/bad?Signature=canary"))
+    links = (GeneratedImage(f"{cdn.url}/good"), GeneratedImage(f"{cdn.url}/bad?Signature=canary"))
     image_set = ImageSet("p1", "m", "two foxes", "64*48", 2, links, 0.07)
     target, left = folder
     check_size = case != "bomb in a large frame"

@@ -20,7 +20,7 @@ from airflow_provider_seedream.publishing.errors import FolderTakenError, Foreig
 from airflow_provider_seedream.publishing.manifest import Derivative, Manifest, Role, TaskInstanceKey
 from airflow_provider_seedream.publishing.publish import Published, publish
 from airflow_provider_seedream.publishing.storage import TEMPORARY_SUFFIX
-from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
+from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet
 from tests.cdn import Cdn, body, picture
 from tests.components.airflow_context import Tries, WorkerKilledError, killed, run
 
@@ -86,7 +86,7 @@ class Place:
 
 
 def image_set(cdn: Cdn, prediction_id: str = "p1") -> ImageSet:
-    pictures = tuple(Picture(f"{cdn.url}/{prediction_id}/{index}") for index in range(2))
+    pictures = tuple(GeneratedImage(f"{cdn.url}/{prediction_id}/{index}") for index in range(2))
     return ImageSet(prediction_id, "m", PROMPT, "64*48", 2, pictures, 0.07)
 
 

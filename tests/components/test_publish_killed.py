@@ -21,7 +21,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow_provider_seedream.publishing.manifest import Manifest
 from airflow_provider_seedream.publishing.publish import publish
 from airflow_provider_seedream.publishing.storage import TEMPORARY_SUFFIX
-from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
+from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet
 from tests.cdn import Cdn, body, picture
 
 PROMPT = "2 images. First, a fox sets out. Second, the fox meets a hare."
@@ -72,7 +72,7 @@ def publish_and_die() -> Iterator[Publish]:
 
 
 def image_set(cdn: Cdn, prediction_id: str = "p1") -> ImageSet:
-    pictures = tuple(Picture(f"{cdn.url}/{prediction_id}/{index}") for index in range(2))
+    pictures = tuple(GeneratedImage(f"{cdn.url}/{prediction_id}/{index}") for index in range(2))
     return ImageSet(prediction_id, "m", PROMPT, "200*150", 2, pictures, 0.07)
 
 

@@ -27,7 +27,7 @@ from airflow_provider_seedream.publishing.manifest import Manifest, TaskInstance
 from airflow_provider_seedream.publishing.publish import publish
 from airflow_provider_seedream.publishing.storage import TEMPORARY_SUFFIX
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
-from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
+from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet
 from tests.cdn import Cdn, body, in_turn, picture
 
 PROMPT = "3 images. First, a fox sets out. Second, the fox meets a hare. Third, both sleep."
@@ -58,7 +58,7 @@ def image_set(cdn: Cdn, prediction_id: str = "p1", count: int = 3, **changes: An
         "size": "64*48",
         "requested": 3,
         "images": tuple(
-            Picture(f"{cdn.url}/{prediction_id}/{i}.jpg?Signature=s", i == 1) for i in range(count)
+            GeneratedImage(f"{cdn.url}/{prediction_id}/{i}.jpg?Signature=s", i == 1) for i in range(count)
         ),
         "cost_usd": 0.105,
     }
@@ -290,7 +290,7 @@ def test_base64_sets_go_the_same_way(cdn: Cdn, tmp_path: Path, form: str) -> Non
     sources: list[str | bytes] = (
         list(plain) if form == "bytes" else [base64.b64encode(each).decode() for each in plain]
     )
-    given = image_set(cdn, images=(Picture("", None),) * 3)
+    given = image_set(cdn, images=(GeneratedImage("", None),) * 3)
     target = ObjectStoragePath(f"file://{tmp_path}")
     published = publish(given, target, sources=sources, output_format="png")
     assert published.fetched == 3
@@ -314,7 +314,7 @@ def test_base64_sets_go_the_same_way(cdn: Cdn, tmp_path: Path, form: str) -> Non
 def test_bad_base64_is_refused_like_bad_downloads(
     cdn: Cdn, tmp_path: Path, source: str | bytes, fault: ImageFault
 ) -> None:
-    given = image_set(cdn, images=(Picture("", None),))
+    given = image_set(cdn, images=(GeneratedImage("", None),))
     with pytest.raises(ImageError) as caught:
         publish(given, ObjectStoragePath(f"file://{tmp_path}"), sources=[source], output_format="png")
     assert caught.value.fault is fault
@@ -582,7 +582,7 @@ def test_base64_is_read_as_clients_and_mail_write_it(
     cdn: Cdn, tmp_path: Path, text: str, encode: Callable[[bytes], bytes]
 ) -> None:
     data = picture("PNG", width=512, height=384)
-    given = image_set(cdn, images=(Picture("", None),), size="512*384")
+    given = image_set(cdn, images=(GeneratedImage("", None),), size="512*384")
     published = publish(
         given, ObjectStoragePath(f"file://{tmp_path}"), sources=[text.format(encode(data).decode())]
     )
@@ -750,7 +750,7 @@ def generate(emulator: Any, prompt: str, size: str, output_format: str) -> Image
                 "data"
             ]
             if got["status"] == "completed":
-                pictures = tuple(Picture(url, None) for url in got["outputs"])
+                pictures = tuple(GeneratedImage(url, None) for url in got["outputs"])
                 return ImageSet(made["id"], model, prompt, size, 2, pictures, 0.07)
             time.sleep(0.05)
     raise AssertionError("the emulator never completed")

@@ -15,7 +15,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_seedream.publishing import storage
 from airflow_provider_seedream.publishing.publish import publish
-from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
+from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet
 from tests.cdn import Cdn, body, picture
 
 OPERATIONS = (
@@ -69,7 +69,7 @@ def counted(store: Any, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 def image_set(cdn: Cdn, count: int) -> ImageSet:
-    links = tuple(Picture(f"{cdn.url}/{index}") for index in range(count))
+    links = tuple(GeneratedImage(f"{cdn.url}/{index}") for index in range(count))
     return ImageSet("p1", "m", "foxes", "64*48", count, links, 0.035 * count)
 
 

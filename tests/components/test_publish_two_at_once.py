@@ -18,7 +18,7 @@ from airflow_provider_seedream.publishing.journal import Journal, set_key
 from airflow_provider_seedream.publishing.manifest import Manifest, TaskInstanceKey
 from airflow_provider_seedream.publishing.publish import Published, publish
 from airflow_provider_seedream.publishing.storage import Folder
-from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
+from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet
 from tests.cdn import Cdn, body, picture
 
 ME = TaskInstanceKey("story", "r1", "publish", -1)
@@ -34,7 +34,7 @@ def cdn() -> Iterator[Cdn]:
 
 
 def image_set(cdn: Cdn, prediction_id: str) -> ImageSet:
-    pictures = tuple(Picture(f"{cdn.url}/{prediction_id}/{index}") for index in range(2))
+    pictures = tuple(GeneratedImage(f"{cdn.url}/{prediction_id}/{index}") for index in range(2))
     return ImageSet(prediction_id, "m", "two foxes", "64*48", 2, pictures, 0.07)
 
 

@@ -189,7 +189,7 @@ def test_a_worker_killed_after_paying_finds_its_prediction_and_uploads_nothing(
 
 def test_a_reference_that_the_vendor_cannot_fetch_fails_for_good(seedream_emulator):
     dead = f"{seedream_emulator.cdn_url}/uploads/{'0' * 32}/fox.png"
-    with pytest.raises(AirflowFailException, match="an input picture could not be fetched"):
+    with pytest.raises(AirflowFailException, match="an input image could not be fetched"):
         run(operator(images=[dead]), Tries())
 
 
@@ -201,7 +201,7 @@ REFUSED = [
     ({"model": EDIT}, "Give images=.*or use bytedance/seedream-v5.0-lite/sequential"),
     ({"images": []}, "images=.*it is empty"),
     ({"images": ""}, "images=''.*must be a link"),
-    ({"images": [FOX] * 11}, "takes 1-10 reference pictures, and these are 11"),
+    ({"images": [FOX] * 11}, "takes 1-10 reference images, and these are 11"),
     ({"images": [FOX] * 10, "prompt": "6 images of a fox"}, "more than 15 together"),
     ({"images": ["https://me:pw@example.org/x.png"]}, r"\*\*\*@example.org.*carries a user or password"),
     ({"images": ["data:image/png;base64,AAAA"]}, "images='data:...'"),
@@ -251,7 +251,7 @@ def test_no_refusal_of_references_repeats_a_signature_or_a_password(seedream_emu
 @pytest.mark.parametrize("content", [b"", b"root:x:0:0:root", b"<html>sorry</html>"])
 def test_a_file_that_is_no_picture_never_leaves(seedream_emulator, tmp_path, content):
     (tmp_path / "fox.png").write_bytes(content)
-    with pytest.raises(AirflowFailException, match="it is no picture"):
+    with pytest.raises(AirflowFailException, match="it is no image"):
         run(operator(images=[str(tmp_path / "fox.png")]), Tries())
     assert seedream_emulator.journal == []
 

@@ -20,7 +20,7 @@ from airflow_provider_seedream.publishing.names import MediaType, Rendition
 from airflow_provider_seedream.publishing.publish import Published, publish
 from airflow_provider_seedream.publishing.storage import Folder
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
-from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
+from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet
 from tests.cdn import Cdn, body, picture
 
 ORIGINALS = [picture("PNG", 200, 150, seed=index) for index in range(2)]
@@ -36,7 +36,7 @@ def cdn() -> Iterator[Cdn]:
 
 
 def put(cdn: Cdn, folder: Path, **options: Any) -> Published:
-    links = tuple(Picture(f"{cdn.url}/{index}") for index in range(2))
+    links = tuple(GeneratedImage(f"{cdn.url}/{index}") for index in range(2))
     image_set = ImageSet("p1", "m", "2 images. First, a fox. Second, a hare.", "200*150", 2, links, 0.07)
     return publish(image_set, ObjectStoragePath(f"file://{folder}"), **options)
 

@@ -229,7 +229,7 @@ def test_another_unicode_form_is_the_same_prompt(seedream_emulator, monkeypatch)
 @pytest.mark.parametrize("hours", [-30, -1, 1, 30])
 @pytest.mark.parametrize("policy", ["resubmit", "adopt"])
 def test_a_gateway_whose_clock_is_wrong_hides_no_submission(seedream_emulator, monkeypatch, hours, policy):
-    ahead = "airflow_provider_seedream.wavespeed.clients._ahead"
+    ahead = "airflow_provider_seedream.wavespeed.client._ahead"
     monkeypatch.setattr(ahead, lambda date: hours * 3600.0)
     seedream_emulator.faults.add("submit", faults.DropAfter())
     with pytest.raises(LostSubmissionError, match=r"made 20"):

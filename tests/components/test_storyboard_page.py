@@ -11,8 +11,9 @@ import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_seedream.publishing.publish import publish
-from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
-from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt, scenes_of
+from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet
+from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt
+from airflow_provider_seedream.wavespeed.prompt_parsing import scenes_of
 from tests.cdn import picture
 from tests.chromium import Page, chromium
 
@@ -33,7 +34,7 @@ def published(folder: Path, scenes: tuple[str, ...]) -> Path:
     """The page of a set, published with renditions."""
     prompt = ImageSetPrompt(scenes=scenes).render()
     assert len(scenes_of(prompt)) == len(scenes)
-    pictures = tuple(Picture("", index == 1) for index in range(len(scenes)))
+    pictures = tuple(GeneratedImage("", index == 1) for index in range(len(scenes)))
     sources: list[str | bytes] = [picture("PNG", 640, 360, seed=index) for index in range(len(scenes))]
     image_set = ImageSet(
         "<p>&", "m<", prompt, "640*360", len(scenes), pictures, 0.035, created_at="2026-01-02T03:04:05Z"

@@ -32,7 +32,7 @@ from airflow_provider_seedream.operators.review import SeedreamReviewOperator
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 from airflow_provider_seedream.sensors.seedream import SeedreamPredictionSensor
 from airflow_provider_seedream.wavespeed import ImageSetPrompt, Scene
-from airflow_provider_seedream.wavespeed.prompt import prompt_text
+from airflow_provider_seedream.wavespeed.prompt_parsing import prompt_text
 
 SUM = "a {{ 7 * 6 }}{# note #} fox"
 FILE = "scenes.txt"

@@ -14,19 +14,19 @@ import pytest
 
 from airflow_provider_seedream.emulator import Emulator, faults
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
-from airflow_provider_seedream.triggers import line, watcher
 from airflow_provider_seedream.triggers.seedream import SeedreamPredictionTrigger
-from airflow_provider_seedream.triggers.watcher import PredictionWatcher
+from airflow_provider_seedream.waiting import connection as connection_cache
+from airflow_provider_seedream.waiting import watcher
+from airflow_provider_seedream.waiting.poll import Outcome
+from airflow_provider_seedream.waiting.schedule import ENOUGH, PollSchedule
+from airflow_provider_seedream.waiting.watcher import PredictionWatcher
 from airflow_provider_seedream.wavespeed import ImageSetRequest
-from airflow_provider_seedream.wavespeed.durations import ENOUGH
-from airflow_provider_seedream.wavespeed.polling import PollSchedule
-from airflow_provider_seedream.wavespeed.verdict import Outcome
 
 pytestmark = pytest.mark.usefixtures("hurried")
 
 CONNECTION = "AIRFLOW_CONN_SEEDREAM_DEFAULT"
 REQUEST = ImageSetRequest.build(prompt=["a fox at dawn", "a fox at noon"])
-KIND = "kind"
+JOB_CLASS = "class"
 
 
 def submitted(count=1, conn_id="seedream_default"):
@@ -34,10 +34,14 @@ def submitted(count=1, conn_id="seedream_default"):
     return [hook.submit(REQUEST).id for _ in range(count)]
 
 
+def watcher_of(conn_id="seedream_default"):
+    return PredictionWatcher.of(conn_id, SeedreamHook(conn_id).read_endpoint)
+
+
 async def waiting(prediction_id, *, conn_id="seedream_default", seconds=30.0, **more):
     now = time.time()
-    return await PredictionWatcher.of(conn_id).wait(
-        prediction_id, **{"deadline": now + seconds, "submitted_at": now, "kind": KIND, **more}
+    return await watcher_of(conn_id).wait(
+        prediction_id, **{"deadline": now + seconds, "submitted_at": now, "job_class": JOB_CLASS, **more}
     )
 
 
@@ -65,14 +69,14 @@ def lookups(monkeypatch):
 
 
 def test_many_predictions_share_one_lookup_and_a_few_connections(seedream_emulator, lookups):
-    verdicts = asyncio.run(all_of(submitted(60)))
-    assert {each.outcome for each in verdicts} == {Outcome.COMPLETED}
+    results = asyncio.run(all_of(submitted(60)))
+    assert {each.outcome for each in results} == {Outcome.COMPLETED}
     assert len(lookups) == 1
     submitting = 60  # a paying request takes a connection of its own
     assert seedream_emulator.connections - submitting <= 8
 
 
-def test_looks_that_are_due_together_begin_one_in_a_turn_of_the_loop(seedream_emulator, monkeypatch):
+def test_polls_that_are_due_together_begin_one_in_a_turn_of_the_loop(seedream_emulator, monkeypatch):
     turn, begun, real = 0, [], PredictionWatcher._begin
 
     async def count_turns():
@@ -81,9 +85,9 @@ def test_looks_that_are_due_together_begin_one_in_a_turn_of_the_loop(seedream_em
             turn += 1
             await asyncio.sleep(0)
 
-    def begin(watching, seat):
+    def begin(watching, waiter):
         begun.append(turn)
-        real(watching, seat)
+        real(watching, waiter)
 
     async def watched():
         counting = asyncio.create_task(count_turns())
@@ -100,9 +104,9 @@ def test_looks_that_are_due_together_begin_one_in_a_turn_of_the_loop(seedream_em
 def test_each_prediction_gets_its_own_end(seedream_emulator):
     good, bad, unknown = *submitted(2), "never-heard-of"
     seedream_emulator.faults.add("result", faults.Status(404), prediction_id=bad, times=None)
-    verdicts = asyncio.run(all_of([good, bad, unknown]))
-    assert [each.outcome for each in verdicts] == [Outcome.COMPLETED, Outcome.REFUSED, Outcome.REFUSED]
-    assert [each.prediction_id for each in verdicts] == [good, bad, unknown]
+    results = asyncio.run(all_of([good, bad, unknown]))
+    assert [each.outcome for each in results] == [Outcome.COMPLETED, Outcome.REFUSED, Outcome.REFUSED]
+    assert [each.prediction_id for each in results] == [good, bad, unknown]
 
 
 def test_nothing_is_left_when_the_last_one_leaves(seedream_emulator):
@@ -113,7 +117,7 @@ def test_nothing_is_left_when_the_last_one_leaves(seedream_emulator):
         ends = time.monotonic() + 5.0
         while open_sockets() > before and time.monotonic() < ends:  # noqa: ASYNC110
             await asyncio.sleep(0.05)  # the emulator's ends of the connections are in this process, too
-        return tasks, open_sockets() - before, PredictionWatcher.of("seedream_default").waiting
+        return tasks, open_sockets() - before, watcher_of().waiting
 
     ids = submitted(20)
     tasks, sockets, still_waiting = asyncio.run(left_over())
@@ -122,26 +126,26 @@ def test_nothing_is_left_when_the_last_one_leaves(seedream_emulator):
     assert still_waiting == 0
 
 
-def test_a_trigger_cancelled_while_its_look_is_under_way_leaves_the_others_alone(seedream_emulator):
+def test_a_trigger_cancelled_while_its_poll_is_under_way_leaves_the_others_alone(seedream_emulator):
     slow, *others = submitted(4)
     seedream_emulator.faults.add("result", faults.Slow(2.0), prediction_id=slow, times=None)
 
     async def cancelled():
         task = asyncio.create_task(waiting(slow))
-        verdicts = await all_of(others)
+        results = await all_of(others)
         began = time.monotonic()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        return verdicts, time.monotonic() - began, asyncio.all_tasks() - {asyncio.current_task()}
+        return results, time.monotonic() - began, asyncio.all_tasks() - {asyncio.current_task()}
 
-    verdicts, took, tasks = asyncio.run(cancelled())
-    assert {each.outcome for each in verdicts} == {Outcome.COMPLETED}
+    results, took, tasks = asyncio.run(cancelled())
+    assert {each.outcome for each in results} == {Outcome.COMPLETED}
     assert took < 1.0
     assert tasks == set()
 
 
-def test_a_prediction_handed_over_is_looked_at_by_the_next_triggerer(seedream_emulator):
+def test_a_prediction_handed_over_is_polled_at_by_the_next_triggerer(seedream_emulator):
     (prediction,) = submitted()
     seedream_emulator.clock.hold()
 
@@ -149,8 +153,8 @@ def test_a_prediction_handed_over_is_looked_at_by_the_next_triggerer(seedream_em
         await asyncio.wait([asyncio.create_task(waiting(prediction))], timeout=0.5)
 
     asyncio.run(shut_down())  # ends the loop while it waits, as a triggerer that stops does
-    looks = seedream_emulator.polls(prediction)
-    assert looks > 0
+    polls = seedream_emulator.polls(prediction)
+    assert polls > 0
     seedream_emulator.clock.release()
     assert asyncio.run(waiting(prediction)).outcome is Outcome.COMPLETED
     assert seedream_emulator.paid_tasks == 1
@@ -178,8 +182,8 @@ def test_two_connections_at_once_each_lead_to_their_own_account(seedream_emulato
         async def both():
             return await asyncio.gather(all_of(mine), all_of(theirs, conn_id="other"))
 
-        verdicts = [each for group in asyncio.run(both()) for each in group]
-        assert {each.outcome for each in verdicts} == {Outcome.COMPLETED}
+        results = [each for group in asyncio.run(both()) for each in group]
+        assert {each.outcome for each in results} == {Outcome.COMPLETED}
         assert {each.prediction_id for each in other.journal} - {None} == set(theirs)
 
 
@@ -201,9 +205,9 @@ def test_a_retry_after_told_to_one_makes_everyone_wait(seedream_emulator):
         seedream_emulator.clock.release()
         return silent, await asyncio.gather(*tasks)
 
-    silent, verdicts = asyncio.run(watch())
+    silent, results = asyncio.run(watch())
     assert silent
-    assert {each.outcome for each in verdicts} == {Outcome.COMPLETED}
+    assert {each.outcome for each in results} == {Outcome.COMPLETED}
 
 
 def test_an_outage_is_asked_about_less_and_less_by_everyone_together(seedream_emulator):
@@ -213,13 +217,13 @@ def test_an_outage_is_asked_about_less_and_less_by_everyone_together(seedream_em
     async def outage():
         tasks = [asyncio.create_task(waiting(each)) for each in ids]
         await asyncio.sleep(3.0)
-        looks = seedream_emulator.polls()
+        polls = seedream_emulator.polls()
         seedream_emulator.faults.clear()
-        return looks, await asyncio.gather(*tasks)
+        return polls, await asyncio.gather(*tasks)
 
-    looks, verdicts = asyncio.run(outage())
-    assert looks < 40  # one by one, every 0.05 s, they would have made 2,400
-    assert {each.outcome for each in verdicts} == {Outcome.COMPLETED}
+    polls, results = asyncio.run(outage())
+    assert polls < 40  # one by one, every 0.05 s, they would have made 2,400
+    assert {each.outcome for each in results} == {Outcome.COMPLETED}
 
 
 @pytest.mark.parametrize(
@@ -227,13 +231,13 @@ def test_an_outage_is_asked_about_less_and_less_by_everyone_together(seedream_em
     [faults.Status(429), faults.Html(502), faults.DropBefore(), faults.Truncated(), faults.Garbage()],
     ids=repr,
 )
-def test_trouble_with_some_looks_neither_loses_nor_fails_a_prediction(seedream_emulator, fault):
+def test_trouble_with_some_polls_neither_loses_nor_fails_a_prediction(seedream_emulator, fault):
     seedream_emulator.faults.add("result", fault, times=None, probability=0.2)
-    verdicts = asyncio.run(all_of(submitted(25)))
-    assert {each.outcome for each in verdicts} == {Outcome.COMPLETED}
+    results = asyncio.run(all_of(submitted(25)))
+    assert {each.outcome for each in results} == {Outcome.COMPLETED}
 
 
-def test_the_deadlines_last_look_is_made_although_everyone_is_told_to_wait(seedream_emulator):
+def test_the_deadlines_last_poll_is_made_although_everyone_is_told_to_wait(seedream_emulator):
     told, other = submitted(2)
     seedream_emulator.faults.add(
         "result", faults.Status(429, headers={"Retry-After": "30"}), prediction_id=told, times=1
@@ -243,29 +247,29 @@ def test_the_deadlines_last_look_is_made_although_everyone_is_told_to_wait(seedr
         return await asyncio.gather(waiting(told, seconds=2.0), waiting(other, seconds=2.0))
 
     began = time.monotonic()
-    verdicts = asyncio.run(watch())
-    assert {each.outcome for each in verdicts} == {Outcome.COMPLETED}
+    results = asyncio.run(watch())
+    assert {each.outcome for each in results} == {Outcome.COMPLETED}
     assert time.monotonic() - began < 4.0
 
 
 def test_the_deadline_ends_every_wait_although_answers_hang(seedream_emulator, monkeypatch):
-    monkeypatch.setattr(watcher, "LAST_LOOK", 0.4)
+    monkeypatch.setattr(watcher, "LAST_POLL", 0.4)
     ids = submitted(12)
     seedream_emulator.faults.add("result", faults.Slow(6.0), times=None)
 
     async def hanging():
-        verdicts = await all_of(ids, seconds=1.0)
-        return verdicts, time.monotonic() - began
+        results = await all_of(ids, seconds=1.0)
+        return results, time.monotonic() - began
 
     began = time.monotonic()
-    verdicts, seconds = asyncio.run(hanging())
-    assert {each.outcome for each in verdicts} == {Outcome.DEADLINE}
+    results, seconds = asyncio.run(hanging())
+    assert {each.outcome for each in results} == {Outcome.DEADLINE}
     assert seconds < 5.0
-    assert [each.prediction_id for each in verdicts] == ids
+    assert [each.prediction_id for each in results] == ids
 
 
-def test_a_process_that_was_stopped_over_the_deadline_still_has_its_last_look(seedream_emulator, monkeypatch):
-    monkeypatch.setattr(watcher, "LAST_LOOK", 0.4)
+def test_a_process_that_was_stopped_over_the_deadline_still_has_its_last_poll(seedream_emulator, monkeypatch):
+    monkeypatch.setattr(watcher, "LAST_POLL", 0.4)
     (prediction,) = submitted()
     seedream_emulator.clock.hold()
 
@@ -287,7 +291,7 @@ def test_a_key_that_was_replaced_is_read_again_when_it_is_refused(seedream_emula
     )
 
     async def edited():
-        PredictionWatcher.of("seedream_default")._line.warm_up()
+        watcher_of()._connection.warm_up()
         while not lookups:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
@@ -317,7 +321,7 @@ def failing_lookups(times):
 
 
 def test_a_key_replaced_soon_after_another_refusal_is_read_again(seedream_emulator, monkeypatch):
-    monkeypatch.setattr(line, "LOOKUP_AGAIN", 0.1)
+    monkeypatch.setattr(connection_cache, "LOOKUP_AGAIN", 0.1)
     (good,) = submitted()
     seedream_emulator.clock.hold()
 
@@ -330,13 +334,13 @@ def test_a_key_replaced_soon_after_another_refusal_is_read_again(seedream_emulat
         seedream_emulator.clock.release()
         return unknown, await task
 
-    unknown, verdict = asyncio.run(rotated())
+    unknown, result = asyncio.run(rotated())
     assert unknown.outcome is Outcome.REFUSED
-    assert verdict.outcome is Outcome.COMPLETED
+    assert result.outcome is Outcome.COMPLETED
 
 
 def test_a_refused_key_is_no_end_while_the_connection_cannot_be_read(seedream_emulator, monkeypatch):
-    monkeypatch.setattr(line, "LOOKUP_AGAIN", 0.1)
+    monkeypatch.setattr(connection_cache, "LOOKUP_AGAIN", 0.1)
     failing, left = failing_lookups(3)
     (prediction,) = submitted()
     seedream_emulator.clock.hold()
@@ -359,13 +363,13 @@ def test_a_key_that_stays_wrong_ends_the_wait_with_two_lookups(seedream_emulator
     monkeypatch.setenv(
         CONNECTION, json.dumps({"conn_type": "seedream", "host": seedream_emulator.url, "password": "wrong"})
     )
-    verdicts = asyncio.run(all_of(ids))
-    assert {each.outcome for each in verdicts} == {Outcome.REFUSED}
+    results = asyncio.run(all_of(ids))
+    assert {each.outcome for each in results} == {Outcome.REFUSED}
     assert len(lookups) <= 2
 
 
-def test_an_edited_endpoint_takes_effect_and_breaks_no_look_under_way(seedream_emulator, monkeypatch):
-    monkeypatch.setattr(line, "CONNECTION_HOLDS", 0.3)
+def test_an_edited_endpoint_takes_effect_and_breaks_no_poll_under_way(seedream_emulator, monkeypatch):
+    monkeypatch.setattr(connection_cache, "CONNECTION_HOLDS", 0.3)
     (slow,) = submitted()
     seedream_emulator.faults.add("result", faults.Slow(2.0), times=None)
     with Emulator(median_seconds=0.2) as moved:
@@ -375,19 +379,19 @@ def test_an_edited_endpoint_takes_effect_and_breaks_no_look_under_way(seedream_e
             await asyncio.sleep(0.5)
             monkeypatch.setenv(CONNECTION, moved.airflow_connection())
             (new,) = await asyncio.to_thread(submitted)
-            verdict = await waiting(new)
+            result = await waiting(new)
             under_way = not task.done()
-            return verdict, under_way, await task
+            return result, under_way, await task
 
-        verdict, under_way, first = asyncio.run(edited())
-        assert verdict.outcome is first.outcome is Outcome.COMPLETED
+        result, under_way, first = asyncio.run(edited())
+        assert result.outcome is first.outcome is Outcome.COMPLETED
         assert under_way
         assert moved.polls(slow) == 0
         assert seedream_emulator.polls(slow) == 1
 
 
 def test_a_lookup_that_fails_in_passing_fails_no_wait(seedream_emulator, monkeypatch):
-    monkeypatch.setattr(line, "LOOKUP_AGAIN", 0.05)
+    monkeypatch.setattr(connection_cache, "LOOKUP_AGAIN", 0.05)
     failing, left = failing_lookups(3)
     ids = submitted(3)
     monkeypatch.setattr(SeedreamHook, "asettings", failing)
@@ -401,14 +405,14 @@ def test_a_lookup_that_fails_until_the_deadline_ends_as_the_deadline(seedream_em
 
     (prediction,) = submitted()
     monkeypatch.setattr(SeedreamHook, "asettings", failing)
-    verdict = asyncio.run(waiting(prediction, seconds=1.0))
-    assert verdict.outcome is Outcome.DEADLINE
-    assert "Connection seedream_default could not be read (OSError)" in str(verdict.error)
-    assert "secret" not in json.dumps(verdict.event())
+    result = asyncio.run(waiting(prediction, seconds=1.0))
+    assert result.outcome is Outcome.DEADLINE
+    assert "Connection seedream_default could not be read (OSError)" in str(result.error)
+    assert "secret" not in json.dumps(result.event())
 
 
 def test_a_connection_that_is_not_there_is_told_as_permanent(seedream_emulator, monkeypatch):
-    monkeypatch.setattr(line, "LOOKUP_AGAIN", 0.05)
+    monkeypatch.setattr(connection_cache, "LOOKUP_AGAIN", 0.05)
     trigger = SeedreamPredictionTrigger("nowhere", "abc", time.time() + 30)
 
     async def first():
@@ -421,7 +425,7 @@ def test_a_connection_that_is_not_there_is_told_as_permanent(seedream_emulator, 
 
 
 def test_a_connection_that_vanishes_while_predictions_wait_changes_nothing(seedream_emulator, monkeypatch):
-    monkeypatch.setattr(line, "CONNECTION_HOLDS", 0.05)
+    monkeypatch.setattr(connection_cache, "CONNECTION_HOLDS", 0.05)
     (prediction,) = submitted()
     seedream_emulator.clock.hold()
 
@@ -439,9 +443,9 @@ def test_a_connection_that_vanishes_while_predictions_wait_changes_nothing(seedr
 
 def test_a_watcher_remembers_how_long_jobs_took_after_everyone_left(seedream_emulator):
     async def learned():
-        watcher = PredictionWatcher.of("seedream_default")
+        watcher = watcher_of()
         await all_of(submitted(ENOUGH))
-        return watcher, PredictionWatcher.of("seedream_default"), watcher.durations.schedule(KIND)
+        return watcher, watcher_of(), watcher.durations.schedule(JOB_CLASS)
 
     before, after, schedule = asyncio.run(learned())
     assert before is after

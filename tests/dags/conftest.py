@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from airflow_provider_seedream.wavespeed.polling import PollSchedule
+from airflow_provider_seedream.waiting.schedule import PollSchedule
 
 
 @pytest.fixture(autouse=True)

@@ -20,11 +20,11 @@ from airflow_provider_seedream.wavespeed import (
     PermissionDeniedError,
     Prediction,
     Status,
-    calls,
+    operations,
 )
-from airflow_provider_seedream.wavespeed.calls import Answer, retry_after
+from airflow_provider_seedream.wavespeed.operations import Answer, retry_after
 
-LOOK = calls.result("abc")
+LOOK = operations.result("abc")
 
 
 def envelope(data, code=200):
@@ -65,7 +65,7 @@ def test_links_in_the_text_of_a_failure_keep_no_signature():
 
 
 @pytest.mark.parametrize(
-    "call", [LOOK, calls.submit(ImageSetRequest.build(prompt="a fox"))], ids=["look", "submit"]
+    "call", [LOOK, operations.submit(ImageSetRequest.build(prompt="a fox"))], ids=["look", "submit"]
 )
 @pytest.mark.parametrize("status", [200, 400])
 @pytest.mark.parametrize("shape", ["message", "page", "data"])
@@ -190,7 +190,9 @@ def test_retry_after_as_a_date_counts_from_now_and_never_below_zero():
 
 
 def test_an_id_cannot_leave_its_place_in_the_path():
-    assert calls.result("../../balance?x=1").path == "/api/v3/predictions/..%2F..%2Fbalance%3Fx%3D1/result"
+    assert (
+        operations.result("../../balance?x=1").path == "/api/v3/predictions/..%2F..%2Fbalance%3Fx%3D1/result"
+    )
 
 
 def test_only_the_submission_pays():
@@ -198,16 +200,16 @@ def test_only_the_submission_pays():
     now = datetime.now(UTC)
     others = [
         LOOK,
-        calls.balance(),
-        calls.price(request),
-        calls.list_predictions(model="m", created_after=now, created_before=now),
+        operations.balance(),
+        operations.price(request),
+        operations.list_predictions(model="m", created_after=now, created_before=now),
     ]
-    assert calls.submit(request).pays
+    assert operations.submit(request).pays
     assert not any(call.pays for call in others)
 
 
 def test_the_price_that_counts_is_the_discounted_one():
-    call = calls.price(ImageSetRequest.build(prompt="a fox"))
+    call = operations.price(ImageSetRequest.build(prompt="a fox"))
     assert call.read({"price": 0.2, "discounted_price": 0.1}) == 0.1
     assert call.read({"unit_price": 0.3}) == 0.3
     assert call.read({"price": 0.2, "discounted_price": 0, "unit_price": 0.04}) == 0.2
@@ -215,7 +217,7 @@ def test_the_price_that_counts_is_the_discounted_one():
 
 
 def test_a_price_of_one_image_counts_for_each_image_asked_for():
-    call = calls.price(ImageSetRequest.build(prompt="4 foxes", max_images=4), path="pricing")
+    call = operations.price(ImageSetRequest.build(prompt="4 foxes", max_images=4), path="pricing")
     assert call.read({"unit_price": 0.035}) == pytest.approx(0.14)
 
 
@@ -243,7 +245,7 @@ def test_a_price_of_one_image_counts_for_each_image_asked_for():
     ],
 )
 def test_a_price_that_makes_no_sense_is_unreadable_and_says_the_way_out(name, told, path):
-    call = calls.price(ImageSetRequest.build(prompt="2 foxes", max_images=2), path=path)
+    call = operations.price(ImageSetRequest.build(prompt="2 foxes", max_images=2), path=path)
     with pytest.raises(InvalidResponseError, match=r"Nothing is paid. Set price_source=\"table\""):
         Answer(200, envelope({name: told})).parse(call)
 
@@ -251,13 +253,13 @@ def test_a_price_that_makes_no_sense_is_unreadable_and_says_the_way_out(name, to
 @pytest.mark.parametrize("told", [True, "NaN", float("inf"), [], None, "much", 10**400])
 def test_a_balance_that_is_no_amount_is_unreadable(told):
     with pytest.raises(InvalidResponseError):
-        Answer(200, envelope({"balance": told})).parse(calls.balance())
+        Answer(200, envelope({"balance": told})).parse(operations.balance())
 
 
 @pytest.mark.parametrize("told", ["abc", {"a": 1}, 5, True, [5], [{"id": "a\x00"}], [[]]])
 def test_a_list_that_is_none_of_predictions_is_unreadable(told):
     now = datetime.now(UTC)
-    call = calls.list_predictions(model="m", created_after=now, created_before=now)
+    call = operations.list_predictions(model="m", created_after=now, created_before=now)
     with pytest.raises(InvalidResponseError):
         Answer(200, envelope({"items": told})).parse(call)
 
@@ -267,7 +269,7 @@ def test_a_list_that_is_none_of_predictions_is_unreadable(told):
 )
 def test_an_upload_whose_link_cannot_be_stored_is_unreadable(told):
     with pytest.raises(InvalidResponseError):
-        Answer(200, envelope({"download_url": told})).parse(calls.upload("a.png", "image/png", b"x"))
+        Answer(200, envelope({"download_url": told})).parse(operations.upload("a.png", "image/png", b"x"))
 
 
 @pytest.mark.parametrize("code", [True, "403", 1200, -1, 10**400, 1.5, [], {}])

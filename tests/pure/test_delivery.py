@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from airflow_provider_seedream.wavespeed import DeliveryError, Prediction
-from airflow_provider_seedream.wavespeed.delivery import accept, ordered_by
+from airflow_provider_seedream.wavespeed.image_set import accept, requested_image_set
 
 
 def delivered(flags, requested=3, *, on_short_delivery="accept", on_flagged="keep"):
@@ -64,7 +64,7 @@ def test_dropping_every_picture_is_a_failure():
 
 def told_as_asked(**inputs):
     answer = {"id": "abc", "model": "bytedance/seedream-v4.5/sequential", "status": "created"}
-    return ordered_by(Prediction.from_json({**answer, "input": inputs}))
+    return requested_image_set(Prediction.from_json({**answer, "input": inputs}))
 
 
 def test_what_was_asked_for_is_taken_from_what_the_api_tells():

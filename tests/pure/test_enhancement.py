@@ -14,9 +14,9 @@ from airflow_provider_seedream.wavespeed import (
     InvalidInputError,
     UnusableEnhancementError,
 )
-from airflow_provider_seedream.wavespeed.enhancement import reconciled
-from airflow_provider_seedream.wavespeed.optimizer import EnhancementRequest
-from airflow_provider_seedream.wavespeed.prompt import named_count, scenes_of
+from airflow_provider_seedream.wavespeed.counting import named_count
+from airflow_provider_seedream.wavespeed.optimizer import EnhancementRequest, reconciled
+from airflow_provider_seedream.wavespeed.prompt_parsing import scenes_of
 
 FOX = ImageSetRequest.build(
     prompt=["A fox wakes in its den", "It hunts by the river", "It sleeps in moonlight"]

@@ -12,20 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_seedream.wavespeed import ApiError, ImageSetRequest, Prediction, Status, calls
-from airflow_provider_seedream.wavespeed.calls import Answer
+from airflow_provider_seedream.waiting.poll import Outcome, PollResult
+from airflow_provider_seedream.wavespeed import ApiError, ImageSetRequest, Prediction, Status, operations
 from airflow_provider_seedream.wavespeed.errors import (
     InvalidResponseError,
     PollInterruptedError,
     PollRejectedError,
 )
-from airflow_provider_seedream.wavespeed.plain_text import NestedTooDeepError, read_json
+from airflow_provider_seedream.wavespeed.operations import Answer
 from airflow_provider_seedream.wavespeed.redaction import Redaction
-from airflow_provider_seedream.wavespeed.verdict import Outcome, Verdict
+from airflow_provider_seedream.wavespeed.validation import NestedTooDeepError, read_json
 
 ODD = "\x00\ud800\x1b[31m\x07\x85\udfff\x9b"
-LOOK = calls.result("abc")
-SUBMIT = calls.submit(ImageSetRequest.build(prompt="a fox"))
+LOOK = operations.result("abc")
+SUBMIT = operations.submit(ImageSetRequest.build(prompt="a fox"))
 
 
 def envelope(data, **more):
@@ -45,7 +45,7 @@ def assert_storable(value, most=6000):
 
 def event(**data):
     seen = Prediction.from_json({"id": "abc", "status": "failed", **data})
-    return Verdict.of(seen).event()
+    return PollResult.of(seen).event()
 
 
 @pytest.mark.parametrize("name", ["error", "status", "model", "created_at"])
@@ -199,7 +199,7 @@ texts = st.text(st.characters(codec=None, categories=["Cc", "Cs", "Lu", "Po"]), 
 @given(texts, texts, texts, st.sampled_from(Outcome))
 def test_an_event_is_storable_whoever_wrote_its_texts(named, word, message, outcome):
     seen = Prediction(named, word, Status.UNKNOWN, word, error=message, created_at=word)
-    assert_storable(Verdict(outcome, named, seen, PollRejectedError(message)).event())
+    assert_storable(PollResult(outcome, named, seen, PollRejectedError(message)).event())
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_an_event_is_storable_whoever_wrote_its_texts(named, word, message, outc
 )
 def test_what_is_no_event_of_ours_is_shown_as_plain_text(odd):
     with pytest.raises(PollInterruptedError) as told:
-        Verdict.from_event(odd)
+        PollResult.from_event(odd)
     assert str(told.value).isprintable()
     assert len(str(told.value)) < 3000
 
@@ -228,7 +228,7 @@ def test_an_event_with_odd_texts_is_read_as_plain_ones(outcome):
         "prediction": said,
         "error": {"message": ODD, "class": ODD},
     }
-    verdict = Verdict.from_event(odd)
+    verdict = PollResult.from_event(odd)
     assert verdict.prediction_id.isprintable()
     assert str(verdict.error).isprintable()
 
@@ -289,7 +289,7 @@ def test_a_text_for_people_never_shows_the_key_in_any_form(key, form):
         {"code": 200, "data": {"id": "0f8f0d5b", "status": "failed", "error": f"key [{repeated}]!"}},
     ):
         try:
-            told = Answer(200, json.dumps(body), {}, redaction).parse(calls.result("0f8f0d5b")).error
+            told = Answer(200, json.dumps(body), {}, redaction).parse(operations.result("0f8f0d5b")).error
         except ApiError as error:
             told = str(error).partition("code 401: ")[2].partition(" Check the API key")[0]
         assert told
@@ -312,7 +312,7 @@ def test_the_key_in_a_successful_answer_reaches_no_field(key, form):
             "input": {"prompt": repeated, repeated[:50]: 1},
         }
     )
-    seen = Answer(200, body, {}, Redaction(key)).parse(calls.result("0f8f0d5b"))
+    seen = Answer(200, body, {}, Redaction(key)).parse(operations.result("0f8f0d5b"))
     assert "https://c/2.png" in seen.outputs
     assert not any(each.startswith("https://c/1") for each in seen.outputs)
     assert not any(key in each for each in unfolded(repr(seen.outputs)) | unfolded(repr(seen)))
@@ -329,7 +329,7 @@ def test_a_key_that_is_part_of_everything_by_chance_breaks_nothing():
     body = envelope(
         {"id": "abc-abc", "status": "completed", "model": "abc", "outputs": ["https://abc/1.png"]}
     )
-    seen = Answer(200, body, {}, Redaction("abc")).parse(calls.result("abc-abc"))
+    seen = Answer(200, body, {}, Redaction("abc")).parse(operations.result("abc-abc"))
     assert (seen.id, seen.model, seen.outputs) == ("abc-abc", "abc", ("https://abc/1.png",))
     assert seen.status is Status.COMPLETED
 

@@ -8,17 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_seedream.wavespeed.counting import named_count
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
-from airflow_provider_seedream.wavespeed.image_set import (
-    DEFAULT_MODEL,
-    PRICES_USD,
-    ImageSet,
-    ImageSetRequest,
-    Picture,
-    Size,
-)
-from airflow_provider_seedream.wavespeed.inputs import refuse_unknown
-from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt, named_count
+from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet
+from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt
+from airflow_provider_seedream.wavespeed.request import DEFAULT_MODEL, PRICES_USD, ImageSetRequest
+from airflow_provider_seedream.wavespeed.sizes import Size
+from airflow_provider_seedream.wavespeed.validation import refuse_unknown
 
 described = st.text(min_size=1).filter(str.strip)
 numbered = st.builds(
@@ -343,7 +339,7 @@ IMAGE_SET = ImageSet(
     prompt="2 images. First, a fox. Second, an owl.",
     size="2048*2048",
     requested=2,
-    images=(Picture("https://cdn.example/1.png", False), Picture("https://cdn.example/2.png")),
+    images=(GeneratedImage("https://cdn.example/1.png", False), GeneratedImage("https://cdn.example/2.png")),
     cost_usd=0.07,
     inference_ms=8123,
     created_at="2026-01-02T03:04:05.678Z",
@@ -422,7 +418,7 @@ def test_what_is_no_mapping_is_no_image_set(value):
 
 def test_a_picture_without_a_verdict_is_not_taken_for_unflagged():
     mapping = {**IMAGE_SET.to_json(), "images": [{"url": "https://cdn.example/1.png"}]}
-    assert ImageSet.from_json(mapping).images == (Picture("https://cdn.example/1.png", None),)
+    assert ImageSet.from_json(mapping).images == (GeneratedImage("https://cdn.example/1.png", None),)
 
 
 @pytest.mark.parametrize("key", ["prompt", "size", "requested", "cost_usd"])

@@ -34,7 +34,7 @@ from airflow_provider_seedream.publishing.names import (
     slug,
 )
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
-from airflow_provider_seedream.wavespeed.image_set import ImageSet, Picture
+from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet
 
 SHA = "0" * 64
 SET = ImageSet(
@@ -44,8 +44,8 @@ SET = ImageSet(
     size="2048*2048",
     requested=2,
     images=(
-        Picture("https://cdn.example/1.jpg?Signature=s", False),
-        Picture("https://cdn.example/2.jpg", None),
+        GeneratedImage("https://cdn.example/1.jpg?Signature=s", False),
+        GeneratedImage("https://cdn.example/2.jpg", None),
     ),
     cost_usd=0.07,
     inference_ms=8123,
@@ -115,7 +115,7 @@ def test_the_same_set_gives_the_same_bytes() -> None:
     flagged=st.none() | st.booleans(),
 )
 def test_any_prompt_and_scene_survive(prompt: str, scene: str | None, url: str, flagged: bool | None) -> None:
-    image_set = ImageSet("p", "m", prompt, "2048*2048", 1, (Picture(url, flagged),), 0.035)
+    image_set = ImageSet("p", "m", prompt, "2048*2048", 1, (GeneratedImage(url, flagged),), 0.035)
     manifest = Manifest(image_set, (published(1, scene, MediaType.PNG, flagged),))
     data = manifest.to_bytes()
     data.decode("utf-8")
@@ -131,7 +131,7 @@ def test_a_manifest_without_a_file_for_each_image_cannot_be_made(
 
 
 def test_a_base64_set_has_null_for_its_links() -> None:
-    image_set = ImageSet("p", "m", "a fox", "2048*2048", 1, (Picture("", None),), 0.035)
+    image_set = ImageSet("p", "m", "a fox", "2048*2048", 1, (GeneratedImage("", None),), 0.035)
     assert Manifest(image_set, (published(1),)).to_json()["images"][0]["url"] is None
 
 
@@ -346,7 +346,9 @@ def test_the_largest_set_is_read() -> None:
 
 
 def test_a_link_that_cannot_be_read_is_told_from_others() -> None:
-    foreign = dataclasses.replace(SET, images=(Picture("https://[::1", None), Picture("b", None)))
+    foreign = dataclasses.replace(
+        SET, images=(GeneratedImage("https://[::1", None), GeneratedImage("b", None))
+    )
     assert set_key(foreign) != set_key(SET)
 
 

@@ -8,15 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_seedream.wavespeed.counting import named_count
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
-from airflow_provider_seedream.wavespeed.prompt import (
-    ImageSetPrompt,
-    Scene,
-    named_count,
-    prompt_text,
-    read_answer,
-    scenes_of,
-)
+from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt, Scene
+from airflow_provider_seedream.wavespeed.prompt_parsing import prompt_text, read_answer, scenes_of
 from airflow_provider_seedream.wavespeed.request import ImageSetRequest
 
 NAMES = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"

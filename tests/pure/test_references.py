@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_seedream.submission.matching import candidates
-from airflow_provider_seedream.wavespeed import InvalidInputError, Prediction, calls
-from airflow_provider_seedream.wavespeed.models import MODELS, version_for
+from airflow_provider_seedream.wavespeed import InvalidInputError, Prediction, operations
 from airflow_provider_seedream.wavespeed.references import Reference, media_type, sources_of
-from airflow_provider_seedream.wavespeed.request import ImageSetRequest
+from airflow_provider_seedream.wavespeed.request import MODELS, ImageSetRequest, version_for
 
 EDIT, TEXT = "bytedance/seedream-v5.0-lite/edit-sequential", "bytedance/seedream-v5.0-lite/sequential"
 FOX, OWL = "https://example.org/fox.png", "http://example.org/owl.jpg?size=2&v=1"
@@ -167,15 +166,15 @@ def test_a_picture_is_known_by_how_it_begins(content, kind):
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"root:x:0:0", b"RIFF\x10\x00\x00\x00WAVEfmt ", b"%PDF"])
 def test_a_file_that_is_no_picture_is_refused(content):
-    with pytest.raises(InvalidInputError, match="it is no picture"):
+    with pytest.raises(InvalidInputError, match="it is no image"):
         Reference.file("s3://farm/fox.png", content)
 
 
 def test_a_file_is_not_sent_before_it_has_a_link_but_priced():
     request = build(images=[Reference.file("fox.png", PNG)])
     with pytest.raises(ValueError, match="not uploaded"):
-        calls.submit(request)
-    assert "images" not in calls.price(request).json["inputs"]
+        operations.submit(request)
+    assert "images" not in operations.price(request).json["inputs"]
 
 
 def test_the_fingerprint_covers_links_by_themselves_and_files_by_their_content():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from airflow_provider_seedream.operators.review_form import plain, review_form
-from airflow_provider_seedream.wavespeed import ImageSet, Picture
+from airflow_provider_seedream.wavespeed import GeneratedImage, ImageSet
 
 SET = ImageSet(
     prediction_id="p",
@@ -18,7 +18,10 @@ SET = ImageSet(
     prompt="2 images. First, a fox. Second, an owl.",
     size="2048*2048",
     requested=2,
-    images=(Picture("https://cdn.example/1.jpg"), Picture("https://cdn.example/2.jpg", flagged=True)),
+    images=(
+        GeneratedImage("https://cdn.example/1.jpg"),
+        GeneratedImage("https://cdn.example/2.jpg", flagged=True),
+    ),
     cost_usd=0.07,
 )
 
@@ -63,7 +66,7 @@ def test_the_form_says_what_was_paid_and_what_a_rejection_costs() -> None:
 
 def test_a_picture_without_a_web_link_is_not_shown_as_one() -> None:
     form = review_form(
-        replace(SET, images=(Picture("file:///etc/passwd"), Picture("javascript:alert(1)"))),
+        replace(SET, images=(GeneratedImage("file:///etc/passwd"), GeneratedImage("javascript:alert(1)"))),
         number=1,
         rounds=1,
         spent_usd=0.07,
@@ -75,7 +78,10 @@ def test_a_link_cannot_leave_its_place() -> None:
     hostile = "https://cdn.example/1.jpg>) [here](https://evil.example"
     shown = html(
         review_form(
-            replace(SET, images=(Picture(hostile), Picture("https://a/b"))), number=1, rounds=1, spent_usd=0
+            replace(SET, images=(GeneratedImage(hostile), GeneratedImage("https://a/b"))),
+            number=1,
+            rounds=1,
+            spent_usd=0,
         )
     )
     assert "<a " not in shown

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_seedream.wavespeed import ImageSetPrompt, InvalidInputError
-from airflow_provider_seedream.wavespeed.prompt import named_count, scenes_of
+from airflow_provider_seedream.wavespeed.counting import named_count
+from airflow_provider_seedream.wavespeed.optimizer import MAX_NOTE, revised
+from airflow_provider_seedream.wavespeed.prompt_parsing import scenes_of
 from airflow_provider_seedream.wavespeed.request import ImageSetRequest
-from airflow_provider_seedream.wavespeed.revision import MAX_NOTE, revised
 
 STORY = ImageSetPrompt(
     scenes=("a fox wakes", "an owl sleeps", "a bear dances"), characters="a fox", style="ink", palette="blue"

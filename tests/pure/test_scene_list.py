@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_seedream.wavespeed import ImageSetPrompt, InvalidInputError, read_answer
-from airflow_provider_seedream.wavespeed.prompt import prompt_text
+from airflow_provider_seedream.wavespeed.prompt_parsing import prompt_text
 
 SCENES = ["A fox wakes", "It hunts", "It sleeps"]
 ORDINALS = ("First", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth", "Ninth", "Tenth")

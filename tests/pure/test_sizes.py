@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
-from airflow_provider_seedream.wavespeed.models import MODELS
-from airflow_provider_seedream.wavespeed.request import ImageSetRequest
+from airflow_provider_seedream.wavespeed.request import MODELS, ImageSetRequest
 from airflow_provider_seedream.wavespeed.sizes import PRESETS, Size
 
 any_side = st.integers(-10, 20_000)

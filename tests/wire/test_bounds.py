@@ -16,21 +16,16 @@ from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.publishing.download import DownloadLimits, download
 from airflow_provider_seedream.publishing.errors import ImageError, ImageFault
 from airflow_provider_seedream.publishing.image_check import Expectation
-from airflow_provider_seedream.wavespeed import (
-    ApiError,
-    ApiTimeoutError,
-    InvalidResponseError,
-    calls,
-    clients,
-)
-from airflow_provider_seedream.wavespeed.clients import AsyncWaveSpeedClient
+from airflow_provider_seedream.wavespeed import ApiError, ApiTimeoutError, InvalidResponseError, operations
+from airflow_provider_seedream.wavespeed import client as clients
+from airflow_provider_seedream.wavespeed.client import AsyncWaveSpeedClient
 from airflow_provider_seedream.wavespeed.endpoint import Endpoint
 from airflow_provider_seedream.wavespeed.errors import OversizedAnswerError
 from tests.loopback import Loopback, answer, server_context, tunnel_to
 from tests.wire.test_clients import send_blocking, send_in_a_loop
 
 BALANCE = json.dumps({"code": 200, "data": {"balance": 7.5}}).encode()
-LOOK = calls.result("0f8fad5b")
+LOOK = operations.result("0f8fad5b")
 
 
 @pytest.fixture(params=[send_blocking, send_in_a_loop], ids=["requests", "aiohttp"])
@@ -81,7 +76,7 @@ PACKED = {
 @pytest.mark.parametrize(("encoding", "body"), PACKED.items(), ids=range(len(PACKED)))
 def test_an_answer_that_a_gateway_packed_is_read_all_the_same(send, encoding, body):
     with Loopback(says(answer(body, f"Content-Encoding: {encoding}"))) as server:
-        assert send(endpoint(server.port), calls.balance()) == 7.5
+        assert send(endpoint(server.port), operations.balance()) == 7.5
         assert b"accept-encoding: identity\r\n" in server.sent.lower()
 
 
@@ -99,7 +94,7 @@ def test_an_answer_that_is_not_packed_as_it_says_is_unreadable(send, encoding, b
     with Loopback(says(answer(body, f"Content-Encoding: {encoding}"))) as server:
         where = endpoint(server.port)
         with pytest.raises(InvalidResponseError):
-            send(where, calls.balance(), attempts=1)
+            send(where, operations.balance(), attempts=1)
 
 
 def test_a_small_answer_that_unpacks_to_a_large_one_is_not_unpacked(send):
@@ -126,7 +121,7 @@ def test_a_paying_request_whose_answer_is_too_large_is_sent_once(send):
 
     with Loopback(says(answer(b" " * 3 * 2**20))) as server:
         with pytest.raises(OversizedAnswerError):
-            send(endpoint(server.port), calls.submit(ImageSetRequest.build(prompt="a fox")))
+            send(endpoint(server.port), operations.submit(ImageSetRequest.build(prompt="a fox")))
         assert len(server.visitors) == 1
 
 
@@ -135,7 +130,7 @@ def test_images_inside_an_answer_have_room_where_they_are_expected(send):
     data = {"id": "0f8fad5b", "status": "completed", "outputs": [image] * 2}
     with Loopback(says(answer(json.dumps({"code": 200, "data": data}).encode()))) as server:
         where = endpoint(server.port)
-        assert send(where, calls.result("0f8fad5b", inline=True)).outputs == (image, image)
+        assert send(where, operations.result("0f8fad5b", inline=True)).outputs == (image, image)
         with pytest.raises(OversizedAnswerError):
             send(where, LOOK, attempts=1)
 
@@ -164,7 +159,7 @@ def test_no_answer_holds_the_event_loop(body):
         watching = asyncio.create_task(watch())
         client = AsyncWaveSpeedClient(where)
         try:
-            for call in (LOOK, calls.balance()):
+            for call in (LOOK, operations.balance()):
                 with contextlib.suppress(ApiError):
                     await client.once(call)
         finally:
@@ -191,7 +186,7 @@ DRIPS = {
 def test_an_answer_that_drips_is_given_up_in_time(send, data, way, tmp_path, monkeypatch):
     context, bundle = server_context(tmp_path)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
-    monkeypatch.setattr("airflow_provider_seedream.wavespeed.network.is_loopback", lambda host: False)
+    monkeypatch.setattr("airflow_provider_seedream.wavespeed.transport.is_loopback", lambda host: False)
 
     def behave(visitor):
         if way != "http":
@@ -212,7 +207,7 @@ def test_an_answer_that_drips_is_given_up_in_time(send, data, way, tmp_path, mon
 def test_an_answer_that_begins_late_still_has_its_time(send):
     late = lambda visitor: (visitor.listen(), visitor.wait(0.7), visitor.drip(answer(BALANCE), every=0.005))  # noqa: E731
     with Loopback(late) as server:
-        assert send(endpoint(server.port), calls.balance(), attempts=1) == 7.5
+        assert send(endpoint(server.port), operations.balance(), attempts=1) == 7.5
 
 
 @pytest.mark.parametrize("data", [DRIPS["header"], DRIPS["header that goes on"], DRIPS["body"]])

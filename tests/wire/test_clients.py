@@ -26,10 +26,10 @@ from airflow_provider_seedream.wavespeed import (
     RateLimitError,
     Status,
     WaveSpeedError,
-    calls,
-    clients,
+    operations,
 )
-from airflow_provider_seedream.wavespeed.clients import AsyncWaveSpeedClient, WaveSpeedClient
+from airflow_provider_seedream.wavespeed import client as clients
+from airflow_provider_seedream.wavespeed.client import AsyncWaveSpeedClient, WaveSpeedClient
 from airflow_provider_seedream.wavespeed.endpoint import Endpoint
 
 pytest_plugins = ["airflow_provider_seedream.emulator.pytest_plugin"]
@@ -75,7 +75,7 @@ def no_pauses_between_attempts(monkeypatch):
 def test_an_uploaded_picture_can_be_fetched_and_the_upload_is_repeated_in_peace(send, seedream_emulator):
     picture = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8000
     seedream_emulator.faults.add("upload", faults.Status(503), times=2)
-    link = send(endpoint_of(seedream_emulator), calls.upload("fox.png", "image/png", picture))
+    link = send(endpoint_of(seedream_emulator), operations.upload("fox.png", "image/png", picture))
     fetched = requests.get(link, timeout=10)
     assert fetched.content == picture
     assert fetched.headers["Content-Type"] == "image/png"
@@ -88,15 +88,15 @@ def test_an_upload_without_a_link_is_unreadable(send, seedream_emulator, told):
     answer = json.dumps({"code": 200, "data": told})
     seedream_emulator.faults.add("upload", faults.Status(200, body=answer), times=None)
     with pytest.raises(InvalidResponseError):
-        send(endpoint_of(seedream_emulator), calls.upload("fox.png", "image/png", b"x"))
+        send(endpoint_of(seedream_emulator), operations.upload("fox.png", "image/png", b"x"))
 
 
 def test_a_submission_gives_an_id_and_the_result_its_pictures(send, seedream_emulator):
     endpoint = endpoint_of(seedream_emulator)
-    submitted = send(endpoint, calls.submit(REQUEST))
+    submitted = send(endpoint, operations.submit(REQUEST))
     assert submitted.status is Status.CREATED
     seedream_emulator.clock.advance(60)
-    seen = send(endpoint, calls.result(submitted.id))
+    seen = send(endpoint, operations.result(submitted.id))
     assert seen.status is Status.COMPLETED
     assert len(seen.outputs) == 2
     assert seedream_emulator.paid_tasks == 1
@@ -104,16 +104,16 @@ def test_a_submission_gives_an_id_and_the_result_its_pictures(send, seedream_emu
 
 def test_lists_balance_and_price_are_free(send, seedream_emulator):
     endpoint = endpoint_of(seedream_emulator)
-    submitted = send(endpoint, calls.submit(REQUEST))
+    submitted = send(endpoint, operations.submit(REQUEST))
     now = dt.datetime.now(dt.UTC)
     window = {"created_after": now - dt.timedelta(minutes=1), "created_before": now + dt.timedelta(minutes=1)}
-    listed = send(endpoint, calls.list_predictions(model=REQUEST.model, **window))
+    listed = send(endpoint, operations.list_predictions(model=REQUEST.model, **window))
     assert [each.id for each in listed] == [submitted.id]
-    assert send(endpoint, calls.balance()) == pytest.approx(100 - 0.07)
-    assert send(endpoint, calls.price(REQUEST)) == pytest.approx(0.07)
-    assert send(endpoint, calls.price(REQUEST, path="pricing")) == pytest.approx(0.07)
+    assert send(endpoint, operations.balance()) == pytest.approx(100 - 0.07)
+    assert send(endpoint, operations.price(REQUEST)) == pytest.approx(0.07)
+    assert send(endpoint, operations.price(REQUEST, path="pricing")) == pytest.approx(0.07)
     assert send(
-        endpoint, calls.usage(now - dt.timedelta(hours=1), now + dt.timedelta(hours=1))
+        endpoint, operations.usage(now - dt.timedelta(hours=1), now + dt.timedelta(hours=1))
     ) == pytest.approx(0.07)
     assert seedream_emulator.paid_tasks == 1
 
@@ -133,7 +133,7 @@ READ_FAULTS = [
 @pytest.mark.parametrize(("fault", "error"), READ_FAULTS, ids=repr)
 def test_a_read_that_fails_in_passing_is_sent_again_and_succeeds(send, seedream_emulator, fault, error):
     seedream_emulator.faults.add("balance", fault, times=2)
-    assert send(endpoint_of(seedream_emulator), calls.balance()) == pytest.approx(100)
+    assert send(endpoint_of(seedream_emulator), operations.balance()) == pytest.approx(100)
     assert len(seedream_emulator.journal) == 3
 
 
@@ -141,7 +141,7 @@ def test_a_read_that_fails_in_passing_is_sent_again_and_succeeds(send, seedream_
 def test_a_read_that_goes_on_failing_is_told_by_its_class(send, seedream_emulator, fault, error):
     seedream_emulator.faults.add("balance", fault, times=None)
     with pytest.raises(error):
-        send(endpoint_of(seedream_emulator), calls.balance())
+        send(endpoint_of(seedream_emulator), operations.balance())
     # aiohttp repeats a GET by itself, once, where a kept connection was cut.
     assert len(seedream_emulator.journal) in ((5, 10) if isinstance(fault, faults.DropBefore) else (5,))
 
@@ -162,14 +162,16 @@ UNKNOWN = [
 def test_a_submission_that_may_have_been_accepted_is_sent_once(send, seedream_emulator, fault):
     seedream_emulator.faults.add("submit", fault, times=None)
     with pytest.raises((InternalServerError, ApiTimeoutError, InvalidResponseError)):
-        send(endpoint_of(seedream_emulator), calls.submit(REQUEST))
+        send(endpoint_of(seedream_emulator), operations.submit(REQUEST))
     assert len(seedream_emulator.journal) == 1
 
 
 def test_a_submission_without_an_answer_in_time_is_sent_once(send, seedream_emulator):
     seedream_emulator.faults.add("submit", faults.Timeout(3.0), times=None)
     with pytest.raises(ApiTimeoutError):
-        send(endpoint_of(seedream_emulator, connect_timeout=0.5, read_timeout=0.5), calls.submit(REQUEST))
+        send(
+            endpoint_of(seedream_emulator, connect_timeout=0.5, read_timeout=0.5), operations.submit(REQUEST)
+        )
     assert seedream_emulator.paid_tasks == 1
 
 
@@ -178,7 +180,7 @@ def test_a_submission_refused_for_its_rate_is_told_with_the_servers_delay_and_no
 ):
     seedream_emulator.faults.add("submit", faults.Status(429, headers={"Retry-After": "7"}), times=None)
     with pytest.raises(RateLimitError) as refused:
-        send(endpoint_of(seedream_emulator), calls.submit(REQUEST))
+        send(endpoint_of(seedream_emulator), operations.submit(REQUEST))
     assert refused.value.retry_after == 7
     assert len(seedream_emulator.journal) == 1
 
@@ -195,14 +197,14 @@ def test_a_submission_is_sent_again_where_no_connection_came_about(send, seedrea
     endpoint = endpoint_of(seedream_emulator)
     seedream_emulator.stop()
     with pytest.raises(ApiConnectionError):
-        send(endpoint, calls.submit(REQUEST))
+        send(endpoint, operations.submit(REQUEST))
     assert len(sent) == clients.ATTEMPTS
 
 
 def test_a_wait_that_is_too_long_is_declined_rather_than_slept(send, seedream_emulator):
     seedream_emulator.faults.add("balance", faults.Status(429, headers={"Retry-After": "3600"}), times=None)
     with pytest.raises(RateLimitError) as refused:
-        send(endpoint_of(seedream_emulator), calls.balance())
+        send(endpoint_of(seedream_emulator), operations.balance())
     assert refused.value.retry_after == 3600
     assert len(seedream_emulator.journal) == 1
 
@@ -222,33 +224,33 @@ def test_a_wait_that_is_too_long_is_declined_rather_than_slept(send, seedream_em
 def test_a_refusal_is_final(send, seedream_emulator, fault, error):
     seedream_emulator.faults.add("submit", fault, times=None)
     with pytest.raises(error):
-        send(endpoint_of(seedream_emulator), calls.submit(REQUEST))
+        send(endpoint_of(seedream_emulator), operations.submit(REQUEST))
     assert len(seedream_emulator.journal) == 1
 
 
 def test_a_wrong_key_is_refused_without_being_shown(send, seedream_emulator):
     with pytest.raises(AuthenticationError) as refused:
-        send(endpoint_of(seedream_emulator, api_key="canary-key-7f3a"), calls.balance())
+        send(endpoint_of(seedream_emulator, api_key="canary-key-7f3a"), operations.balance())
     assert "canary-key-7f3a" not in str(refused.value)
 
 
 def test_a_key_that_the_server_repeats_is_taken_out(send, seedream_emulator):
     seedream_emulator.faults.add("balance", faults.Status(401, body={"message": "unknown key emulator-key"}))
     with pytest.raises(AuthenticationError, match=r"unknown key \*\*\*"):
-        send(endpoint_of(seedream_emulator), calls.balance())
+        send(endpoint_of(seedream_emulator), operations.balance())
 
 
 def test_nobody_listening_counts_as_certainly_not_arrived(send):
     with Emulator() as gone:
         endpoint = endpoint_of(gone)
     with pytest.raises(ApiConnectionError, match="found no connection"):
-        send(endpoint, calls.submit(REQUEST))
+        send(endpoint, operations.submit(REQUEST))
 
 
 def test_a_name_that_leads_nowhere_counts_as_certainly_not_arrived(send):
     endpoint = Endpoint.build(host="https://no-such-host.invalid", api_key="k")
     with pytest.raises(ApiConnectionError):
-        send(endpoint, calls.submit(REQUEST), attempts=2)
+        send(endpoint, operations.submit(REQUEST), attempts=2)
 
 
 def test_a_redirect_is_never_followed_so_the_key_stays_with_its_origin(send, seedream_emulator):
@@ -257,7 +259,7 @@ def test_a_redirect_is_never_followed_so_the_key_stays_with_its_origin(send, see
             "balance", faults.Status(307, headers={"Location": f"{elsewhere.url}/api/v3/balance"}), times=None
         )
         with pytest.raises(InvalidResponseError):
-            send(endpoint_of(seedream_emulator), calls.balance(), attempts=1)
+            send(endpoint_of(seedream_emulator), operations.balance(), attempts=1)
         assert not elsewhere.journal
 
 
@@ -265,7 +267,7 @@ def test_a_netrc_of_the_machine_does_not_replace_the_key(send, seedream_emulator
     netrc = Path(tmp_path, "netrc")
     netrc.write_text("machine 127.0.0.1 login me password wrong\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    assert send(endpoint_of(seedream_emulator), calls.balance()) == pytest.approx(100)
+    assert send(endpoint_of(seedream_emulator), operations.balance()) == pytest.approx(100)
 
 
 def test_both_clients_go_through_the_proxy_that_the_environment_names(send, seedream_emulator, monkeypatch):
@@ -276,7 +278,7 @@ def test_both_clients_go_through_the_proxy_that_the_environment_names(send, seed
     endpoint = Endpoint.build(
         host="http://api.example", api_key=seedream_emulator.api_key, allow_insecure_http=True
     )
-    assert send(endpoint, calls.balance()) == pytest.approx(100)
+    assert send(endpoint, operations.balance()) == pytest.approx(100)
 
 
 def test_no_proxy_is_given_the_key_on_its_way_to_this_machine(send, seedream_emulator, monkeypatch):
@@ -284,7 +286,7 @@ def test_no_proxy_is_given_the_key_on_its_way_to_this_machine(send, seedream_emu
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
-        assert send(endpoint_of(seedream_emulator), calls.balance()) == pytest.approx(100)
+        assert send(endpoint_of(seedream_emulator), operations.balance()) == pytest.approx(100)
         assert proxy.journal == []
 
 
@@ -294,7 +296,7 @@ def test_no_error_of_any_class_holds_the_key(send, seedream_emulator):
         seedream_emulator.faults.clear()
         seedream_emulator.faults.add("balance", fault, times=None)
         with pytest.raises(WaveSpeedError) as failed:
-            send(endpoint, calls.balance(), attempts=1)
+            send(endpoint, operations.balance(), attempts=1)
         assert endpoint.api_key not in f"{failed.value!r} {failed.value.__cause__!r}"
 
 
@@ -302,7 +304,7 @@ def test_one_client_keeps_one_connection_for_many_reads(seedream_emulator):
     async def many():
         client = AsyncWaveSpeedClient(endpoint_of(seedream_emulator))
         for _ in range(20):
-            await client.once(calls.balance())
+            await client.once(operations.balance())
         await client.close()
 
     asyncio.run(many())

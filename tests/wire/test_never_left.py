@@ -17,10 +17,10 @@ from airflow_provider_seedream.wavespeed import (
     ImageSetRequest,
     InternalServerError,
     InvalidResponseError,
-    calls,
-    clients,
+    operations,
 )
-from airflow_provider_seedream.wavespeed.clients import WaveSpeedClient
+from airflow_provider_seedream.wavespeed import client as clients
+from airflow_provider_seedream.wavespeed.client import WaveSpeedClient
 from airflow_provider_seedream.wavespeed.endpoint import Endpoint
 from airflow_provider_seedream.wavespeed.errors import Arrival, rule_of
 from tests.loopback import Loopback, answer, server_context, tunnel_to
@@ -60,7 +60,7 @@ def endpoint(host, **more):
 
 def certainly_not_sent(send, where):
     with pytest.raises(ApiConnectionError, match=r"found no connection.*Nothing was sent") as failed:
-        send(where, calls.submit(REQUEST), attempts=2)
+        send(where, operations.submit(REQUEST), attempts=2)
     assert rule_of(failed.value).arrival is Arrival.NEVER
     assert KEY not in str(failed.value)
     return failed.value
@@ -216,7 +216,7 @@ def test_a_request_whose_time_is_over_when_the_connection_stands_is_not_sent(tmp
     late = lambda visitor: (visitor.wait(0.3), visitor.wrap(context), visitor.listen())  # noqa: E731
     with Loopback(late) as server, WaveSpeedClient(endpoint(f"https://127.0.0.1:{server.port}")) as client:
         with pytest.raises(ApiConnectionError):
-            client.send(calls.submit(REQUEST, send_by=time.time() + 0.2))
+            client.send(operations.submit(REQUEST, send_by=time.time() + 0.2))
         assert server.sent == b""
 
 
@@ -260,7 +260,7 @@ def test_what_goes_wrong_after_the_request_began_to_leave_may_be_paid_and_is_sen
     with Loopback(secured) as server:
         where = endpoint(f"http{'s' * tls}://127.0.0.1:{server.port}")
         with pytest.raises((ApiTimeoutError, InvalidResponseError)) as failed:
-            send(where, calls.submit(REQUEST))
+            send(where, operations.submit(REQUEST))
         assert rule_of(failed.value).arrival is Arrival.UNKNOWN
         assert len(server.visitors) == 1
 
@@ -273,7 +273,7 @@ def test_a_client_certificate_that_is_missed_after_the_request_may_be_paid(send,
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
     with Loopback(lambda visitor: visitor.wrap(context)) as server:
         with pytest.raises(ApiTimeoutError) as failed:
-            send(endpoint(f"https://127.0.0.1:{server.port}"), calls.submit(REQUEST))
+            send(endpoint(f"https://127.0.0.1:{server.port}"), operations.submit(REQUEST))
         assert rule_of(failed.value).arrival is Arrival.UNKNOWN
         assert len(server.visitors) == 1
 
@@ -283,7 +283,7 @@ def test_a_proxy_in_clear_that_answers_for_the_api_may_have_passed_the_request_o
     with Loopback(says(answer(b"", status=status))) as proxy:
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
         with pytest.raises(InternalServerError) as failed:
-            send(endpoint("http://api.example"), calls.submit(REQUEST))
+            send(endpoint("http://api.example"), operations.submit(REQUEST))
         assert rule_of(failed.value).arrival is Arrival.UNKNOWN
         assert len(proxy.visitors) == 1
 
@@ -292,7 +292,7 @@ def test_a_proxy_in_clear_that_says_nothing_may_have_passed_the_request_on(send,
     with Loopback(lambda visitor: (visitor.listen(), visitor.wait())) as proxy:
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
         with pytest.raises(ApiTimeoutError):
-            send(endpoint("http://api.example"), calls.submit(REQUEST))
+            send(endpoint("http://api.example"), operations.submit(REQUEST))
         assert len(proxy.visitors) == 1
 
 
@@ -304,10 +304,13 @@ def test_a_request_goes_through_a_tunnel_once_and_its_answer_comes_back(send, tm
         lambda visitor: (visitor.wrap(context), visitor.listen(), visitor.say(answer(body)))
     ) as server:
         # By a name that is not this machine's for the client, and in the certificate.
-        monkeypatch.setattr("airflow_provider_seedream.wavespeed.network.is_loopback", lambda host: False)
+        monkeypatch.setattr("airflow_provider_seedream.wavespeed.transport.is_loopback", lambda host: False)
         with Loopback(tunnel_to(server.port)) as proxy:
             monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
-            assert send(endpoint(f"https://127.0.0.1:{server.port}"), calls.submit(REQUEST)).id == "0f8fad5b"
+            assert (
+                send(endpoint(f"https://127.0.0.1:{server.port}"), operations.submit(REQUEST)).id
+                == "0f8fad5b"
+            )
             assert proxy.sent.startswith(b"CONNECT")
         assert server.sent.count(b"POST") == 1
 
@@ -318,5 +321,5 @@ def test_an_attempt_that_never_left_is_followed_by_one_that_is_paid_once(send, m
         certainly_not_sent(send, endpoint("http://api.example"))
         assert emulator.paid_tasks == 0
         monkeypatch.setenv("HTTP_PROXY", emulator.url)
-        send(Endpoint("http://api.example", emulator.api_key), calls.submit(REQUEST))
+        send(Endpoint("http://api.example", emulator.api_key), operations.submit(REQUEST))
         assert emulator.paid_tasks == 1

@@ -1,15 +1,15 @@
-"""The line to the API that one connection describes: read rarely, never waited for twice, replaced when edited."""
+"""What one Airflow connection says, and a session to the API with it: read rarely, shared by all polls, replaced when edited."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from math import inf
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
-from airflow_provider_seedream.hooks.seedream import SeedreamHook
-from airflow_provider_seedream.wavespeed.clients import AsyncWaveSpeedClient, prepare_for_loop
+from airflow_provider_seedream.wavespeed.client import AsyncWaveSpeedClient, prepare_for_loop
 from airflow_provider_seedream.wavespeed.endpoint import Endpoint
 from airflow_provider_seedream.wavespeed.errors import (
     ApiConnectionError,
@@ -23,35 +23,36 @@ CONNECTION_HOLDS = 60.0
 """Seconds after which the connection is read again, so that an edited one takes effect while predictions wait."""
 
 LOOKUP_AGAIN = 5.0
-"""Seconds between two lookups where the first one failed, or where a look was refused after it."""
+"""Seconds between two lookups where the first one failed, or where a poll was refused after it."""
 
 LOOKUP_TIMEOUT = 30.0
 """Seconds a lookup may take: the first of a triggerer takes up to seven, and one that hangs must not hang us."""
 
 
 class Session:
-    """A client, and how many looks are under way in it."""
+    """A client, and how many polls are under way in it."""
 
-    __slots__ = ("client", "looks", "replaced")
+    __slots__ = ("client", "polls", "replaced")
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.client = AsyncWaveSpeedClient(endpoint)
-        self.looks = 0
+        self.polls = 0
         self.replaced = False
 
 
-class Line:
+class ConnectionCache:
     """One connection's session on one event loop.
 
-    The connection is read when the first look is coming up and then once a minute, off the looks' path: looks go on
-    with what it said before, and in a session of its own once it says something else.
+    The connection is read when the first poll is coming up and then once a minute, in a task of its own: polls go on
+    with what it said before, and in a new session once it says something else.
 
     :param seedream_conn_id: the connection.
+    :param read: looks the connection up.
     """
 
-    def __init__(self, seedream_conn_id: str) -> None:
+    def __init__(self, seedream_conn_id: str, read: Callable[[], Awaitable[Endpoint]]) -> None:
         self._conn_id = seedream_conn_id
-        self._hook = SeedreamHook(seedream_conn_id)
+        self._look_up = read
         self._endpoint: Endpoint | None = None
         self._session: Session | None = None
         self._reading: asyncio.Task[Endpoint] | None = None
@@ -62,12 +63,12 @@ class Line:
         self._closing: set[asyncio.Task[None]] = set()
 
     def warm_up(self) -> None:
-        """Begin to read the connection, so that the first look need not wait for it."""
+        """Begin to read the connection, so that the first poll need not wait for it."""
         if self._stale():
             self._read_soon()
 
     async def session(self) -> Session:
-        """The session to look through; the caller leaves it after the look, by :meth:`leave`.
+        """The session to poll through; the caller gives it back after the poll, by :meth:`leave`.
 
         :raises ApiConnectionError: if the connection cannot be read now, which may pass.
         :raises WaveSpeedError: if there is no such connection or it makes no sense, as two lookups have shown.
@@ -85,13 +86,13 @@ class Line:
             session = Session(self._endpoint)
             self._replace(session)
             log.info("Opened HTTP session to %s for %s.", self._endpoint.origin, self._conn_id)
-        session.looks += 1
+        session.polls += 1
         return session
 
     def leave(self, session: Session) -> None:
-        """Say that a look is over. A session is closed when it is replaced *and* no look is under way in it."""
-        session.looks -= 1
-        if session.replaced and not session.looks:
+        """Give a session back. It is closed when it is replaced *and* no poll is under way in it."""
+        session.polls -= 1
+        if session.replaced and not session.polls:
             self._close_soon(session)
 
     async def changed_since(self, session: Session) -> bool:
@@ -99,7 +100,7 @@ class Line:
 
         For a session whose key was refused: the connection is read again at once, though not within ``LOOKUP_AGAIN``.
 
-        :raises ApiConnectionError: if it cannot be read now, so that nobody knows.
+        :raises ApiConnectionError: if it cannot be read now, so that the answer is not known.
         """
         loop = asyncio.get_running_loop()
         if session.client.endpoint == self._endpoint and loop.time() >= self._asked_again_at + LOOKUP_AGAIN:
@@ -137,7 +138,7 @@ class Line:
     async def _read(self) -> Endpoint:
         async with asyncio.timeout(LOOKUP_TIMEOUT):
             await prepare_for_loop()
-            return (await self._hook.asettings()).endpoint
+            return await self._look_up()
 
     def _was_read(self, reading: asyncio.Task[Endpoint]) -> None:
         if self._reading is reading:
@@ -164,7 +165,7 @@ class Line:
                 error,
             )
             return
-        # Airflow also says "not found" where a secrets backend only failed in passing, so one answer is no proof.
+        # Airflow also says "not found" where a secrets backend failed for a moment, so one answer is no proof.
         lasting = isinstance(error, AirflowNotFoundException | InvalidInputError)
         if lasting and self._failure is not None and type(self._failure) is type(error):
             self._unusable = ConnectionUnusableError(str(error))
@@ -181,7 +182,7 @@ class Line:
         previous, self._session = self._session, session
         if previous is not None:
             previous.replaced = True
-            if not previous.looks:
+            if not previous.polls:
                 self._close_soon(previous)
 
     def _close_soon(self, session: Session) -> None:

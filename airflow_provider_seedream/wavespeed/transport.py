@@ -18,6 +18,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from requests.adapters import HTTPAdapter
+import os
+from functools import cache
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from airflow_provider_seedream.wavespeed.endpoint import is_loopback
+from airflow_provider_seedream.wavespeed.errors import ApiConnectionError
+
+if TYPE_CHECKING:
+    import ssl
+import zlib
 
 _current: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
 
@@ -81,7 +92,7 @@ class Exchange:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, type_: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._token is not None:
             _current.reset(self._token)
@@ -170,7 +181,7 @@ class _Answer(HTTPResponse):
 
 
 class _Connection:
-    """What a connection of urllib3 does besides. Mixed into each kind of them."""
+    """What a connection of urllib3 does besides. Mixed into each of its classes."""
 
     response_class = _Answer
     sock: Any
@@ -231,3 +242,129 @@ class _Timely(io.RawIOBase):
         if not self.closed:
             self._raw.close()
         super().close()
+
+
+def proxy_for(origin: str) -> str | None:
+    """The proxy that the environment names for an origin; none for this machine, which would get the key in clear."""
+    from urllib.request import getproxies
+
+    if is_loopback(urlsplit(origin).hostname or "") or not getproxies():
+        return None
+    # Only now: it brings thousands of objects into a triggerer that has no other use for it.
+    from requests.utils import get_environ_proxies, select_proxy
+
+    proxy: str | None = select_proxy(origin, get_environ_proxies(origin))
+    return proxy
+
+
+def certificates() -> str:
+    """File or folder of the certificates to trust: ``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE``, or certifi's."""
+    from certifi import where
+
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or where()
+
+
+@cache
+def ssl_context(certificates: str) -> ssl.SSLContext:
+    """A context that trusts them. Shared: making one takes a fortieth of a second, and much memory.
+
+    :raises ApiConnectionError: if they cannot be read.
+    """
+    import ssl
+
+    folder = os.path.isdir(certificates)  # noqa: PTH112 - as the libraries ask it
+    try:
+        context = ssl.create_default_context(
+            cafile=None if folder else certificates, capath=certificates if folder else None
+        )
+    except OSError as error:
+        raise ApiConnectionError(
+            f"No certificates can be read from {certificates} ({error.strerror}). See REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE."
+        ) from None
+    context.set_alpn_protocols(("http/1.1",))
+    return context
+
+
+PIECE = 65_536
+"""Bytes that are unpacked at once, so that no piece holds an event loop for long."""
+
+_PACKED = frozenset({"gzip", "x-gzip", "deflate"})
+
+
+class UnfitBodyError(Exception):
+    """A body that is not read on: too large, or packed in a way that was not asked for.
+
+    :param too_large: which of the two.
+    """
+
+    def __init__(self, message: str, *, too_large: bool = False) -> None:
+        super().__init__(message)
+        self.too_large = too_large
+
+
+class Body:
+    """Collects a body. Nothing packed is asked for, but a gateway may pack it all the same.
+
+    :param most: bytes on the wire, and again unpacked.
+    :param encoding: the header ``Content-Encoding``.
+    :raises UnfitBodyError: for an encoding that is not known here.
+    """
+
+    __slots__ = ("_encoding", "_left", "_most", "_pieces", "_unpacker", "_wire")
+
+    def __init__(self, most: int, encoding: str | None) -> None:
+        self._most = self._left = most
+        self._wire = 0
+        self._pieces: list[bytes] = []
+        self._unpacker: zlib._Decompress | None = None
+        self._encoding = (encoding or "identity").strip().lower()
+        if self._encoding in _PACKED:
+            self._unpacker = zlib.decompressobj(wbits=47)  # gzip or zlib, whichever it says it is
+        elif self._encoding not in ("identity", ""):
+            raise UnfitBodyError(f"it is packed as {self._encoding[:40]!r}, which was not asked for")
+
+    def take(self, piece: bytes) -> None:
+        """Take the next piece from the wire.
+
+        :raises UnfitBodyError: as soon as the body is known to be too large, or not packed as it says.
+        """
+        self._wire += len(piece)
+        if self._wire > self._most:
+            raise self._too_large()
+        if self._unpacker is None:
+            self._pieces.append(piece)
+            return
+        while piece:
+            self._keep(self._unpacked(piece))
+            piece = self._unpacker.unconsumed_tail
+
+    def whole(self) -> bytes:
+        """All of it.
+
+        :raises UnfitBodyError: if the end is missing.
+        """
+        if self._unpacker is not None and self._wire and not self._unpacker.eof:
+            raise UnfitBodyError("it is packed, and its end is missing")
+        return b"".join(self._pieces)
+
+    def _unpacked(self, piece: bytes) -> bytes:
+        unpacker = self._unpacker
+        assert unpacker is not None  # noqa: S101 - only asked where there is one
+        try:
+            return unpacker.decompress(piece, PIECE)
+        except zlib.error:
+            # The older reading of "deflate": without zlib's header.
+            if self._encoding != "deflate" or self._pieces:
+                raise UnfitBodyError(f"it says it is packed as {self._encoding!r}, and is not") from None
+        self._encoding = "raw deflate"
+        self._unpacker = zlib.decompressobj(wbits=-15)
+        return self._unpacked(piece)
+
+    def _keep(self, unpacked: bytes) -> None:
+        self._left -= len(unpacked)
+        if self._left < 0:
+            raise self._too_large()
+        self._pieces.append(unpacked)
+
+    def _too_large(self) -> UnfitBodyError:
+        return UnfitBodyError(f"it is larger than {self._most / 2**20:g} MiB", too_large=True)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from math import isfinite
 from typing import Any, Generic, Literal, TypeGuard, TypeVar
 from urllib.parse import quote
 
@@ -20,17 +19,18 @@ from airflow_provider_seedream.wavespeed.errors import (
     OversizedAnswerError,
     rule_for,
 )
-from airflow_provider_seedream.wavespeed.inputs import links_without_secrets
-from airflow_provider_seedream.wavespeed.paid_request import PaidRequest
-from airflow_provider_seedream.wavespeed.plain_text import (
+from airflow_provider_seedream.wavespeed.prediction import HIDDEN, Prediction, Status
+from airflow_provider_seedream.wavespeed.redaction import Redaction
+from airflow_provider_seedream.wavespeed.request import PaidRequest
+from airflow_provider_seedream.wavespeed.validation import (
     MOST_OF_LINK,
     MOST_OF_TEXT,
+    as_number,
     is_link,
+    links_without_secrets,
     plain,
     read_json,
 )
-from airflow_provider_seedream.wavespeed.prediction import HIDDEN, Prediction, Status
-from airflow_provider_seedream.wavespeed.redaction import Redaction
 
 T = TypeVar("T")
 
@@ -120,7 +120,7 @@ class Answer:
 
         Tolerant of the shapes in API reference section 1: an HTTP error, an error code inside a 200, a flat
         ``{"error"}``, a gateway's page. What an error repeats is the API's own message; of an answer without one it
-        says what kind and how long it is, since it may come from anywhere.
+        says only its type and length, since it may come from anywhere.
 
         :raises ApiError: of the class that the error table names.
         """
@@ -169,18 +169,18 @@ class Answer:
         return str(code) if code == self.status else f"{self.status} with code {code}"
 
     def _excerpt(self, body: object) -> str:
-        # Cut last: of half a link nobody could tell what is secret.
-        return plain(links_without_secrets(_reason(body)), _MOST_OF_MESSAGE).strip() or self._kind(body)
+        # Cut last: in half a link, what is secret could not be found.
+        return plain(links_without_secrets(_reason(body)), _MOST_OF_MESSAGE).strip() or self._describe(body)
 
-    def _kind(self, body: object) -> str:
+    def _describe(self, body: object) -> str:
         if not self.text.strip():
             return "an empty body"
         if body is not None:
             return f"no message, but {_shape(body)}"
         stated = next((value for name, value in self.headers.items() if name.lower() == "content-type"), "")
         # Not what a server wrote there, but what it means.
-        kind = next((kind for kind in ("json", "html", "xml", "text") if kind in stated.lower()), "")
-        return f"{len(self.text):,} characters that are no JSON (content type: {kind or 'unknown'})"
+        known = (each for each in ("json", "html", "xml", "text") if each in stated.lower())
+        return f"{len(self.text):,} characters that are no JSON (content type: {next(known, 'unknown')})"
 
 
 def unreadable(
@@ -232,7 +232,7 @@ def submission_timeout(request: PaidRequest) -> float | None:
 
 
 def result(prediction_id: str, *, inline: bool = False) -> Call[Prediction]:
-    """Look at a prediction (API reference 3).
+    """Fetch a prediction (API reference 3).
 
     :param inline: whether its images may come inside the answer, in base64.
     """
@@ -240,7 +240,7 @@ def result(prediction_id: str, *, inline: bool = False) -> Call[Prediction]:
     def read(data: object) -> Prediction:
         prediction = Prediction.from_json(data)
         if prediction.id != prediction_id:
-            raise InvalidResponseError(f"It tells of prediction {prediction.id}, which was not asked for.")
+            raise InvalidResponseError(f"It is about prediction {prediction.id}, which was not asked for.")
         return prediction
 
     path = f"/api/v3/predictions/{quote(prediction_id, safe='')}/result"
@@ -263,7 +263,7 @@ def list_predictions(
 
 def balance() -> Call[float]:
     """The account's balance in USD (API reference 7.1)."""
-    return Call("GET", "/api/v3/balance", lambda data: _dollars(data["balance"]))
+    return Call("GET", "/api/v3/balance", lambda data: _usd(data["balance"]))
 
 
 def price(request: PaidRequest, *, path: Literal["price", "pricing"] = "price") -> Call[float]:
@@ -272,28 +272,27 @@ def price(request: PaidRequest, *, path: Literal["price", "pricing"] = "price") 
     A price is believed from a tenth of what our table says to ten times that. What is outside is no price of this
     request (a price of another unit, or of nothing), and a ceiling would let it pass.
 
-    :param path: ``pricing`` is the older form, which tells the price of one image.
+    :param path: ``pricing`` is the older form, which gives the price of one image.
     """
     body = {"model_id": request.model, "inputs": request.priced_inputs()}
     return Call("POST", f"/api/v3/model/{path}", lambda data: _price(data, request), json=body)
 
 
-def upload(filename: str, media_type: str, picture: bytes) -> Call[str]:
-    """Upload a reference picture; gives its link, good for seven days (API reference 10). Free, and repeated in peace.
+def upload(filename: str, media_type: str, image: bytes) -> Call[str]:
+    """Upload a reference image; gives its link, good for seven days (API reference 10). Free, so it may be repeated.
 
     Of the two documented ways the one with a form: it is one call, to the API's own origin, as the key must be.
 
     :param filename: plain ASCII, without quotes.
     """
-    boundary = hashlib.sha256(
-        picture
-    ).hexdigest()  # 70 characters are allowed, and the picture must not hold it.
+    # 70 characters are allowed, and the image must not hold it.
+    boundary = hashlib.sha256(image).hexdigest()
     head = (
         f"--{boundary}\r\n"
         f'Content-Disposition: form-data; name="file"; filename="{filename}"\r\n'
         f"Content-Type: {media_type}\r\n\r\n"
     )
-    body = b"".join((head.encode("ascii"), picture, f"\r\n--{boundary}--\r\n".encode("ascii")))
+    body = b"".join((head.encode("ascii"), image, f"\r\n--{boundary}--\r\n".encode("ascii")))
     form = Content(f"multipart/form-data; boundary={boundary}", body)
     return Call("POST", "/api/v3/media/upload/binary", _download_url, content=form)
 
@@ -326,18 +325,16 @@ def _predictions(data: Any) -> list[Prediction]:
     return [Prediction.from_json(item) for item in data["items"] or ()]
 
 
-def _dollars(value: Any) -> float:
+def _usd(value: Any) -> float:
     """An amount of money. A number in quotes counts, as other APIs write money so."""
-    if isinstance(value, bool):
-        raise TypeError("a bool is no amount")
-    amount = float(value)
-    if not isfinite(amount):
+    amount = as_number(value, text=True)
+    if amount is None:
         raise ValueError("no amount")
     return amount
 
 
 def _spent(data: Any) -> float:
-    spent = _dollars(data["summary"]["total_cost"])
+    spent = _usd(data["summary"]["total_cost"])
     if spent < 0:
         raise InvalidResponseError(f"It says that ${spent:g} were spent.")
     return spent
@@ -349,8 +346,8 @@ def _price(data: Any, request: PaidRequest) -> float:
         if data.get(name) in (None, ""):
             continue
         try:
-            price = _dollars(data[name]) * times
-        except (OverflowError, TypeError, ValueError):
+            price = _usd(data[name]) * times
+        except ValueError:
             raise InvalidResponseError(f"Its {name} is no amount of money. {_OTHER_PRICE}") from None
         # A zero stands for "no discount": nothing is free.
         if price:
@@ -363,7 +360,7 @@ def _believable(price: float, request: PaidRequest, name: str) -> float:
     if table / _PRICE_FACTOR <= price <= table * _PRICE_FACTOR:
         return price
     raise InvalidResponseError(
-        f"Its {name} makes ${price:g} for {request.asks_for}, and our table says ${table:g}: that is no price of this "
+        f"Its {name} makes ${price:g} for {request.describe}, and our table says ${table:g}: that is no price of this "
         f"request. {_OTHER_PRICE}"
     )
 
