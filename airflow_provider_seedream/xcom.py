@@ -9,6 +9,9 @@ from __future__ import annotations
 PREDICTION_ID = "prediction_id"
 """Which prediction is the task's own. Other tasks of the DAG leave it alone."""
 
+EARLIER_PREDICTIONS = "earlier_predictions"
+"""Which predictions the task paid for before it was cleared. Other tasks of the DAG leave them alone, too."""
+
 LOST_SUBMISSION = "lost_submission"
 """Between which moments the task's submission was lost."""
 

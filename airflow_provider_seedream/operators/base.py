@@ -118,7 +118,7 @@ class PayingOperator(RendersOnlyWhatTheAuthorWrote):
         self._refuse_a_record_that_success_removes(remembers=remembers)
         if before is not None and before.prediction_id is not None and not submission.resumed:
             # Airflow empties XCom before each try, and other tasks must know whose prediction this is.
-            submission.claims.claim(before.prediction_id)
+            submission.claims.claim(before.prediction_id, before.earlier)
         with worker.Resumption(type(self).__name__, before, remembers=remembers).traced() as resumption:
             step: Step = submission.decide(request)
             while not isinstance(step, paying.Paid):
@@ -144,7 +144,7 @@ class PayingOperator(RendersOnlyWhatTheAuthorWrote):
         if before is None or before.prediction_id != step.prediction_id:
             self._metrics.submitted(request.model, cost_usd)
         submission.billed(step.prediction_id, cost_usd)
-        submission.claims.claim(step.prediction_id)
+        submission.claims.claim(step.prediction_id, record.earlier if record else ())
         self._push(context, xcom.SPENT_USD, record.may_be_spent_usd if record else cost_usd)
         return step
 
@@ -208,7 +208,7 @@ class PayingOperator(RendersOnlyWhatTheAuthorWrote):
             if record is not None:
                 self._push(context, xcom.SPENT_USD, record.may_be_spent_usd)
                 if record.prediction_id is not None:
-                    submission.claims.claim(record.prediction_id)
+                    submission.claims.claim(record.prediction_id, record.earlier)
             submission.failed(for_good=isinstance(error, AirflowFailException))
         except Exception:
             self.log.exception("The submission record could not be read or written.")

@@ -26,7 +26,13 @@ from airflow_provider_seedream.options import (
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError, UnusableEnhancementError
 from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt
 from airflow_provider_seedream.wavespeed.prompt_parsing import prompt_text, read_answer, scenes_of
-from airflow_provider_seedream.wavespeed.validation import parse_bool, parse_choice, parse_seconds
+from airflow_provider_seedream.wavespeed.validation import (
+    MOST_OF_TEXT,
+    parse_bool,
+    parse_choice,
+    parse_seconds,
+    plain,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -175,10 +181,12 @@ class SeedreamPromptOperator(PayingOperator):
 
     def _written(self) -> ImageSetPrompt | str:
         prompt = self.prompt
-        # What a task gave in several lines is no name of a file, whatever it ends with, and need not be YAML.
-        is_content = "prompt" in self.from_tasks and "\n" in str(prompt)
-        if isinstance(prompt, str) and self.prompt_is_yaml and not is_content:
-            prompt = _yaml(prompt)
+        if isinstance(prompt, str) and self.prompt_is_yaml:
+            if "prompt" not in self.from_tasks:
+                prompt = _yaml(prompt)
+            elif "\n" not in prompt:
+                # Airflow reads no file for it. In several lines it is no name of a file, whatever it ends with.
+                raise _perhaps_a_file(prompt)
         return read_answer(prompt, characters=self.characters, style=self.style, palette=self.palette)
 
     def _enhanced(self, original: ImageSetRequest, submission: Submission, context: Context) -> str:
@@ -186,7 +194,7 @@ class SeedreamPromptOperator(PayingOperator):
             text=original.prompt, mode=self.enhancement_mode, style=self.enhancement_style
         )
         prediction = self._completed(self._pay_once(request, submission, context), submission)
-        written = "".join(prediction.outputs[:1])
+        written = plain("".join(prediction.outputs[:1]), MOST_OF_TEXT, lines=True)
         cost_usd = submission.record.cost_usd if submission.record else request.cost_usd
         try:
             text, unusable = worker.reconciled(original, written), None
@@ -243,10 +251,13 @@ def _yaml(text: str) -> Any:
             "prompt", text, rule, "Put values that Jinja fills in through | tojson."
         ) from None
     if not isinstance(content, dict | list):
-        # Also where a task gave the name: Airflow reads no file then, and the name would be the prompt.
-        rule = "it is no YAML of scenes, but perhaps the name of a file that came from a task"
-        way_out = (
-            "Write scenes: and a list in the file, and name it in the DAG; or have the task give the content."
-        )
-        raise InvalidInputError("prompt", text, rule, way_out)
+        raise _perhaps_a_file(text)
     return content
+
+
+def _perhaps_a_file(text: str) -> InvalidInputError:
+    rule = "it is no YAML of scenes, but perhaps the name of a file that came from a task"
+    way_out = (
+        "Write scenes: and a list in the file, and name it in the DAG; or have the task give the content."
+    )
+    return InvalidInputError("prompt", text, rule, way_out)

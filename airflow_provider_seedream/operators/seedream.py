@@ -386,8 +386,8 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
             self._push(context, xcom.IMAGE_URLS, [image.url for image in image_set.images])
         elif folder is None:
             raise DeliveryError(
-                f"Prediction {prediction.id} is complete and paid, but its pictures came inside the answer, and XCom is no "
-                "place for them. Give output_path, and run the task again: it takes this prediction up."
+                "The images came inside the answer, and XCom is no place for them. "
+                + _take_it(prediction, submission, "Give output_path; then")
             )
         if folder is not None:
             image_set = self._publish(image_set, prediction, folder, submission, context)
@@ -419,17 +419,25 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
                 zones=zones_of_connection(self.hook),
             )
         except publishing.FolderTakenError as error:
-            choice = 'on_clear="reuse"' if submission.store.outlives_a_try else 'on_lost_submission="adopt"'
-            raise error.with_way_out(
-                f"Prediction {prediction.id} is paid. Free the folder, or give another output_path; then set {choice} and "
-                f"{submission.terms.clear}. This pays nothing."
-            ) from None
+            what = "Free the folder, or give another output_path; then"
+            raise error.with_way_out(_take_it(prediction, submission, what)) from None
+        except publishing.ImageError as error:
+            raise error.for_paying_task(_take_it(prediction, submission, "To have its images,")) from None
         if prediction.has_links:
             return image_set
         placed = (
             worker.GeneratedImage(str(folder / each.file), each.flagged) for each in published.manifest.images
         )
         return replace(image_set, images=tuple(placed))
+
+
+def _take_it(prediction: Prediction, submission: Submission, what: str) -> str:
+    """How a person runs the task again without paying: a clear alone may ask for new images.
+
+    :param what: is to be done before that.
+    """
+    choice = 'on_clear="reuse"' if submission.store.outlives_a_try else 'on_lost_submission="adopt"'
+    return f"Prediction {prediction.id} is paid. {what} set {choice} and {submission.terms.clear}. This pays nothing."
 
 
 def _ordered(request: ImageSetRequest, paid: Paid, submission: Submission) -> ImageSet:

@@ -64,6 +64,21 @@ class ImageError(WaveSpeedError):
         self.way_out = way_out
         self.retry_after = retry_after
 
+    def for_paying_task(self, way_out: str) -> ImageError:
+        """This error for the task that paid for the image, which does more than publish when it runs again.
+
+        :param way_out: how to have the image without paying.
+        """
+        general = self.way_out.startswith("Run the task again")
+        return ImageError(
+            self.fault,
+            where=self.where,
+            expected=self.expected,
+            got=self.got,
+            way_out=way_out if general else f"{self.way_out} {way_out}",
+            retry_after=self.retry_after,
+        )
+
 
 class RenditionError(WaveSpeedError):
     """Renditions, a contact sheet or a page could not be made. The images and their manifest are published.

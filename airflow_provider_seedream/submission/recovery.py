@@ -128,13 +128,16 @@ def _judged(
     certain = [
         each
         for each in matching
-        if identified(each, request) and (each.created is None or window.surely_holds(each) or not honest)
+        if identified(each, request)
+        and (window.surely_holds(each) or (each.created is not None and not honest))
     ]
     only = None
     if len(matching) == 1:
         in_time = certain or (honest and window.surely_holds(matching[0]))
         # Of a worker whose clock is not known, all inputs say more than the time.
-        in_time = in_time or (window.apart > 0 and identified(matching[0], request))
+        in_time = in_time or (
+            window.apart > 0 and matching[0].created is not None and identified(matching[0], request)
+        )
         if matching[0].id in examined and in_time and adoptable(matching[0], request):
             only = matching[0]
     return Found(possible(seen, request), matching, certain, only)

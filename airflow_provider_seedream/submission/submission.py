@@ -52,6 +52,7 @@ from airflow_provider_seedream.submission.decisions import (
 )
 from airflow_provider_seedream.submission.matching import digest_of
 from airflow_provider_seedream.submission.record import Phase, SubmissionRecord, spent_before
+from airflow_provider_seedream.submission.run import ClaimsUnreadableError
 from airflow_provider_seedream.submission.timing import Timing
 from airflow_provider_seedream.waiting.poll import refusal
 from airflow_provider_seedream.wavespeed import operations
@@ -220,6 +221,11 @@ class Submission:
             if named is None:
                 return self._without_id(error, before, intent)
             prediction = named
+        except BaseException:
+            # Airflow's execution_timeout is no Exception. It can come while there is no connection yet.
+            if not self.hook.client.may_have_left:
+                self._put_back(before, intent)
+            raise
         # Logged first: should the record fail, the log is the one place that knows the id.
         log.info("Prediction %s was submitted: %s, $%g.", prediction.id, request.describe, cost_usd)
         self._keep(intent, prediction)
@@ -275,13 +281,7 @@ class Submission:
         if rule_of(error).arrival is Arrival.UNKNOWN:
             log.warning("%s The submission may have been accepted and is not sent again.", error)
             return Recover()
-        self.sent = NOTHING_SENT
-        try:
-            # Where there was none, a record that nothing is paid: the next try must not search for what never was.
-            self._persist(before or replace(intent, phase=Phase.NOTHING))
-        except Exception:
-            # What the API said is what a person must see; the next try will search for a submission that never was.
-            log.exception("The submission was refused, but the record still says that it may be paid.")
+        self._put_back(before, intent)
         # The record of a wait would take the place of one that says what is lost of another request.
         beside = before is not None and before.outcome_unknown and before.fingerprint != intent.fingerprint
         if beside or not isinstance(error, RateLimitError):
@@ -294,6 +294,16 @@ class Submission:
         self._write(delayed)
         log.info("Rate limited (HTTP 429), nothing is paid; retrying in %.0f s.", seconds)
         return RetryLater(seconds)
+
+    def _put_back(self, before: SubmissionRecord | None, intent: SubmissionRecord) -> None:
+        """Record that nothing was sent, or that the API refused it."""
+        self.sent = NOTHING_SENT
+        try:
+            # Where there was none, a record that nothing is paid: the next try must not search for what never was.
+            self._persist(before or replace(intent, phase=Phase.NOTHING))
+        except Exception:
+            # The first error is what a person must see; the next try will search for a submission that never was.
+            log.exception("Nothing was paid, but the record still says that something may be.")
 
     def resume(self, request: PaidRequest, decision: Resume | Collect) -> Paid:
         """Continue with the recorded prediction."""
@@ -327,7 +337,7 @@ class Submission:
         pauses, sent_now = self.timing.searches, self._sent_now
         try:
             found = recovery.search(self.hook, record, request, self.claims, pauses=pauses, sent_now=sent_now)
-        except ApiError as error:
+        except (ApiError, ClaimsUnreadableError) as error:
             raise advice.unsearched(record, request, error, self._way_out) from None
         ahead = self.hook.clock_ahead
         if sent_now and record.clock_ahead is None:
@@ -335,7 +345,11 @@ class Submission:
         self.record = record
         judged = recovery.Judgement(record, found, self.terms, self.claims.others_lost(), ahead or 0.0)
         mine = judged.mine
-        if mine is not None and self.claims.claim_alone(mine.id):
+        try:
+            claimed = mine is not None and self.claims.claim_alone(mine.id)
+        except ClaimsUnreadableError as error:
+            raise advice.unsearched(record, request, error, self._way_out) from None
+        if mine is not None and claimed:
             return self._adopt(mine, record, "identified" if mine in judged.found.identified else "adopted")
         step = judged.next_step(time.time())
         if step is None:

@@ -60,11 +60,14 @@ class WaveSpeedClient:
     :param endpoint: where to send, and the key.
     :ivar clock_ahead: seconds by which the API's clock is ahead of this machine's, by its latest answer;
         ``None`` before the first.
+    :ivar may_have_left: whether a byte of the latest request may have left. It says so also where the caller was
+        interrupted by what is no ``Exception``, as Airflow's ``execution_timeout`` does.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
         import requests
 
+        self.may_have_left = False
         self.endpoint = endpoint
         self.clock_ahead: float | None = None
         self._session = requests.Session()
@@ -100,6 +103,7 @@ class WaveSpeedClient:
         self.close()
 
     def _once(self, call: Call[T]) -> T:
+        self.may_have_left = False
         _refuse_late(call)
         patience = call.read_timeout or self.endpoint.read_timeout
         exchange = Exchange(
@@ -140,6 +144,8 @@ class WaveSpeedClient:
             failure = _failed(call, self.endpoint, exchange, error)
         else:
             return _answer(self.endpoint, response.status_code, content, response.headers).parse(call)
+        finally:
+            self.may_have_left = exchange.begun
         # Raised out here, so that the library's error, which holds the request with the key, does not hang on it.
         raise failure
 

@@ -30,7 +30,7 @@ class InvalidInputError(WaveSpeedError, ValueError):
     def __init__(
         self, field: str, value: object, allowed: str, way_out: str, *, transient: bool = False
     ) -> None:
-        shown = repr(value)
+        shown = repr(value[:200] if isinstance(value, str) else value)
         if len(shown) > 120:
             shown = f"{shown[:117]}..."
         super().__init__(f"{field}={shown} is refused: {allowed}. {way_out}")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from airflow_provider_seedream.wavespeed.errors import InvalidResponseError, PredictionFailedError
 from airflow_provider_seedream.wavespeed.validation import (
@@ -123,12 +126,15 @@ class Prediction:
 
     @property
     def created(self) -> float | None:
-        """Epoch seconds of acceptance by the API's clock; ``None`` where the answer names no readable time."""
+        """Epoch seconds of acceptance by the API's clock; ``None`` where the answer names no readable time.
+
+        The reference shows ISO 8601 (section 3). Seconds or milliseconds since 1970, and the form of HTTP headers, are
+        read as well.
+        """
         try:
-            moment = dt.datetime.fromisoformat(self.created_at or "")
-            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
+            seconds = _epoch(self.created_at or "")
             return seconds if _PLAUSIBLE[0] < seconds < _PLAUSIBLE[1] else None
-        except (ValueError, OverflowError):
+        except (ValueError, OverflowError, TypeError):
             return None
 
     @property
@@ -150,6 +156,14 @@ class Prediction:
     def failure(self) -> PredictionFailedError:
         """The error of a prediction that ended without images."""
         return PredictionFailedError(self.id, self.status_word, self.code, self.error)
+
+
+def _epoch(moment: str) -> float:
+    if re.fullmatch(r"\d{9,14}(\.\d+)?", moment):
+        number = float(moment)
+        return number / 1000 if number > _PLAUSIBLE[1] else number
+    read = parsedate_to_datetime(moment) if "," in moment else dt.datetime.fromisoformat(moment)
+    return (read if read.tzinfo else read.replace(tzinfo=dt.UTC)).timestamp()
 
 
 def _outputs(outputs: object, flags: object) -> tuple[tuple[str, ...], tuple[bool | None, ...]]:
@@ -175,12 +189,20 @@ def _output(text: str) -> str:
         inline = text.isascii() and text.isprintable() and " " not in text
         return text if inline else plain(text, MOST_OF_TEXT, lines=True)
     link = text.replace(" ", "%20")
-    if len(link) <= MOST_OF_LINK and link.isprintable() and HIDDEN not in link:
+    if len(link) <= MOST_OF_LINK and link.isprintable() and HIDDEN not in link and _is_well_formed(link):
         return link
     log.warning(
-        "An output of the answer counts as missing: its link is too long, not plain, or repeats the API key."
+        "An output of the answer counts as missing: its link is too long, not plain, not well formed, or repeats the API key."
     )
     return ""
+
+
+def _is_well_formed(link: str) -> bool:
+    try:
+        urlsplit(link)
+    except ValueError:
+        return False
+    return True
 
 
 def _reason(error: object) -> str:

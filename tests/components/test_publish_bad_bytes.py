@@ -77,7 +77,11 @@ BAD: dict[str, tuple[Serve, ImageFault, str]] = {
         ImageFault.TOO_LARGE,
         "50000x50000 pixels, and 67,108,864 are the most",
     ),
-    "packed": (body(GOOD, Content_Encoding="gzip"), ImageFault.NOT_AN_IMAGE, "encoded as 'gzip'"),
+    "packed": (
+        body(GOOD, Content_Encoding="gzip"),
+        ImageFault.TRUNCATED,
+        "not packed as its Content-Encoding",
+    ),
     "a private address": (
         redirect("https://10.0.0.1/a?Signature=s"),
         ImageFault.UNSAFE_ADDRESS,

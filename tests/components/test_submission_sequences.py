@@ -183,6 +183,7 @@ class Sequences(RuleBasedStateMachine):
             prediction=self.world.prediction,
             predictions=self.world.predictions_listed,
             clock_ahead=0.0,
+            client=SimpleNamespace(may_have_left=True),
             settings=SimpleNamespace(source="c", endpoint=SimpleNamespace(origin="o", connect_timeout=0.0)),
         )
         claims = SimpleNamespace(
