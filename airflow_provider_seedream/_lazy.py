@@ -1,4 +1,4 @@
-"""Public names that are loaded when they are first used (PEP 562), so that a package costs a DAG file next to nothing."""
+"""Faces of packages whose modules load at first use (PEP 562), as DAG files are parsed often."""
 
 from __future__ import annotations
 
@@ -9,18 +9,23 @@ from typing import Any
 
 
 def attach(package: str, exports: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """The ``__getattr__`` and ``__dir__`` of a package.
+    """``__getattr__`` and ``__dir__`` for a package that imports its exported names at first use.
 
     :param package: its ``__name__``.
-    :param exports: submodule by public name; a submodule that is public itself goes by its own name.
+    :param exports: the module of each exported name: one within the package, or the whole dotted name of another.
+        A module of the package that is exported itself goes by its own name.
     """
 
     def load(name: str) -> Any:
         if name not in exports:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        module = import_module(f"{package}.{exports[name]}")
-        value = module if exports[name] == name else getattr(module, name)
+        place = exports[name]
+        module = import_module(place if "." in place else f"{package}.{place}")
+        value = module if place == name else getattr(module, name)
         setattr(sys.modules[package], name, value)
         return value
 
-    return load, lambda: sorted({*vars(sys.modules[package]), *exports})
+    def names() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *exports})
+
+    return load, names

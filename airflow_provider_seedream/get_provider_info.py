@@ -67,7 +67,7 @@ def _connection_type() -> dict[str, Any]:
             "model": {
                 "label": "Model",
                 "description": (
-                    "Model of every image set that names none; with reference pictures, its edit-sequential sibling. "
+                    "Model of every image set that names none; with reference images, its edit-sequential sibling. "
                     "Empty means bytedance/seedream-v5.0-lite/sequential."
                 ),
                 "schema": {

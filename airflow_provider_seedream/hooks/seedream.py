@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-from airflow_provider_seedream import wavespeed
+from airflow_provider_seedream import waiting, wavespeed
 from airflow_provider_seedream.wavespeed.errors import (
     ApiError,
     InvalidResponseError,
@@ -21,8 +21,6 @@ from airflow_provider_seedream.wavespeed.errors import (
 
 if TYPE_CHECKING:
     from airflow_provider_seedream.hooks.settings import ConnectionSettings
-    from airflow_provider_seedream.waiting.poll import PollResult
-    from airflow_provider_seedream.waiting.schedule import PollSchedule
     from airflow_provider_seedream.wavespeed.client import WaveSpeedClient
     from airflow_provider_seedream.wavespeed.endpoint import Endpoint
     from airflow_provider_seedream.wavespeed.operations import Call
@@ -123,19 +121,16 @@ class SeedreamHook(BaseHook):
         prediction_id: str,
         *,
         deadline: float,
-        schedule: PollSchedule,
+        schedule: waiting.PollSchedule,
         submitted_at: float | None = None,
-    ) -> PollResult:
+    ) -> waiting.PollResult:
         """Wait, blocking, until a prediction ends or our deadline comes.
 
         :param deadline: epoch seconds.
         :param submitted_at: epoch seconds, or ``None`` where unknown.
         """
-        from airflow_provider_seedream.waiting.poll import PollAnswer, PollState
-        from airflow_provider_seedream.waiting.throttle import Throttle
-
-        call, throttle, today = self._result(prediction_id), Throttle(), time.time()
-        state = PollState(
+        call, throttle, today = self._result(prediction_id), waiting.Throttle(), time.time()
+        state = waiting.PollState(
             prediction_id,
             schedule=schedule,
             now=time.monotonic(),
@@ -146,7 +141,7 @@ class SeedreamHook(BaseHook):
             begins = throttle.not_before(state.due, state.deadline)
             time.sleep(max(0.0, begins - time.monotonic()))
             began = time.monotonic()
-            answer: PollAnswer
+            answer: Prediction | ApiError
             try:
                 answer = self.client.send(call, attempts=1)
             except ApiError as error:

@@ -165,8 +165,8 @@ def _found_by_now(conn_id: str) -> Connection:
 def _exists(conn_id: str) -> bool:
     """Whether a secrets backend has a connection that Airflow has just not found: each one is asked again.
 
-    Blocks. Airflow catches what a backend raises and goes on to the next one, so its own answer does not tell an outage
-    from a connection that nobody made.
+    Blocks. Airflow catches what a backend raises and goes on to the next one, so its own answer is the same in an outage
+    and for a connection that does not exist.
 
     :raises ApiConnectionError: if a backend fails, so that it cannot be known now.
     """
@@ -212,7 +212,7 @@ def _backends() -> Sequence[Any]:
 def _has(backend: Any, conn_id: str) -> bool:
     if type(backend).__name__ != "ExecutionAPISecretsBackend":
         return bool(backend.get_connection(conn_id=conn_id))
-    # This one says None for every error of the API server; what it asks tells them apart.
+    # This one says None for every error of the API server; its question, asked again, shows which.
     from airflow.sdk.exceptions import ErrorType
     from airflow.sdk.execution_time.comms import ErrorResponse, GetConnection
     from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS

@@ -17,6 +17,7 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
+from airflow_provider_seedream import waiting, wavespeed
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators.arguments import (
     lasting_errors_fail_at_once,
@@ -30,9 +31,6 @@ from airflow_provider_seedream.wavespeed.validation import is_id, parse_bool, pa
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_seedream.wavespeed.image_set import ImageSet
-    from airflow_provider_seedream.wavespeed.prediction import Prediction
-
 POKE_INTERVAL = 60.0
 """Airflow's own default, for a sensor that pokes."""
 
@@ -42,7 +40,7 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
 
     Never submits, hence never pays; a retry costs nothing. Gives the same mapping as ``SeedreamSequentialOperator`` and
     pushes ``prediction_id`` and ``image_urls`` alike. What was asked for (``prompt``, ``size``, ``requested``,
-    ``cost_usd``) comes from ``image_set``; given an id alone it is what the API tells, which may be nothing, and then
+    ``cost_usd``) comes from ``image_set``; given an id alone it is what the API says, which may be nothing, and then
     null. A prediction that failed, or that the account does not know (any more, after seven days), fails the task for
     good, or skips it under ``soft_fail``.
 
@@ -53,10 +51,10 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
     :param image_set: the result of a ``SeedreamSequentialOperator``: its ``.output``, a mapping, or JSON text.
     :param seedream_conn_id: connection of type ``seedream``, of the account that submitted it.
     :param deferrable: wait in the triggerer; ``False`` pokes, in Airflow's ``mode`` ``"poke"`` or ``"reschedule"``.
-    :param poke_interval: seconds or timedelta between two looks, 2 at the least; default: a schedule that begins after
+    :param poke_interval: seconds or timedelta between two polls, at least 2; default: a schedule that begins after
         5 s where deferred, else 60.
-    :param on_short_delivery: fewer pictures than asked: ``"accept"`` (logged) or ``"fail"``.
-    :param on_flagged: pictures that the API flagged: ``"keep"``, ``"drop"`` or ``"fail"``.
+    :param on_short_delivery: fewer images than asked: ``"accept"`` (logged) or ``"fail"``.
+    :param on_flagged: images that the API flagged: ``"keep"``, ``"drop"`` or ``"fail"``.
     :param kwargs: Airflow's, of every sensor: ``timeout``, ``soft_fail``, ``mode``, ...
     """
 
@@ -103,41 +101,39 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
         return SeedreamHook(self.seedream_conn_id)
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look once.
+        """Poll once.
 
-        :raises AirflowFailException: where looking again would not help.
+        :raises AirflowFailException: where polling again would not help.
         """
         with lasting_errors_fail_at_once():
-            result = self._look(context)
+            result = self._poll(context)
         return PokeReturnValue(result is not None, result)
 
     def execute(self, context: Context) -> Any:
-        """Take the pictures if they are there, else wait for them.
+        """Take the images if they are there, else wait for them.
 
         :raises AirflowFailException: where trying again would not help.
         """
         if not self.deferrable:
             return super().execute(context)
         with self._soft_failures():
-            return self._look(context) or self._wait()
+            return self._poll(context) or self._wait()
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
-        """Go on after the deferral.
+        """Resume after the deferral.
 
         :param event: the trigger's.
         """
-        from airflow_provider_seedream.waiting.poll import Outcome, PollResult
-
         with self._soft_failures():
-            verdict = PollResult.from_event(event)
-            if verdict.outcome is Outcome.DEADLINE:
-                raise AirflowSensorTimeout(str(verdict.error))
-            if verdict.outcome is Outcome.FAILED:
-                raise _over(verdict.error)
-            if verdict.error is not None:
-                raise verdict.error
-            prediction = self.hook.prediction(verdict.prediction_id)
-            # A look may lag behind the one that saw the end.
+            result = waiting.PollResult.from_event(event)
+            if result.outcome is waiting.Outcome.DEADLINE:
+                raise AirflowSensorTimeout(str(result.error))
+            if result.outcome is waiting.Outcome.FAILED:
+                raise _over(result.error)
+            if result.error is not None:
+                raise result.error
+            prediction = self.hook.prediction(result.prediction_id)
+            # A poll may lag behind the one that saw the end.
             return self._collect(prediction, context) if prediction.status.ended else self._wait()
 
     @contextmanager
@@ -155,70 +151,59 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
                 raise AirflowSkipException(str(error)) from error
             raise
 
-    def _look(self, context: Context) -> dict[str, Any] | None:
-        from airflow_provider_seedream.waiting.poll import refusal
-
+    def _poll(self, context: Context) -> dict[str, Any] | None:
         prediction_id = self._id()
         try:
             prediction = self.hook.prediction(prediction_id, attempts=1)
         except ApiError as error:
             if not error.transient:
-                raise refusal(prediction_id, error, paid="is looked for, but") from None
+                raise waiting.refusal(prediction_id, error, paid="is looked for, but") from None
             self.log.warning("Prediction %s cannot be seen now: %s", prediction_id, error)
             return None
         return self._collect(prediction, context) if prediction.status.ended else None
 
     def _wait(self) -> Any:
         from airflow_provider_seedream.triggers.seedream import SeedreamPredictionTrigger
-        from airflow_provider_seedream.waiting.schedule import job_class_of
 
-        ordered = self._ordered()
+        requested = self._requested()
         return self.defer(
             trigger=SeedreamPredictionTrigger(
                 seedream_conn_id=self.seedream_conn_id,
                 prediction_id=self._id(),
                 deadline=time.time() + self.timeout,
                 poll_interval=self.poll_interval,
-                submitted_at=_epoch(ordered.submitted_at) if ordered else None,
-                kind=job_class_of(ordered) if ordered else None,
+                submitted_at=_epoch(requested.submitted_at) if requested else None,
+                kind=waiting.job_class_of(requested) if requested else None,
             ),
             method_name="execute_complete",
         )
 
-    def _collect(self, prediction: Prediction, context: Context) -> dict[str, Any]:
-        from airflow_provider_seedream.wavespeed.image_set import (
-            accept,
-            delivered,
-            requested_image_set,
-            summary,
-        )
-        from airflow_provider_seedream.wavespeed.prediction import Status
-
-        if prediction.status is not Status.COMPLETED:
+    def _collect(self, prediction: wavespeed.Prediction, context: Context) -> dict[str, Any]:
+        if prediction.status is not wavespeed.Status.COMPLETED:
             raise _over(prediction.failure())
-        ordered = self._ordered() or requested_image_set(prediction)
-        accepted = accept(
+        requested = self._requested() or wavespeed.image_set.requested_image_set(prediction)
+        accepted = wavespeed.image_set.accept(
             prediction,
-            requested=ordered.requested,
+            requested=requested.requested,
             on_short_delivery=self.on_short_delivery,
             on_flagged=self.on_flagged,
         )
         if not accepted.has_links:
             raise DeliveryError(
-                f"Prediction {prediction.id} is complete, but its outputs are no links: base64 pictures, or text. XCom is no "
+                f"Prediction {prediction.id} is complete, but its outputs are no links: base64 images, or text. XCom is no "
                 "place for them. Take them from the API's result, which keeps them for seven days."
             )
-        image_set = delivered(ordered, accepted)
+        image_set = wavespeed.image_set.delivered(requested, accepted)
         ti = context["ti"]
         ti.xcom_push(key="prediction_id", value=image_set.prediction_id)
-        ti.xcom_push(key="image_urls", value=[picture.url for picture in image_set.images])
-        self.log.info(summary(image_set))
+        ti.xcom_push(key="image_urls", value=[image.url for image in image_set.images])
+        self.log.info(wavespeed.image_set.summary(image_set))
         return image_set.to_json()
 
     def _id(self) -> str:
-        ordered = self._ordered()
-        if ordered is not None:
-            return ordered.prediction_id
+        requested = self._requested()
+        if requested is not None:
+            return requested.prediction_id
         if not isinstance(self.prediction_id, str) or self.prediction_id.strip() in ("", "None"):
             raise InvalidInputError(
                 "prediction_id",
@@ -236,10 +221,8 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
             )
         return prediction_id
 
-    def _ordered(self) -> ImageSet | None:
-        from airflow_provider_seedream.wavespeed.image_set import read_image_set
-
-        return None if self.image_set is None else read_image_set(self.image_set)
+    def _requested(self) -> wavespeed.ImageSet | None:
+        return None if self.image_set is None else wavespeed.read_image_set(self.image_set)
 
 
 def _over(error: Exception | None) -> AirflowFailException:

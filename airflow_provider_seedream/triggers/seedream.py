@@ -7,6 +7,9 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_seedream import waiting
+from airflow_provider_seedream.hooks.seedream import SeedreamHook
+
 
 class SeedreamPredictionTrigger(BaseTrigger):
     """Waits until a prediction ends or a deadline comes, and yields one event that says which.
@@ -56,14 +59,9 @@ class SeedreamPredictionTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then yield the one event."""
-        # Late, as a worker makes triggers without running them.
-        from airflow_provider_seedream.hooks.seedream import SeedreamHook
-        from airflow_provider_seedream.waiting.poll import Outcome, PollResult
-        from airflow_provider_seedream.waiting.watcher import PredictionWatcher
-
         try:
             read = SeedreamHook(self.seedream_conn_id).read_endpoint
-            result = await PredictionWatcher.of(self.seedream_conn_id, read).wait(
+            result = await waiting.PredictionWatcher.of(self.seedream_conn_id, read).wait(
                 self.prediction_id,
                 deadline=self.deadline,
                 poll_interval=self.poll_interval,
@@ -72,7 +70,7 @@ class SeedreamPredictionTrigger(BaseTrigger):
             )
         except Exception as error:
             self.log.exception("Polling of prediction %s was interrupted.", self.prediction_id)
-            result = PollResult(Outcome.ERROR, self.prediction_id, error=error)
+            result = waiting.PollResult(waiting.Outcome.ERROR, self.prediction_id, error=error)
         yield TriggerEvent(result.event())
 
     async def on_kill(self) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_seedream._lazy import attach
 
 if TYPE_CHECKING:
-    from airflow_provider_seedream.wavespeed import operations
+    from airflow_provider_seedream.wavespeed import image_set, operations
     from airflow_provider_seedream.wavespeed.client import AsyncWaveSpeedClient, WaveSpeedClient
     from airflow_provider_seedream.wavespeed.errors import (
         AccountChangedError,
@@ -75,6 +75,7 @@ __all__ = [
     "UnusableEnhancementError",
     "WaveSpeedClient",
     "WaveSpeedError",
+    "image_set",
     "operations",
     "read_answer",
     "read_image_set",
@@ -86,6 +87,7 @@ _ELSEWHERE = {
     "GeneratedImage": "image_set",
     "ImageSet": "image_set",
     "read_image_set": "image_set",
+    "image_set": "image_set",
     "operations": "operations",
     "Prediction": "prediction",
     "Status": "prediction",

@@ -42,16 +42,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ATTEMPTS = 5
-"""How often a call is sent at the most, where sending again is allowed."""
+"""Most attempts of a call, where sending again is allowed."""
 
 LONGEST_WAIT = 30.0
-"""Seconds between two attempts at the most; a server that asks for more gets its error raised instead."""
+"""Most seconds between two attempts; where a server asks for more, its error is raised instead."""
 
 AT_ONCE = 65_536
 """Bytes of an answer that an event loop reads itself: a prediction has a few thousand."""
 
 CONNECTIONS = 100
-"""Connections that one event loop opens to one endpoint at the most: enough for 1,000 looks a second at 0.1 s each."""
+"""Most connections of one event loop to one endpoint: enough for 1,000 polls a second at 0.1 s each."""
 
 
 class WaveSpeedClient:
@@ -79,7 +79,7 @@ class WaveSpeedClient:
     def send(self, call: Call[T], *, attempts: int = ATTEMPTS) -> T:
         """Send a call, again where the error table allows it, and give its result.
 
-        :param attempts: how often to send at the most.
+        :param attempts: most attempts.
         :raises ApiError: of the class that the error table names.
         """
         from tenacity import Retrying
@@ -95,7 +95,7 @@ class WaveSpeedClient:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, type_: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
 
@@ -301,7 +301,7 @@ def _is_late(call: Call[Any]) -> bool:
 
 
 def _refuse_late(call: Call[Any]) -> None:
-    """Do not send what was to be sent by now, or by nobody: a worker that slept through its time may have been replaced."""
+    """Refuse to send after the time to send it, or for a killed task: a worker that slept may have been replaced."""
     if call.stopped():
         raise ApiConnectionError(f"{call.method} {call.path} was not sent: the task was killed before.")
     if _is_late(call):
@@ -343,7 +343,7 @@ def _failed(call: Call[Any], endpoint: Endpoint, exchange: Exchange, error: Exce
         if exchange.begun
         else "found no connection"
     )
-    # aiohttp tells of a proxy that refuses by an error with its status.
+    # Where a proxy refuses, aiohttp raises an error with its status.
     refusal = exchange.proxy_status or (None if exchange.begun else getattr(error, "status", None))
     reason = _reason(error) if refusal in (None, 200) else f"the proxy answered {refusal}"
     message = f"{call.method} {endpoint.origin}{call.path} {what}: {reason}. {rule.way_out}"

@@ -38,7 +38,7 @@ IMAGE_NOUNS = "image|img|illustration|picture|pic|photo|photograph"
 
 @cache
 def _no_count() -> re.Pattern[str]:
-    """An opening number of images that nobody can make: negative, broken, or in digits that are not read here."""
+    """An opening number of images that cannot be made: negative, broken, or in digits that are not read here."""
     return re.compile(
         rf"\s*(?:[-−]\s?\d+|\d*\.\d+|(?:(?![0-9])\d)+)(?:\s+(?:{_QUALITIES}),?)*\s+(?:{IMAGE_NOUNS})s?\b",
         re.IGNORECASE,
@@ -69,13 +69,13 @@ _LEAD = _vocabulary(
 _SETS = _vocabulary("series set sequence collection batch total consisting composed")
 _ONE_PICTURE = _vocabulary("collage grid montage mosaic")
 _PART_OF_THE_SET = _vocabulary("first last next other another remaining final previous more")
-# "a wall with three photos": pictures as things in a scene. Images and illustrations are hardly ever that.
+# "a wall with three photos": photos as things in a scene. Images and illustrations are hardly ever that.
 _DEPICTABLE = _vocabulary("picture pic photo photograph")
 _DEPICTED_AFTER = _vocabulary(
     "with holding holds showing shows containing contains on at has have hang hangs hanging hung taking takes took "
     "and his her their its my looking"
 )
-# Characters before a mention that are looked at: more than a clause, and a bound on the work.
+# Characters before a mention that are read: more than a clause, and a bound on the work.
 _REACH = 200
 _CLAUSE_END = re.compile(r"[.!?:;,\n(—–]")
 _ENDS_CLAUSE = re.compile(r"\s*(?:$|[^\w\s])")

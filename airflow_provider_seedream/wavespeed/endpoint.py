@@ -130,8 +130,8 @@ def _origin(text: str, port: int | None, allow_insecure_http: bool) -> str:
     try:
         name.encode("idna")
     except UnicodeError:
-        raise InvalidInputError("host", _shown(text), "its name cannot be looked up", way_out) from None
-    # The connection form leaves a zero where nobody wrote a port.
+        raise InvalidInputError("host", _shown(text), "its name cannot be resolved", way_out) from None
+    # The connection form leaves a zero where no port was written.
     number = (port or None) if own_port is None else own_port
     if number is not None and as_integer(number) not in _PORTS:
         raise InvalidInputError(

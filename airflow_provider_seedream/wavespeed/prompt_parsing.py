@@ -62,7 +62,7 @@ def prompt_text(value: PromptInput | None) -> str:
     read as such.
 
     :raises InvalidInputError: for a blank prompt, a wrong shape, a control character, and the repr that a template
-        leaves of an object, which nobody means to pay for.
+        leaves of an object, which is never meant to be paid for.
     """
     if value is None:
         raise InvalidInputError(

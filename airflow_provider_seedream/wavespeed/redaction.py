@@ -19,7 +19,7 @@ _MARGIN = 1_000
 """Characters before a cut that may be the beginning of a key."""
 
 _FOR_PEOPLE = frozenset({"error", "message", "detail", "errors", "error_code", "status"})
-"""Names of values that nobody but people reads."""
+"""Names of values that only people read."""
 
 _KNOWN = frozenset(Status)
 _ESCAPES = "%&\\"

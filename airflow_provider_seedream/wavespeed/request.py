@@ -141,7 +141,7 @@ def output_format_for(model: SequentialModel, value: object) -> OutputFormat | N
 
 
 Input: TypeAlias = "str | int | bool | list[str] | list[str | None]"
-"""An input of a model; a link that nobody knows any more is ``None``."""
+"""An input of a model; a link that is no longer known is ``None``."""
 
 
 class PaidRequest(Protocol):

@@ -92,7 +92,7 @@ class Exchange:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, type_: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._token is not None:
             _current.reset(self._token)
@@ -181,7 +181,7 @@ class _Answer(HTTPResponse):
 
 
 class _Connection:
-    """What a connection of urllib3 does besides. Mixed into each kind of them."""
+    """What a connection of urllib3 does besides. Mixed into each of its classes."""
 
     response_class = _Answer
     sock: Any
@@ -307,7 +307,7 @@ class Body:
 
     :param most: bytes on the wire, and again unpacked.
     :param encoding: the header ``Content-Encoding``.
-    :raises UnfitBodyError: for an encoding that nobody knows here.
+    :raises UnfitBodyError: for an encoding that is not known here.
     """
 
     __slots__ = ("_encoding", "_left", "_most", "_pieces", "_unpacker", "_wire")
