@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
+import re
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import yaml
 from jsonschema import validate
 
 import airflow_provider_seedream
-from airflow_provider_seedream.get_provider_info import get_provider_info
+from airflow_provider_seedream.get_provider_info import as_yaml, get_provider_info
 from airflow_provider_seedream.wavespeed.request import MODELS
 
 ONLY_FOR_PACKAGING = {"state", "source-date-epoch"}
@@ -39,6 +41,23 @@ def _schema(name: str) -> dict[str, Any]:
 def test_python_and_yaml_say_the_same() -> None:
     expected = {key: value for key, value in _yaml().items() if key not in ONLY_FOR_PACKAGING}
     assert get_provider_info() == expected
+
+
+def test_the_yaml_is_the_one_that_is_written_from_python() -> None:
+    written = Path(airflow_provider_seedream.__file__).with_name("provider.yaml").read_text()
+    assert written == as_yaml(), "run python -m airflow_provider_seedream.get_provider_info"
+
+
+def test_it_names_the_module_of_every_operator() -> None:
+    package = Path(airflow_provider_seedream.__file__).parent
+    defining = {
+        f"airflow_provider_seedream.operators.{path.stem}"
+        for path in (package / "operators").glob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and re.fullmatch(r"Seedream\w+Operator", node.name)
+    }
+    (operators,) = get_provider_info()["operators"]
+    assert defining <= set(operators["python-modules"])
 
 
 def test_the_version_is_the_packages_own() -> None:
