@@ -6,15 +6,15 @@ from tenacity import wait_none
 
 from airflow_provider_seedream.submission import order, search
 from airflow_provider_seedream.waiting.schedule import PollSchedule
-from airflow_provider_seedream.wavespeed import client
+from airflow_provider_seedream.wavespeed import driver
 
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that waits for the API waits a moment only; what it does is the same."""
-    policy = client._policy
+    policy = driver.policy
     monkeypatch.setattr(
-        client, "_policy", lambda call, attempts: {**policy(call, attempts), "wait": wait_none()}
+        driver, "policy", lambda call, attempts: {**policy(call, attempts), "wait": wait_none()}
     )
     monkeypatch.setattr(search, "SEARCHES", (0.0, 0.05))
     monkeypatch.setattr(order, "SEND_WITHIN", 1.0)

@@ -88,9 +88,9 @@ def test_a_loop_is_given_the_library_that_knows_proxies_only_where_there_are_any
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
     prepare = (
-        "import asyncio, sys\n"
-        "from airflow_provider_seedream.wavespeed.client import prepare_for_loop\n"
-        "asyncio.run(prepare_for_loop())\n"
+        "import sys\n"
+        "from airflow_provider_seedream.wavespeed import async_client\n"
+        "async_client.prepare()\n"
         "print(*sys.modules)"
     )
     assert {"aiohttp", "requests"} & set(_run(prepare).split()) == {"aiohttp"}
