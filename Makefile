@@ -2,19 +2,19 @@
 # Chromium or PostgreSQL is missing (apt-get install chromium postgresql), tests that need it are skipped, and named.
 #
 #   make demo    three scenes through Airflow, into demo-output/
-#   make test    every test, in two processes; some of them: make test ARGS="tests/pure -k prompt"
+#   make test    every test, in four processes; some of them: make test ARGS="tests/pure -k prompt"
 #   make older   the main job on an older Airflow: make older AIRFLOW=2.11.2 (or 3.1.8)
 #   make newer   what a clear costs, on the beta of the next Airflow: make newer AIRFLOW=3.4.0b2
 #   make lint    ruff, formatting, types
 #   make format  let ruff rewrite what it can
-#   make simulate  looks per job against delay, by schedule: the figures and the plot of docs/waiting.md
+#   make simulate  polls per job against delay, by schedule: the figures and the plot of docs/waiting.md
 #   make ui      Airflow in the browser with the example DAGs, on the emulator unless WAVESPEED_API_KEY is set
 #   make chaos   200 image sets while requests go wrong and processes are killed; counts what was paid
 #   make bench   what waiting costs, beside the triggers of other providers; two hours, or a part: ARGS="--n 100 --only ours,bare"
 #   make bench-triggerer   5,000 waiting predictions in one real triggerer
 #   make bench-publish   publishing beside curl --parallel, and its memory for the largest set
 #   make shape   size, imports and comments of the package, beside a commit: ARGS=7c1eb15
-#   make clean   remove what the targets above made, but for pictures
+#   make clean   remove what the targets above made, but no images
 
 FITS = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python,$(shell \
@@ -27,8 +27,8 @@ READY = $(VENV)/.ready
 BENCH_VENV ?= .venv-bench
 BENCH_READY = $(BENCH_VENV)/.ready
 ARGS ?=
-# What is named in ARGS runs in one process.
-SIDE_BY_SIDE = -n 2 --dist loadfile --no-loadscope-reorder
+# Four processes, as half of the tests wait for an Airflow. What is named in ARGS runs in one.
+SIDE_BY_SIDE = -n 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo test chaos older newer lint format simulate ui bench bench-triggerer bench-publish shape clean
 .DEFAULT_GOAL := help

@@ -1,4 +1,4 @@
-"""What the worker tells Airflow's metrics and traces. Nothing here can fail a task."""
+"""What the worker reports to Airflow's metrics and traces. Nothing here can fail a task."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow_provider_seedream.submission.record import SubmissionRecord
     from airflow_provider_seedream.wavespeed.image_set import ImageSet
-    from airflow_provider_seedream.wavespeed.prediction import Prediction
 
 log = logging.getLogger(__name__)
 
@@ -83,13 +82,19 @@ class Resumption:
         with trace.get_tracer(__name__).start_as_current_span("resumable_job.resume_decision") as self._span:
             yield self
 
-    def decided(self, prediction: Prediction) -> None:
-        """Tell what the decision was, by the prediction that it led to."""
-        decision = resume_decision(self._before, prediction) if self._remembers else "no_task_state_store"
+    def decided(self, prediction_id: str, *, ended: bool) -> None:
+        """Report the decision.
+
+        :param prediction_id: the prediction that it led to.
+        :param ended: whether that was seen to be over.
+        """
+        decision = "no_task_state_store"
+        if self._remembers:
+            decision = resume_decision(self._before, prediction_id, ended=ended)
         if self._span is not None:
             self._span.set_attribute("operator", self._operator)
             self._span.set_attribute("resumable.decision", decision)
-            self._span.set_attribute("resumable.external_id", prediction.id)
+            self._span.set_attribute("resumable.external_id", prediction_id)
         if not self._remembers:
             return
         with _harmless() as stats:
@@ -100,13 +105,13 @@ class Resumption:
             stats.incr(f"resumable_job.{name}", tags=tags)
 
 
-def resume_decision(before: SubmissionRecord | None, prediction: Prediction) -> str:
+def resume_decision(before: SubmissionRecord | None, prediction_id: str, *, ended: bool) -> str:
     """The word of ``ResumableJobMixin`` for what led from a record to a prediction. Pure."""
     if before is None or before.prediction_id is None:
         return "fresh_submit"
-    if before.prediction_id != prediction.id:
+    if before.prediction_id != prediction_id:
         return "terminal_resubmit"
-    return "already_succeeded" if prediction.status.ended else "reconnect"
+    return "already_succeeded" if ended else "reconnect"
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A certificate for this machine's loopback, made anew for each run."""
+"""A certificate for this machine's loopback, made again for each run."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def main() -> None:
 
 async def _and_leave(contender: Contender, plan: Plan, say: Any) -> dict[str, Any]:
     say(await measure(contender, plan, say))
-    # Without closing: a contender that has fallen behind has thousands of looks under way, some in threads.
+    # Without closing: a contender that has fallen behind has thousands of polls under way, some in threads.
     os._exit(0)
 
 

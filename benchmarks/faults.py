@@ -53,11 +53,11 @@ class Faults:
     def __str__(self) -> str:
         return f"{self.kind} {self.percent:g} %" if self.percent else "none"
 
-    def drawn(self, seed: int, job: int, look: int) -> Fault | None:
-        """The fault of one answer: the same for every contender at the same look at the same job."""
+    def drawn(self, seed: int, job: int, poll: int) -> Fault | None:
+        """The fault of one answer: the same for every contender at the same poll of the same job."""
         if not self.percent:
             return None
-        draw = random.Random(f"{seed}/{job}/{look}")
+        draw = random.Random(f"{seed}/{job}/{poll}")
         if draw.random() * 100 >= self.percent:
             return None
         return draw.choice(list(Fault)) if self.kind == "mixed" else Fault(self.kind)

@@ -39,9 +39,9 @@ def row_of_charts(
     width = LEFT + len(panels) * (PANEL + GAP) + 4
     height = TOP + HEIGHT + 44
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
-    look = f'font-family="system-ui, sans-serif" font-size="12" fill="{INK}"'
+    style = f'font-family="system-ui, sans-serif" font-size="12" fill="{INK}"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} {look} role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style} role="img">',
         f"<title>{escape(y_label)} against {escape(x_label)}</title>",
         f'<rect width="{width}" height="{height}" rx="6" fill="{PAPER}"/>',
     ]

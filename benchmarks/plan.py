@@ -22,7 +22,7 @@ class Plan:
     :param ramp: seconds over which the jobs start, evenly.
     :param warm_up: jobs before those that are measured: they start ``lead`` seconds earlier and are not counted.
     :param answer_time: seconds the server takes for an answer.
-    :param poll_interval: seconds between looks, for those that let one set it.
+    :param poll_interval: seconds between polls, for those that let one set it.
     :param faults: which answers are spoilt.
     :param began: epoch seconds at which the trial begins.
     """

@@ -1,4 +1,4 @@
-"""Ways to look at a job, and what each costs: looks per job against the delay from completion to seen."""
+"""Ways to poll a job, and what each costs: polls per job against the delay from completion to seen."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ HORIZON = 1e5
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a way of looking costs.
+    """What a way of polling costs.
 
-    :param looks: mean number of looks per job.
+    :param polls: mean number of polls per job.
     :param delay: median delay from completion to seen, in seconds.
     :param late: its 95th percentile.
     """
 
-    looks: float
+    polls: float
     delay: float
     late: float
 
     @classmethod
     def of(cls, observed: Iterable[tuple[int, float]]) -> Cost:
-        """The cost of jobs, each given as its looks and its delay."""
-        looks, delays = zip(*observed, strict=True)
-        return cls(sum(looks) / len(looks), median(delays), sorted(delays)[int(0.95 * len(delays))])
+        """The cost of jobs, each given as its polls and its delay."""
+        polls, delays = zip(*observed, strict=True)
+        return cls(sum(polls) / len(polls), median(delays), sorted(delays)[int(0.95 * len(delays))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,12 @@ class Jobs:
 
 
 def at_moments(moments: Sequence[float], durations: Iterable[float]) -> Cost:
-    """The cost of looking at fixed ages of a job."""
+    """The cost of polling at fixed ages of a job."""
     return Cost.of(_seen(moments, durations))
 
 
 def moments(first: float, gap_after: Callable[[float], float], until: float) -> list[float]:
-    """Ages at which a rule looks: ``gap_after`` gives the next gap after a gap."""
+    """Ages at which a rule polls: ``gap_after`` gives the next gap after a gap."""
     ages, gap = [first], first
     while ages[-1] < until:
         gap = gap_after(gap)
@@ -77,7 +77,7 @@ def moments(first: float, gap_after: Callable[[float], float], until: float) -> 
 
 
 def fixed(interval: float, jobs: Jobs, phases: int = 8) -> Cost:
-    """Looking every ``interval`` seconds, first after half an interval to one and a half: not in step with the jobs."""
+    """Polling every ``interval`` seconds, first after half an interval to one and a half: not in step with the jobs."""
     durations = jobs.even(500)
     observed: list[tuple[int, float]] = []
     for phase in range(phases):
@@ -95,10 +95,10 @@ def backoff(cap: float, jobs: Jobs, factor: float = 1.5) -> Cost:
 def optimum(price: float, jobs: Jobs, *, floor: float = 0.0, grid: int = 240) -> Cost:
     """The exact optimum for a distribution that is known to the last detail.
 
-    By dynamic programming over the next look: as few looks as possible, where a second of (mean) delay costs as much
-    as ``price`` looks.
+    By dynamic programming over the next poll: as few polls as possible, where a second of (mean) delay costs as much
+    as ``price`` polls.
 
-    :param floor: seconds between two looks at the least.
+    :param floor: seconds between two polls at the least.
     """
     sigma, mu = jobs.spread, log(jobs.median)
     ages = [0.0] + [exp(mu + sigma * (-3.4 + 6.9 * step / grid)) for step in range(grid + 1)]
@@ -119,11 +119,11 @@ def optimum(price: float, jobs: Jobs, *, floor: float = 0.0, grid: int = 240) ->
             elif price * waited > best:
                 break
         ahead[here] = best + 1 - over[here]
-    looks, here = [], 0
+    polls, here = [], 0
     while here != last:
         here = following[here]
-        looks.append(ages[here])
-    return at_moments([*looks, HORIZON], [each for each in jobs.even() if each <= ages[last]])
+        polls.append(ages[here])
+    return at_moments([*polls, HORIZON], [each for each in jobs.even() if each <= ages[last]])
 
 
 def ours(
@@ -144,14 +144,14 @@ def ours(
             wait = PollState(
                 "simulated", schedule=schedule, now=now, remaining=HORIZON, age=0.0, jitter=dice.random
             )
-            looks = 1
+            polls = 1
             while wait.due < now + duration:
                 wait.update(_RUNNING, wait.due, wait.due)
-                looks += 1
+                polls += 1
             wait.update(_done(duration), wait.due, wait.due)
             ended.append((wait.due, wait.duration(wait.due) or 0.0))
             if number >= skip:
-                observed.append((looks, wait.due - now - duration))
+                observed.append((polls, wait.due - now - duration))
         for now, lasted in sorted(ended):
             memory.note(KIND, lasted, now)
     return Cost.of(observed)

@@ -34,15 +34,15 @@ class Server:
         self.began = float("inf")
         self.connections = 0
         self.strangers = 0
-        self.looks: Counter[int] = Counter()
+        self.polls: Counter[int] = Counter()
         self.spoilt: Counter[str] = Counter()
 
     def answer(self, request: bytes) -> tuple[Answer, Fault | None]:
         """What to say, and how to spoil it."""
         match asked(request):
             case int(number), Protocol() as protocol if job := self.jobs.get(number):
-                fault = self.plan.faults.drawn(self.plan.seed, number, self.looks[number])
-                self.looks[number] += 1
+                fault = self.plan.faults.drawn(self.plan.seed, number, self.polls[number])
+                self.polls[number] += 1
                 if fault:
                     self.spoilt[fault] += 1
                 # As of now and not as of when the answer leaves: half of a real answer time is the way back.
@@ -54,8 +54,8 @@ class Server:
         """What it saw."""
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return {
-            "requests": sum(self.looks[number] for number in range(1, self.plan.n + 1)),
-            "warm_up_requests": sum(looks for number, looks in self.looks.items() if number > self.plan.n),
+            "requests": sum(self.polls[number] for number in range(1, self.plan.n + 1)),
+            "warm_up_requests": sum(polls for number, polls in self.polls.items() if number > self.plan.n),
             "connections": self.connections,
             "strangers": self.strangers,
             "spoilt": dict(self.spoilt),

@@ -1,4 +1,4 @@
-"""Looks per job against delay: our schedule beside fixed intervals, backoff and the exact optimum.
+"""Polls per job against delay: our schedule beside fixed intervals, backoff and the exact optimum.
 
 Prints the tables of ``docs/waiting.md`` and draws its plot. Run it with ``make simulate``: pure Python, seconds.
 """
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def _by_spread() -> str:
-    rows = ["| spread | schedule | looks per job | median delay | p95 delay |", "|---|---|---|---|---|"]
+    rows = ["| spread | schedule | polls per job | median delay | p95 delay |", "|---|---|---|---|---|"]
     for spread in SPREADS:
         jobs = Jobs(MEDIAN, spread)
         warm, cold = _warm(jobs), _cold(jobs)
@@ -56,26 +56,26 @@ def _by_spread() -> str:
             "exact optimum, at our warm median delay": _optimum(jobs, warm.delay),
         }
         rows += [f"| {spread} | {name} | {_cells(cost)} |" for name, cost in named.items()]
-        share = warm.looks / named["fixed, at our warm median delay"].looks
+        share = warm.polls / named["fixed, at our warm median delay"].polls
         rows.append(f"| {spread} | warm : fixed at the same median delay | {share:.0%} | | |")
     return "\n".join(["", f"Median of the durations {MEDIAN:g} s.", "", *rows])
 
 
 def _drifting() -> str:
-    rows = ["| median of the durations | looks, cold | looks, warm | median delay, warm | p95 delay, warm |"]
+    rows = ["| median of the durations | polls, cold | polls, warm | median delay, warm | p95 delay, warm |"]
     rows.append("|---|---|---|---|---|")
     for name, median_at in DRIFTS.items():
         dice = random.Random(2)
         durations = [median_at(number / 3000) * exp(0.3 * dice.gauss(0, 1)) for number in range(3000)]
         cold, warm = ours(durations, learning=False), ours(durations, learning=True)
         rows.append(
-            f"| {name} | {cold.looks:.1f} | {warm.looks:.1f} | {warm.delay:.2f} s | {warm.late:.2f} s |"
+            f"| {name} | {cold.polls:.1f} | {warm.polls:.1f} | {warm.delay:.2f} s | {warm.late:.2f} s |"
         )
     return "\n".join(["", "A median that changes, at a spread of 0.3.", "", *rows])
 
 
 def _together() -> str:
-    rows = ["| jobs that begin at once | looks per job | median delay | p95 delay |", "|---|---|---|---|"]
+    rows = ["| jobs that begin at once | polls per job | median delay | p95 delay |", "|---|---|---|---|"]
     for together in (1, 20, 200, 1000):
         drawn = Jobs(MEDIAN, 0.3).drawn(6 * max(together, TAUGHT), seed=3)
         cost = ours(drawn, learning=True, skip=max(together, TAUGHT), together=together)
@@ -89,13 +89,13 @@ def _at_five_percent() -> str:
     named = {
         "fixed": tuned(lambda interval: fixed(interval, jobs), delay, 0.1, 60),
         "backoff": tuned(lambda cap: backoff(cap, jobs), delay, 0.1, 60),
-        "first look at p10, then fixed": tuned(
+        "first poll at p10, then fixed": tuned(
             lambda gap: at_moments(moments(first, lambda _: gap, 1000), jobs.even()), delay, 0.1, 60
         ),
         "exact optimum": _optimum(jobs, delay),
     }
     rows = [f"| {name} | {_cells(cost)} |" for name, cost in named.items()]
-    head = ["| no floor of 2 s | looks per job | median delay | p95 delay |", "|---|---|---|---|"]
+    head = ["| no floor of 2 s | polls per job | median delay | p95 delay |", "|---|---|---|---|"]
     return "\n".join(["", "A median delay of 5 % of the job, at a spread of 0.3.", "", *head, *rows, ""])
 
 
@@ -130,7 +130,7 @@ def _plot() -> str:
     return row_of_charts(
         panels,
         x_label="median delay from completion to seen, in seconds (durations: lognormal, median 15 s)",
-        y_label="looks per job",
+        y_label="polls per job",
         x_ticks=(0, 1, 2, 3),
         y_ticks=(0, 5, 10, 15, 20),
     )
@@ -149,11 +149,11 @@ def _optimum(jobs: Jobs, delay: float) -> Cost:
 
 
 def _point(cost: Cost) -> tuple[float, float]:
-    return cost.delay, cost.looks
+    return cost.delay, cost.polls
 
 
 def _cells(cost: Cost) -> str:
-    return f"{cost.looks:.1f} | {cost.delay:.2f} s | {cost.late:.2f} s"
+    return f"{cost.polls:.1f} | {cost.delay:.2f} s | {cost.late:.2f} s"
 
 
 if __name__ == "__main__":

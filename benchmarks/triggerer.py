@@ -37,14 +37,14 @@ class Watched:
     cpu_seconds: list[float] = field(default_factory=list)
     memory_mb: list[float] = field(default_factory=list)
 
-    def look(self) -> None:
+    def sample(self) -> None:
         """Read it once more."""
         times = self.process.cpu_times()
         self.cpu_seconds.append(times.user + times.system)
         self.memory_mb.append(memory_kb(self.process.pid) / 1024)
 
     def summary(self) -> dict[str, float]:
-        """What it used between the first and the last look."""
+        """What it used between the first and the last sample."""
         return {
             "cpu_seconds": self.cpu_seconds[-1] - self.cpu_seconds[0],
             "busiest_second": max((b - a for a, b in pairwise(self.cpu_seconds)), default=0.0),
@@ -114,7 +114,7 @@ def measure(arguments: argparse.Namespace, folder: Path, stack: ExitStack) -> di
     until = began + plan.last_end + 300
     while (waiting := database.waiting()) and time.monotonic() < until and triggerer.poll() is None:
         for one in watched.values():
-            one.look()
+            one.sample()
         if all_taken_up is None and database.taken_up() + plan.n - waiting >= plan.n:
             all_taken_up = time.monotonic() - began
         print(f"\r{time.monotonic() - began:5.0f} s: {waiting:,} waiting ", end="", flush=True)

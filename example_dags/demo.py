@@ -47,7 +47,7 @@ def main() -> int:
 
         price = ImageSetRequest.build(prompt=storyboard_prompt(SCENES), size=SIZE)
         print(
-            f"Drawing {price.max_images} pictures of {price.size} for ${price.cost_usd:g}"
+            f"Drawing {price.max_images} images of {price.size} for ${price.cost_usd:g}"
             + (" of the emulator's money" if emulator else ", paid with WAVESPEED_API_KEY"),
             flush=True,
         )
@@ -96,7 +96,7 @@ def drawing() -> Iterator[Emulator]:
 
 
 def keep_what_was_paid_for() -> None:
-    """Move the folder of an earlier run aside if real money was paid for its pictures; else remove what that run made.
+    """Move the folder of an earlier run aside if real money was paid for its images; else remove what that run made.
 
     ``make ui`` publishes to folders within, and you may have put files there: nothing but that set is removed.
     """
@@ -112,7 +112,7 @@ def keep_what_was_paid_for() -> None:
         return
     aside = OUTPUT.with_name(f"{OUTPUT.name}-{earlier.image_set.prediction_id}")
     OUTPUT.rename(aside)
-    print(f"Pictures paid for earlier are now in {aside}", flush=True)
+    print(f"Images paid for earlier are now in {aside}", flush=True)
 
 
 def show_tasks(run: Any) -> None:
@@ -126,7 +126,7 @@ def show_pictures() -> None:
     """What is in the folder, read from the folder."""
     manifest = json.loads((OUTPUT / "manifest.json").read_text())
     print(f"\n  prediction    {manifest['prediction_id']}")
-    print(f"  price         ${manifest['cost_usd']:g} for {manifest['requested']} picture(s)")
+    print(f"  price         ${manifest['cost_usd']:g} for {manifest['requested']} image(s)")
     if manifest["inference_ms"]:
         print(f"  time          {manifest['inference_ms'] / 1000:.1f} s to draw")
     print(f"\n{OUTPUT}")

@@ -1,6 +1,6 @@
-"""Pictures that a person approves before they are published, or sends back with a note.
+"""Images that a person approves before they are published, or sends back with a note.
 
-When to use it: where a picture goes to customers and somebody has to have seen it. The set is shown in Airflow's form
+When to use it: where an image goes to customers and somebody has to have seen it. The set is shown in Airflow's form
 (Browse, Required Actions). *Approve* publishes it; *Reject* draws a new one with the note in its prompt, three rounds at
 the most. The form says what the round cost and what the next one would. Nothing is drawn, and nothing is paid, without
 a rejection; nothing is published without an approval.

@@ -1,6 +1,6 @@
-"""A campaign, every week: pictures of each product, published with a contact sheet, announced as an asset.
+"""A campaign, every week: images of each product, published with a contact sheet, announced as an asset.
 
-When to use it: for a list of things that each need a set of pictures, on a schedule and within a budget. Each product is
+When to use it: for a list of things that each need a set of images, on a schedule and within a budget. Each product is
 drawn and published by itself; one that fails fails alone and can be cleared alone. Three things bound what happens:
 
 * a **pool**, so that only so many sets are under way at once. Waiting tasks are deferred and hold no worker, so the pool has
@@ -37,7 +37,7 @@ CAMPAIGN = Asset("seedream://campaign/weekly")
 
 with DAG(
     dag_id="example_seedream_campaign",
-    description="Two pictures of each product, every week, within a budget.",
+    description="Two images of each product, every week, within a budget.",
     doc_md=__doc__,
     schedule="@weekly",
     start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
@@ -47,7 +47,7 @@ with DAG(
     tags=["example", "seedream"],
     default_args={"retries": 2, "retry_delay": dt.timedelta(seconds=30)},
     params={
-        "products": Param(PRODUCTS, type="array", description="One set of pictures for each."),
+        "products": Param(PRODUCTS, type="array", description="One set of images for each."),
         "folder": Param(CAMPAIGNS, type="string", description="Where campaigns are kept."),
     },
 ) as dag:
@@ -67,7 +67,7 @@ with DAG(
             for product in context["params"]["products"]
         ]
 
-    # A mapped group and not two mapped tasks: a product whose pictures fail keeps no other from being published.
+    # A mapped group and not two mapped tasks: a product whose images fail keeps no other from being published.
     @task_group
     def product(prompt: Any) -> None:
         draw = SeedreamSequentialOperator(task_id="draw", prompt=prompt, size="4:3", max_cost=0.10, pool=POOL)

@@ -1,11 +1,11 @@
-"""Drawing from reference pictures: one portrait first, then scenes in which exactly this character appears.
+"""Drawing from reference images: one portrait first, then scenes in which exactly this character appears.
 
 When to use it: when a character, a product or a style must stay the same from one image set to the next. A prompt keeps
-it the same within a set; pictures keep it the same across sets, and nobody has to put it into words. References may be
+it the same within a set; images keep it the same across sets, and nobody has to put it into words. References may be
 links, as here, or files from object storage or disk, which are uploaded: ``images=["s3://brand/mascot.png"]``. They are
-spoken of as "Figure 1", "Figure 2", and count, with the pictures to make, towards at most 15.
+spoken of as "Figure 1", "Figure 2", and count, with the images to make, towards at most 15.
 
-Nothing here names a model: with reference pictures, the sibling of the connection's that takes some is used, at the same
+Nothing here names a model: with reference images, the sibling of the connection's that takes some is used, at the same
 price.
 
 Before the first run, tell Airflow with whose key to draw. Either of
@@ -42,8 +42,8 @@ with DAG(
     catchup=False,
     tags=["example", "seedream"],
     params={
-        "character": Param(CHARACTER, type="string", description="Who appears in all pictures."),
-        "folder": Param(MASCOTS, type="string", description="Where the pictures are kept, by run."),
+        "character": Param(CHARACTER, type="string", description="Who appears in all images."),
+        "folder": Param(MASCOTS, type="string", description="Where the images are kept, by run."),
     },
     default_args={"retries": 2, "retry_delay": dt.timedelta(seconds=30)},
 ) as dag:

@@ -1,12 +1,12 @@
 """Fire and forget: pay for an image set now, collect it later.
 
-When to use it: when the job should start long before somebody needs its pictures, and what comes between has a life of
+When to use it: when the job should start long before somebody needs its images, and what comes between has a life of
 its own: other tasks in this DAG, a person, another DAG that is given the prediction's id. The first task ends as soon as
 the API has accepted the job, so its retries, its pool and its duration are about paying only; the sensor's are about
 waiting only, and clearing the sensor never pays again. Where nothing comes between, leave the waiting to
 ``SeedreamSequentialOperator`` itself: it gives up its worker just as well, and it is one task.
 
-The pictures are there for seven days; after that the sensor fails for good.
+The images are there for seven days; after that the sensor fails for good.
 
 Before the first run, tell Airflow with whose key to draw. Either of
 
@@ -37,15 +37,15 @@ PRODUCTS = os.environ.get("SEEDREAM_PRODUCTS", f"file://{Path.home()}/seedream-p
 
 with DAG(
     dag_id="example_seedream_fire_and_forget",
-    description="Submit first, do other work, collect and publish the pictures at the end.",
+    description="Submit first, do other work, collect and publish the images at the end.",
     doc_md=__doc__,
     schedule=None,
     start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
     catchup=False,
     tags=["example", "seedream"],
     params={
-        "product": Param(PRODUCT, type="string", description="What is to be seen in all pictures."),
-        "folder": Param(PRODUCTS, type="string", description="Where the pictures are kept, by run."),
+        "product": Param(PRODUCT, type="string", description="What is to be seen in all images."),
+        "folder": Param(PRODUCTS, type="string", description="Where the images are kept, by run."),
     },
     default_args={"retries": 2, "retry_delay": dt.timedelta(seconds=30)},
 ) as dag:

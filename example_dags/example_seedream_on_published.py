@@ -1,6 +1,6 @@
 """What happens after a publication: a DAG that starts by itself when the campaign's asset changes.
 
-When to use it: where somebody else's work begins with your pictures (a shop, a newsletter, a review) and need not know the
+When to use it: where somebody else's work begins with your images (a shop, a newsletter, a review) and need not know the
 DAG that made them. The events that started the run carry all there is to know in ``extra``: the prediction, the counts,
 the cost, the folder and its manifest. Publications that come close together may start one run; so it handles a list. Started
 by hand, there is no event, and it finds nothing to do.
@@ -20,7 +20,7 @@ CAMPAIGN = Asset("seedream://campaign/weekly")
 
 with DAG(
     dag_id="example_seedream_on_published",
-    description="Starts when pictures of the campaign are published.",
+    description="Starts when images of the campaign are published.",
     doc_md=__doc__,
     schedule=[CAMPAIGN],
     start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
@@ -37,12 +37,12 @@ with DAG(
 
     @task
     def list_pictures(published: list[dict[str, Any]]) -> list[str]:
-        """The pictures, by their manifests: a place to send them on from."""
-        pictures = []
+        """The images, by their manifests: a place to send them on from."""
+        images = []
         for extra in published:
             manifest = json.loads(ObjectStoragePath(extra["manifest"]).read_text())
-            print(f"{extra['prediction_id']}: {extra['images']} pictures, ${extra['cost_usd']:g}")
-            pictures += [f"{extra['path']}/{image['file']}" for image in manifest["images"]]
-        return pictures
+            print(f"{extra['prediction_id']}: {extra['images']} images, ${extra['cost_usd']:g}")
+            images += [f"{extra['path']}/{image['file']}" for image in manifest["images"]]
+        return images
 
     list_pictures(read_events())

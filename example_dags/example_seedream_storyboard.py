@@ -1,6 +1,6 @@
 """A storyboard: three scenes of one story, drawn as one image set and published with a manifest.
 
-What an image set is for: the same fox, in the same style, in every picture. One job draws them all.
+What an image set is for: the same fox, in the same style, in every image. One job draws them all.
 
 Before the first run, tell Airflow where to draw and with whose key. Either of
 
@@ -36,7 +36,7 @@ STORYBOARDS = os.environ.get("SEEDREAM_STORYBOARDS", f"file://{Path.home()}/seed
 
 
 def storyboard_prompt(scenes: list[str]) -> ImageSetPrompt:
-    """The scenes, and what all pictures share: that is what makes them belong together."""
+    """The scenes, and what all images share: that is what makes them belong together."""
     return ImageSetPrompt(
         scenes=tuple(scenes),
         characters="a young fox in a yellow raincoat",
@@ -54,7 +54,7 @@ with DAG(
     catchup=False,
     tags=["example", "seedream"],
     params={
-        "scenes": Param(SCENES, type="array", description="One picture for each, 1 to 15, in order."),
+        "scenes": Param(SCENES, type="array", description="One image for each, 1 to 15, in order."),
         "folder": Param(STORYBOARDS, type="string", description="Where storyboards are kept."),
         "name": Param(
             None, type=["null", "string"], description="Folder of this one. Empty: the id of the run."
@@ -67,8 +67,8 @@ with DAG(
         """Turn the scenes into a prompt. A task, because scenes tend to come from somewhere: a file, a model."""
         return storyboard_prompt(context["params"]["scenes"]).to_json()
 
-    # Three scenes make three pictures, so nothing here says how many. The task hands its waiting to the triggerer,
-    # and a retry takes up the pictures that an earlier try has paid for (Airflow 3.3 and newer).
+    # Three scenes make three images, so nothing here says how many. The task hands its waiting to the triggerer,
+    # and a retry takes up the images that an earlier try has paid for (Airflow 3.3 and newer).
     draw = SeedreamSequentialOperator(
         task_id="draw",
         prompt=write_prompt(),

@@ -1,4 +1,4 @@
-"""TaskFlow with a language model: a line for each story in, a published set of pictures for each story out.
+"""TaskFlow with a language model: a line for each story in, a published set of images for each story out.
 
 When to use it: where the scenes are written by a function, of yours or of a language model, and differ from run to run.
 The model writes, ``@task.seedream_sequential`` turns what it wrote into one image set, and all of it is mapped, so that
@@ -50,12 +50,12 @@ else:
         return f"Sure! Here are {SCENES} scenes:\n\n1. **Dawn:** {story} wakes\n2. Noon: {story} at work\n3. Night: {story} asleep"
 
 
-# Whatever number of scenes comes, more than this many pictures are never paid for; and nothing over the ceiling is.
+# Whatever number of scenes comes, more than this many images are never paid for; and nothing over the ceiling is.
 @task.seedream_sequential(
     max_images=SCENES, size="4:3", max_cost=0.20, retries=2, retry_delay=dt.timedelta(seconds=30)
 )
 def draw(answer: Any) -> ImageSetPrompt | str:
-    """Read the answer, and say what all pictures share: that is what makes them belong together."""
+    """Read the answer, and say what all images share: that is what makes them belong together."""
     return read_answer(answer, style="watercolour picture book, soft light", palette="deep blue, warm yellow")
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.events import report
+from tests.layers import LAYERS, layer, share
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -35,11 +36,7 @@ os.environ["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] = "False"
 
 pytest_plugins = ["airflow_provider_seedream.emulator.pytest_plugin"]
 
-_OWN_AIRFLOW = ("tests/standalone/test_postgres.py",)
-"""Files whose tests start an Airflow of their own."""
-
 EVENT = "event"
-LAYERS = ("pure", "wire", "components", "dags", "standalone", "older")
 
 
 def pytest_unconfigure() -> None:
@@ -49,17 +46,17 @@ def pytest_unconfigure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the cheap layers first: what is broken shows within seconds.
 
-    Side by side, the dear ones begin first: one process takes them, while the other takes all else, file by file.
+    Side by side, the dear ones begin first: each Airflow has a process to itself, while others take all else.
     """
     side_by_side = "PYTEST_XDIST_WORKER" in os.environ
-    items.sort(key=lambda item: LAYERS.index(_layer(item.nodeid)), reverse=side_by_side)
+    items.sort(key=lambda item: LAYERS.index(layer(item.nodeid)), reverse=side_by_side)
     for item in items:
         item.user_properties += [(EVENT, marker.args[0]) for marker in item.iter_markers("event")]
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Hand out whole files; the files whose tests share one Airflow go to one process.
+    """Hand out whole files; files whose tests share an Airflow go to one process.
 
     ``--dist loadgroup`` would be the way, but pytest-xdist 3.8.0 groups nothing under pytest 9.2.0 (see findings/).
     """
@@ -67,8 +64,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByAirflow(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return "one Airflow" if _layer(nodeid) == "standalone" and file not in _OWN_AIRFLOW else file
+            return share(nodeid)
 
     return ByAirflow(config, log)
 
@@ -81,28 +77,21 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"{name}: {value}")
     for line in report(_events(reports), _events(terminalreporter.stats.get("failed", ()))):
         terminalreporter.write_line(line)
-    passed = Counter(_layer(each.nodeid) for each in reports)
+    passed = Counter(layer(each.nodeid) for each in reports)
     if passed:
-        counts = ", ".join(f"{layer} {passed[layer]}" for layer in LAYERS if layer in passed)
+        counts = ", ".join(f"{name} {passed[name]}" for name in LAYERS if name in passed)
         terminalreporter.write_line(f"passed by layer: {counts}")
         seconds: Counter[str] = Counter()
         for each in (report for reports in terminalreporter.stats.values() for report in reports):
             if isinstance(each, pytest.TestReport):
-                seconds[_layer(each.nodeid)] += each.duration
-        times = ", ".join(f"{layer} {seconds[layer]:.0f} s" for layer in LAYERS if layer in seconds)
+                seconds[layer(each.nodeid)] += each.duration
+        times = ", ".join(f"{name} {seconds[name]:.0f} s" for name in LAYERS if name in seconds)
         terminalreporter.write_line(f"time by layer, of all processes: {times}")
 
 
 def _events(reports: Iterable[pytest.TestReport]) -> Iterator[tuple[str, str]]:
     for each in reports:
-        yield from (
-            (str(value), _layer(each.nodeid)) for name, value in each.user_properties if name == EVENT
-        )
-
-
-def _layer(nodeid: str) -> str:
-    parts = nodeid.split("/")
-    return parts[1] if len(parts) > 2 and parts[1] in LAYERS else LAYERS[0]
+        yield from ((str(value), layer(each.nodeid)) for name, value in each.user_properties if name == EVENT)
 
 
 @pytest.fixture(scope="session")

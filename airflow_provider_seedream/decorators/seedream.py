@@ -13,13 +13,15 @@ from airflow.providers.common.compat.sdk import (
     task_decorator_factory,
 )
 
+from airflow_provider_seedream import submission as paying
+from airflow_provider_seedream.operators import worker
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_seedream.submission.kept_prompt import KeptPrompt
+    from airflow_provider_seedream.submission import Submission
 
 
 class SeedreamSequentialDecoratedOperator(DecoratedOperator, SeedreamSequentialOperator):
@@ -73,78 +75,68 @@ class SeedreamSequentialDecoratedOperator(DecoratedOperator, SeedreamSequentialO
 
     def execute(self, context: Context) -> Any:
         """Ask the function for the prompt, unless an earlier try's is paid for; then submit and wait."""
-        self.prompt = self._prompt_of_an_earlier_try(context)
-        if self.prompt is None or not self._job(context).goes_on():
-            self.prompt = self._asked(context)
-        return super().execute(context)
+        submission = self._open(context)
+        self.prompt = self._prompt_of_an_earlier_try(submission)
+        if self.prompt is None or not self._will_resume(submission, context):
+            self.prompt = self._write_prompt(submission, context)
+            # The function may take minutes; by now another try may have begun.
+            submission = self._open(context)
+        return self._make(submission, context)
 
     def execute_postponed(self, context: Context, event: Any = None) -> dict[str, Any]:
-        """Go on after a pause that held no worker, with the same prompt.
+        """Continue after a pause that held no worker, with the same prompt.
 
         :param event: the timer's.
         """
-        self.prompt = self._prompt_of_an_earlier_try(context) or self._asked(context)
-        return super().execute_postponed(context, event)
+        submission = self._open(context, resumed=True)
+        self.prompt = self._prompt_of_an_earlier_try(submission) or self._write_prompt(submission, context)
+        return self._make(submission, context)
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
-        """Go on after the deferral, without calling the function again.
+        """Continue after the deferral, without calling the function again.
 
         :param event: the trigger's.
         """
         # Whatever the arguments are by now: this is what is paid, and shown.
-        kept = self._kept(context).read()
+        kept = paying.KeptPrompt.read(paying.TaskStore(context, self.task_id))
         self.prompt = kept.prompt if kept else None
         return super().execute_complete(context, event)
 
-    def _prompt_of_an_earlier_try(self, context: Context) -> str | None:
+    def _prompt_of_an_earlier_try(self, submission: Submission) -> str | None:
         """The prompt that was kept, if the function made it from the arguments that it would get now."""
-        kept = self._kept(context).read()
+        kept = paying.KeptPrompt.read(submission.store)
         if kept is None:
             return None
-        if not kept.is_for(self._arguments()):
+        if not kept.is_for(paying.digest(self.op_args, self.op_kwargs)):
             self.log.info(
                 "The function gets other arguments than for the prompt of the earlier try; calling it."
             )
             return None
         return kept.prompt
 
-    def _arguments(self) -> str:
-        from airflow_provider_seedream.submission.kept_prompt import digest
-
-        return digest(self.op_args, self.op_kwargs)
-
-    def _kept(self, context: Context) -> KeptPrompt:
-        from airflow_provider_seedream.submission.kept_prompt import KeptPrompt
-
-        return KeptPrompt(context, self.task_id)
-
-    def _asked(self, context: Context) -> str:
+    def _write_prompt(self, submission: Submission, context: Context) -> str:
         """What the function gives, as text, which is kept. It is not rendered by Jinja: a language model may have written it.
 
         :raises InvalidInputError: if it makes no image set, or one of another count than ``max_images``.
         """
-        from airflow_provider_seedream.submission.kept_prompt import Kept
-
         # Before the function can change them.
-        arguments = self._arguments()
+        arguments = paying.digest(self.op_args, self.op_kwargs)
         prompt = self._call(context)
-        self._kept(context).write(Kept(prompt, arguments))
+        paying.KeptPrompt(prompt, arguments).write(submission.store)
         return prompt
 
     def _call(self, context: Context) -> str:
-        from airflow_provider_seedream.wavespeed.request import ImageSetRequest
-
+        build = worker.ImageSetRequest.build
         context_merge(context, self.op_kwargs)
         arguments = determine_kwargs(self.python_callable, self.op_args, context)
         given = self.python_callable(*self.op_args, **arguments)
         try:
-            text = ImageSetRequest.build(prompt=given, max_images=self.max_images).prompt
+            text = build(prompt=given, max_images=self.max_images).prompt
             # As text it must pass, too, or it would fail the task and not the try.
-            return ImageSetRequest.build(prompt=text, max_images=self.max_images).prompt
+            return build(prompt=text, max_images=self.max_images).prompt
         except InvalidInputError as error:
             # Also for a retry policy: the function may do better next time.
-            error.transient = True
-            raise
+            raise error.for_another_try() from error
 
 
 def seedream_sequential_task(

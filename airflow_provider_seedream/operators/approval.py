@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import (
     task,
 )
 
+from airflow_provider_seedream import xcom
 from airflow_provider_seedream.operators.arguments import refuse_unknown_arguments
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
@@ -118,19 +119,20 @@ def _prompt_after(draw: str, review: str) -> str:
 
     A clear leaves the XCom of a review behind until it starts again, and one that is marked success never does.
     """
-    from airflow_provider_seedream.operators.review import NEXT_PROMPT, REJECTED
-
     present = f"ti.xcom_pull(task_ids='{draw}')['prediction_id']"
-    rejected, prompt = (f"ti.xcom_pull(task_ids='{review}', key='{key}')" for key in (REJECTED, NEXT_PROMPT))
+    rejected, prompt = (
+        f"ti.xcom_pull(task_ids='{review}', key='{key}')"
+        for key in (xcom.REJECTED_PREDICTION_ID, xcom.NEXT_PROMPT)
+    )
     return f"{{{{ {prompt} if {rejected} == {present} else '' }}}}"
 
 
 def _approved(reviews: Sequence[str], **context: Any) -> Mapping[str, Any]:
     """The image set that was approved. After the first approval, what later rounds left behind is of the past."""
-    from airflow_provider_seedream.operators.review import APPROVED_SET
-
     for review in reviews:
-        approved: Mapping[str, Any] | None = context["ti"].xcom_pull(task_ids=review, key=APPROVED_SET)
+        approved: Mapping[str, Any] | None = context["ti"].xcom_pull(
+            task_ids=review, key=xcom.APPROVED_IMAGE_SET
+        )
         if approved is not None:
             return approved
     raise AirflowFailException(

@@ -6,19 +6,16 @@ import inspect
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, ObjectStoragePath
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError, WaveSpeedError
 from airflow_provider_seedream.wavespeed.validation import refuse_unknown, without_secrets
 
-if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+_Choice = TypeVar("_Choice")
 
-    from airflow_provider_seedream.publishing.manifest import TaskInstanceKey
-
-PathInput: TypeAlias = "str | os.PathLike[str] | ObjectStoragePath"
+PathInput: TypeAlias = str | os.PathLike[str] | ObjectStoragePath
 """Every form in which a folder or a file is accepted."""
 
 
@@ -48,8 +45,8 @@ def refuse_unknown_arguments(
     refuse_unknown(unknown, [*also, *own], what="argument")
 
 
-def given(field: str, value: Any) -> Any:
-    """A value that may be left out, but not be left empty by a template.
+def reject_blank(field: str, value: Any) -> Any:
+    """A value that may be left out, but that a template must not leave empty.
 
     :raises InvalidInputError: for blank text, which would pass for "left out".
     """
@@ -105,8 +102,6 @@ def object_store_folder(field: str, path: object, conn_id: str | None = None) ->
 
 def path_text(value: object) -> object:
     """A path object as text; any other value as it is."""
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
     return str(value) if isinstance(value, os.PathLike | ObjectStoragePath) else value
 
 
@@ -117,8 +112,6 @@ def object_store_path(field: str, path: Any, conn_id: str | None = None) -> Obje
     :param conn_id: Airflow connection of the store.
     :raises InvalidInputError: if nothing answers to its scheme.
     """
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
     try:
         place = path if isinstance(path, ObjectStoragePath) else ObjectStoragePath(str(path), conn_id=conn_id)
         place.fs  # noqa: B018 - looks the scheme up
@@ -132,18 +125,6 @@ def object_store_path(field: str, path: Any, conn_id: str | None = None) -> Obje
             "Install the Airflow provider of the store, for example apache-airflow-providers-amazon[s3fs].",
         ) from None
     return place
-
-
-def publisher(context: Context) -> TaskInstanceKey | None:
-    """The task instance, as a manifest names it."""
-    from airflow_provider_seedream.operators.deployment import deployment
-    from airflow_provider_seedream.publishing.manifest import TaskInstanceKey
-
-    ti = context.get("ti")
-    if ti is None:
-        return None
-    map_index = -1 if ti.map_index is None else ti.map_index
-    return TaskInstanceKey(ti.dag_id, ti.run_id, ti.task_id, map_index, deployment())
 
 
 @contextmanager

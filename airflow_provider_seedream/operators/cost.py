@@ -1,4 +1,4 @@
-"""The operator that sums up what a DAG run paid for its pictures."""
+"""The operator that sums up what a DAG run paid for its images."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_seedream import xcom
 from airflow_provider_seedream.operators.arguments import (
     lasting_errors_fail_at_once,
     refuse_unknown_arguments,
@@ -109,13 +110,10 @@ def cost_of(ti: Any, task_id: str, map_index: int | None = None) -> Cost:
 
     :param map_index: the only instance to count; default: all.
     """
-    from airflow_provider_seedream.operators.job import ORDERED
-    from airflow_provider_seedream.operators.paid_job import SPENT
-
-    spent = [float(usd) for usd in _pulled(ti, task_id, SPENT, map_index)]
+    spent = [float(usd) for usd in _pulled(ti, task_id, xcom.SPENT_USD, map_index)]
     if not spent:
         return Cost()
-    image_sets = len(list(_pulled(ti, task_id, ORDERED, map_index)))
+    image_sets = len(list(_pulled(ti, task_id, xcom.ORDERED_IMAGE_SET, map_index)))
     results = _pulled(ti, task_id, "return_value", map_index) if image_sets else ()
     images = sum(len(result["images"]) for result in results)
     return Cost(round(sum(spent), 6), image_sets, images)

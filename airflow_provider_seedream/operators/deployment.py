@@ -1,11 +1,27 @@
-"""Which Airflow deployment this is: equal DAG and run ids in two deployments are two task instances."""
+"""Who publishes, and from where: the task instance, its Airflow deployment, and the host of its connection.
+
+Equal DAG and run ids in two deployments are two task instances.
+"""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import secrets
 import time
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, Variable
+
+from airflow_provider_seedream import publishing
+from airflow_provider_seedream.wavespeed.errors import WaveSpeedError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_seedream.hooks.seedream import SeedreamHook
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +33,33 @@ _SETTLED_AFTER = 1.0
 """Seconds after which of two workers that make the variable in the same instant both read the later one's id."""
 
 
+def publisher(context: Context) -> publishing.TaskInstanceKey | None:
+    """The task instance, as a manifest names it."""
+    ti = context.get("ti")
+    if ti is None:
+        return None
+    map_index = -1 if ti.map_index is None else ti.map_index
+    return publishing.TaskInstanceKey(ti.dag_id, ti.run_id, ti.task_id, map_index, deployment())
+
+
+def zones_of_connection(hook: SeedreamHook) -> publishing.Zones:
+    """Where images may be fetched from besides the public internet: the zones of the host that a connection names.
+
+    The emulator is on this machine, a gateway in a private network. Asked only where a link leads to an address that is
+    not public. Without a connection there are none.
+    """
+
+    @functools.cache
+    def zones() -> frozenset[publishing.Zone]:
+        try:
+            origin = hook.settings.endpoint.origin
+        except (WaveSpeedError, AirflowNotFoundException):
+            return publishing.no_zones()
+        return publishing.zones_of(urlsplit(origin).hostname or "")
+
+    return zones
+
+
 def deployment() -> str | None:
     """A digest of this deployment's id, or None where it cannot be known now, such as outside of a task.
 
@@ -24,8 +67,6 @@ def deployment() -> str | None:
     every clear, and differs between deployments: times of the run change with a clear, URLs may be left at their
     defaults, and the database is out of a worker's reach.
     """
-    from airflow.providers.common.compat.sdk import Variable
-
     try:
         # Airflow says "not found" where it could not ask, too: an id that exists must not be replaced for that.
         found = Variable.get(VARIABLE, None) or Variable.get(VARIABLE, None)

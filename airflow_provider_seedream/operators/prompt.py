@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_seedream import xcom
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
-from airflow_provider_seedream.operators.arguments import refuse_unknown_arguments
-from airflow_provider_seedream.operators.paying import PayingOperator, PriceSource
-from airflow_provider_seedream.submission.policies import OnClear, OnLostSubmission
+from airflow_provider_seedream.operators import worker
+from airflow_provider_seedream.operators.arguments import (
+    refuse_unknown_arguments,
+    refuse_what_rendered_to_nothing,
+)
+from airflow_provider_seedream.operators.base import PayingOperator
+from airflow_provider_seedream.options import (
+    EnhancementMode,
+    EnhancementStyle,
+    OnClear,
+    OnLostSubmission,
+    OnUnusableEnhancement,
+    PriceSource,
+)
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError, UnusableEnhancementError
+from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt
+from airflow_provider_seedream.wavespeed.prompt_parsing import prompt_text, read_answer, scenes_of
 from airflow_provider_seedream.wavespeed.validation import parse_bool, parse_choice, parse_seconds
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_seedream.operators.prompt_job import PromptJob
-    from airflow_provider_seedream.options import EnhancementMode, EnhancementStyle
+    from airflow_provider_seedream.submission import Paid, Submission
+    from airflow_provider_seedream.wavespeed.prediction import Prediction
     from airflow_provider_seedream.wavespeed.prompt import PromptInput
-
-OnUnusableEnhancement = Literal["keep_original", "fail"]
+    from airflow_provider_seedream.wavespeed.request import ImageSetRequest
 
 
 class SeedreamPromptOperator(PayingOperator):
@@ -100,10 +115,12 @@ class SeedreamPromptOperator(PayingOperator):
     ) -> None:
         refuse_unknown_arguments(type(self), kwargs)
         super().__init__(**kwargs)
-        parse_choice("on_unusable_enhancement", on_unusable_enhancement, OnUnusableEnhancement)
-        parse_choice("price_source", price_source, PriceSource)
-        parse_choice("on_lost_submission", on_lost_submission, OnLostSubmission)
-        parse_choice("on_clear", on_clear, OnClear)
+        self.on_unusable_enhancement = parse_choice(
+            "on_unusable_enhancement", on_unusable_enhancement, OnUnusableEnhancement
+        )
+        self.price_source = parse_choice("price_source", price_source, PriceSource)
+        self.on_lost_submission = parse_choice("on_lost_submission", on_lost_submission, OnLostSubmission)
+        self.on_clear = parse_choice("on_clear", on_clear, OnClear)
         self.prompt: object = prompt
         # Airflow puts a file's content in the place of its name, so only now is it known what it is.
         self.prompt_is_yaml = isinstance(prompt, str) and prompt.endswith((".yaml", ".yml"))
@@ -114,14 +131,10 @@ class SeedreamPromptOperator(PayingOperator):
         self.enhance = parse_bool("enhance", enhance)
         self.enhancement_mode = enhancement_mode
         self.enhancement_style = enhancement_style
-        self.on_unusable_enhancement = on_unusable_enhancement
         self.seedream_conn_id = seedream_conn_id
         self.deferrable = parse_bool("deferrable", deferrable)
         self.timeout = parse_seconds("timeout", timeout, least=10.0)
-        self.price_source = price_source
         self.max_cost = max_cost
-        self.on_lost_submission: OnLostSubmission = on_lost_submission
-        self.on_clear: OnClear = on_clear
         self.names_given = [name for name in self.template_fields if getattr(self, name) is not None]
 
     def resolve_template_files(self) -> None:
@@ -135,16 +148,105 @@ class SeedreamPromptOperator(PayingOperator):
 
         :raises AirflowFailException: where trying again would not help.
         """
-        return self._job(context).run(came_back=False)
+        return self._make(self._open(context), context)
 
     def execute_postponed(self, context: Context, event: Any = None) -> str:
-        """Go on after a pause that held no worker: it is our turn to submit, or to look again.
+        """Continue after a pause that held no worker: it is our turn to submit, or to search again.
 
         :param event: the timer's.
         """
-        return self._job(context).run(came_back=True)
+        return self._make(self._open(context, resumed=True), context)
 
-    def _job(self, context: Context) -> PromptJob:
-        from airflow_provider_seedream.operators.prompt_job import PromptJob
+    def _make(self, submission: Submission, context: Context) -> str:
+        with self._errors_name_what_is_paid(submission, context):
+            refuse_what_rendered_to_nothing(self, self.names_given)
+            written = self._written()
+            # As text, which is what the next task gets, and would refuse.
+            request = worker.ImageSetRequest.build(prompt=prompt_text(written), max_images=self.max_images)
+            text = self._enhanced(request, submission, context) if self.enhance else request.prompt
+            scenes = scenes_of(text)
+            if text == request.prompt and isinstance(written, ImageSetPrompt):
+                scenes = tuple(scene.text for scene in written.scenes)
+            self._push(context, xcom.COUNT, request.max_images)
+            self._push(context, xcom.SCENES, list(scenes))
+            if self.enhance:
+                submission.delivered()
+            return text
 
-        return PromptJob.of(self, context)
+    def _written(self) -> ImageSetPrompt | str:
+        prompt = self.prompt
+        # What a task gave in several lines is no name of a file, whatever it ends with, and need not be YAML.
+        is_content = "prompt" in self.from_tasks and "\n" in str(prompt)
+        if isinstance(prompt, str) and self.prompt_is_yaml and not is_content:
+            prompt = _yaml(prompt)
+        return read_answer(prompt, characters=self.characters, style=self.style, palette=self.palette)
+
+    def _enhanced(self, original: ImageSetRequest, submission: Submission, context: Context) -> str:
+        request = worker.EnhancementRequest.build(
+            text=original.prompt, mode=self.enhancement_mode, style=self.enhancement_style
+        )
+        prediction = self._completed(self._pay_once(request, submission, context), submission)
+        written = "".join(prediction.outputs[:1])
+        cost_usd = submission.record.cost_usd if submission.record else request.cost_usd
+        try:
+            text, unusable = worker.reconciled(original, written), None
+        except UnusableEnhancementError as error:
+            text, unusable = original.prompt, str(error)
+        enhancement = {
+            "prediction_id": prediction.id,
+            "text": written,
+            "cost_usd": cost_usd,
+            "unusable": unusable,
+        }
+        self._push(context, xcom.ENHANCEMENT, enhancement)
+        if unusable is None:
+            self.log.info("Prediction %s enhanced the prompt ($%g): %r", prediction.id, cost_usd, text)
+            return text
+        what = (
+            f"Prediction {prediction.id} (${cost_usd:g}) enhanced the prompt to what cannot be used: {unusable}. "
+            f"It wrote: {written!r}."
+        )
+        if self.on_unusable_enhancement == "fail":
+            way_out = (
+                'Set on_unusable_enhancement="keep_original", or clear the task to have it written again.'
+            )
+            raise UnusableEnhancementError(f"{what} {way_out}")
+        self.log.warning("%s Going on with the prompt as it was.", what)
+        return text
+
+    def _completed(self, paid: Paid, submission: Submission) -> Prediction:
+        seen = paid.prediction
+        if seen is not None and seen.status.ended:
+            verdict = worker.PollResult.of(seen)
+        else:
+            schedule = worker.PollSchedule.every(worker.FLOOR)
+            verdict = self.hook.wait(
+                paid.prediction_id,
+                deadline=submission.deadline,
+                # Nothing is deferred, and the optimizer takes seconds.
+                schedule=replace(schedule, first=schedule.interval),
+            )
+        if verdict.error is not None:
+            raise verdict.error
+        assert verdict.prediction is not None  # noqa: S101 - what is complete was seen
+        return verdict.prediction
+
+
+def _yaml(text: str) -> Any:
+    import yaml  # type: ignore[import-untyped]
+
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        rule = f"the file is no YAML ({error})"
+        raise InvalidInputError(
+            "prompt", text, rule, "Put values that Jinja fills in through | tojson."
+        ) from None
+    if not isinstance(content, dict | list):
+        # Also where a task gave the name: Airflow reads no file then, and the name would be the prompt.
+        rule = "it is no YAML of scenes, but perhaps the name of a file that came from a task"
+        way_out = (
+            "Write scenes: and a list in the file, and name it in the DAG; or have the task give the content."
+        )
+        raise InvalidInputError("prompt", text, rule, way_out)
+    return content

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
-from airflow_provider_seedream import wavespeed
+from airflow_provider_seedream import publishing, wavespeed
+from airflow_provider_seedream.hooks.seedream import SeedreamHook
+from airflow_provider_seedream.operators import worker
 from airflow_provider_seedream.operators.arguments import (
     lasting_errors_fail_at_once,
     object_store_folder,
-    publisher,
     refuse_unknown_arguments,
 )
+from airflow_provider_seedream.operators.deployment import publisher, zones_of_connection
 from airflow_provider_seedream.operators.lineage import TellsLineage
 from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
-from airflow_provider_seedream.options import OnExisting, OutputFormat
+from airflow_provider_seedream.options import OnExisting, OnRenditionError, OutputFormat
 from airflow_provider_seedream.publishing.names import DEFAULT_NAMES, FileNames, read_renditions
 from airflow_provider_seedream.wavespeed.errors import WaveSpeedError
 from airflow_provider_seedream.wavespeed.validation import (
@@ -62,6 +64,8 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
     :param on_existing: where another set is in the folder: ``"replace_own"`` (default) replaces what this task instance
         published there before, and fails for any other; ``"replace"`` deletes whatever is there; ``"fail"`` never does.
         Where a file that no set claims has a name of this one, ``"replace"`` overwrites it and the others fail.
+    :param on_rendition_error: where a rendition, the contact sheet or the page cannot be made: ``"skip"`` (default) leaves
+        it out, with a warning and a note in the manifest; ``"fail"`` publishes the rest, and then fails the task.
     :param max_bytes: the most bytes one image may have; default 96 MiB.
     :param download_timeout: the longest one image may take with all its retries; seconds or timedelta, default 300.
     :param concurrency: downloads at a time, 1 to 16; default 4.
@@ -91,6 +95,7 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
         contact_sheet: bool = False,
         storyboard_page: bool = False,
         on_existing: OnExisting = "replace_own",
+        on_rendition_error: OnRenditionError = "skip",
         max_bytes: int = 96 * 1024 * 1024,
         download_timeout: float | dt.timedelta = 300.0,
         concurrency: int = 4,
@@ -98,7 +103,6 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
     ) -> None:
         refuse_unknown_arguments(type(self), kwargs)
         super().__init__(**kwargs)
-        parse_choice("on_existing", on_existing, OnExisting)
         self.image_set = image_set
         self.path = path
         self.seedream_conn_id = seedream_conn_id
@@ -110,7 +114,8 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
         self.renditions = renditions
         self.contact_sheet = parse_bool("contact_sheet", contact_sheet)
         self.storyboard_page = parse_bool("storyboard_page", storyboard_page)
-        self.on_existing: OnExisting = on_existing
+        self.on_existing = parse_choice("on_existing", on_existing, OnExisting)
+        self.on_rendition_error = parse_choice("on_rendition_error", on_rendition_error, OnRenditionError)
         self.max_bytes = parse_integer("max_bytes", max_bytes, 1, 2**30, "Leave it out for 96 MiB.")
         self.download_timeout = parse_seconds("download_timeout", download_timeout, least=1.0)
         self.concurrency = parse_integer("concurrency", concurrency, 1, 16, "Leave it out for 4.")
@@ -120,19 +125,12 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
 
         :raises AirflowFailException: where trying again would not help.
         """
-        from airflow_provider_seedream.hooks.seedream import SeedreamHook
-        from airflow_provider_seedream.lineage.assets import announce
-        from airflow_provider_seedream.operators.zones import zones_of_connection
-        from airflow_provider_seedream.publishing.download import DownloadLimits
-        from airflow_provider_seedream.publishing.manifest import MANIFEST_NAME, Role
-        from airflow_provider_seedream.publishing.publish import publish
-
         with lasting_errors_fail_at_once():
             image_set = wavespeed.read_image_set(self.image_set)
             folder = object_store_folder("path", self.path, self.storage_conn_id)
             if self.output_format is not None:
                 parse_choice("output_format", self.output_format, OutputFormat)
-            published = publish(
+            published = worker.publish(
                 image_set,
                 folder,
                 output_format=self.output_format,
@@ -142,30 +140,31 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
                 contact_sheet=self.contact_sheet,
                 storyboard_page=self.storyboard_page,
                 on_existing=self.on_existing,
+                on_rendition_error=self.on_rendition_error,
                 published_by=publisher(context),
-                limits=DownloadLimits(max_bytes=self.max_bytes, total_timeout=self.download_timeout),
+                limits=publishing.DownloadLimits(
+                    max_bytes=self.max_bytes, total_timeout=self.download_timeout
+                ),
                 concurrency=self.concurrency,
                 refresh=self._current_links,
                 zones=zones_of_connection(SeedreamHook(self.seedream_conn_id)),
             )
         self.made, self.published = image_set, published
-        announce(context, image_set, published)
+        worker.announce(context, image_set, published)
         manifest = published.manifest
         made = {each.role: str(folder / each.file) for each in manifest.derivatives}
         return {
             "path": published.folder,
-            "manifest": str(folder / MANIFEST_NAME),
+            "manifest": str(folder / publishing.MANIFEST_NAME),
             "files": [str(folder / image.file) for image in manifest.images],
             "prediction_id": manifest.image_set.prediction_id,
             "images": len(manifest.images),
             "bytes": sum(image.bytes for image in manifest.images),
-            "contact_sheet": made.get(Role.CONTACT_SHEET),
-            "storyboard_page": made.get(Role.STORYBOARD_PAGE),
+            "contact_sheet": made.get(publishing.Role.CONTACT_SHEET),
+            "storyboard_page": made.get(publishing.Role.STORYBOARD_PAGE),
         }
 
     def _current_links(self, prediction_id: str) -> Sequence[str] | None:
-        from airflow_provider_seedream.hooks.seedream import SeedreamHook
-
         try:
             return SeedreamHook(self.seedream_conn_id).prediction(prediction_id).outputs
         except (WaveSpeedError, AirflowNotFoundException) as error:

@@ -10,7 +10,10 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BranchMixI
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.providers.standard.version_compat import AIRFLOW_V_3_1_3_PLUS
 
+from airflow_provider_seedream import wavespeed, xcom
+from airflow_provider_seedream.operators import worker
 from airflow_provider_seedream.operators.arguments import refuse_unknown_arguments
+from airflow_provider_seedream.operators.cost import cost_of
 from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.optimizer import MAX_NOTE, revised
@@ -24,22 +27,6 @@ if TYPE_CHECKING:
 APPROVE = "Approve"
 REJECT = "Reject"
 NOTE = "note"
-
-APPROVED_SET = "approved_image_set"
-"""XCom of the image set, once it is approved."""
-
-NEXT_PROMPT = "next_prompt"
-"""XCom of the prompt with the note in it, once the set is rejected. Nothing is drawn without it."""
-
-
-REJECTED = "rejected_prediction_id"
-"""XCom of the prediction that was rejected: the next prompt is for what follows it, and for nothing else."""
-
-SHOWN = "shown_prediction_id"
-"""XCom of the prediction whose pictures the form shows."""
-
-SHOWN_LINKS = "shown_image_urls"
-"""XCom of the links of the images that the form shows."""
 
 ASK_AGAIN = "Invalid input draws and publishes nothing; clear this task to be asked again, which is free."
 
@@ -131,11 +118,7 @@ class SeedreamReviewOperator(RendersOnlyWhatTheAuthorWrote, HITLOperator, Branch
         :raises InvalidInputError: for an image set that does not tell its prompt and count.
         :raises AirflowFailException: where Airflow keeps the form of another image set, or another price.
         """
-        from airflow_provider_seedream.operators.cost import cost_of
-        from airflow_provider_seedream.operators.review_form import review_form
-        from airflow_provider_seedream.wavespeed.image_set import read_image_set
-
-        image_set = read_image_set(self.image_set)
+        image_set = wavespeed.read_image_set(self.image_set)
         if image_set.prompt is None or image_set.requested is None:
             raise InvalidInputError(
                 "image_set",
@@ -143,15 +126,17 @@ class SeedreamReviewOperator(RendersOnlyWhatTheAuthorWrote, HITLOperator, Branch
                 "it does not tell its prompt and count, without which nothing can be drawn again",
                 "Give the output of a SeedreamSequentialOperator.",
             )
-        self.body = review_form(
+        self.body = worker.review_form(
             image_set,
             number=len(self.draws),
             rounds=self.rounds,
             spent_usd=round(sum(cost_of(context["ti"], draw).cost_usd for draw in self.draws), 6),
         )
         self._refuse_form_of_another(image_set, self._form_that_airflow_keeps(context))
-        context["ti"].xcom_push(key=SHOWN, value=image_set.prediction_id)
-        context["ti"].xcom_push(key=SHOWN_LINKS, value=[picture.url for picture in image_set.images])
+        context["ti"].xcom_push(key=xcom.SHOWN_PREDICTION_ID, value=image_set.prediction_id)
+        context["ti"].xcom_push(
+            key=xcom.SHOWN_IMAGE_URLS, value=[picture.url for picture in image_set.images]
+        )
         super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> None:
@@ -161,15 +146,13 @@ class SeedreamReviewOperator(RendersOnlyWhatTheAuthorWrote, HITLOperator, Branch
             a retry, or a clear, asks again.
         :raises AirflowFailException: where other pictures than the form shows have taken their place.
         """
-        from airflow_provider_seedream.wavespeed.image_set import read_image_set
-
         answer = super().execute_complete(context, event)
         chosen = list(answer["chosen_options"])
-        image_set = read_image_set(self.image_set)
+        image_set = wavespeed.read_image_set(self.image_set)
         self._refuse_unseen(image_set, context)
         if chosen == [APPROVE]:
             self.log.info("Prediction %s is approved.", image_set.prediction_id)
-            context["ti"].xcom_push(key=APPROVED_SET, value=image_set.to_json())
+            context["ti"].xcom_push(key=xcom.APPROVED_IMAGE_SET, value=image_set.to_json())
             follow = self.on_approve
         elif chosen == [REJECT] and self.on_reject is not None:
             note = note_of(answer["params_input"])
@@ -180,8 +163,8 @@ class SeedreamReviewOperator(RendersOnlyWhatTheAuthorWrote, HITLOperator, Branch
                     NOTE, error.value, error.allowed, f"{error.way_out} {ASK_AGAIN}"
                 ) from None
             self.log.info("Prediction %s is rejected; drawing again: %r", image_set.prediction_id, prompt)
-            context["ti"].xcom_push(key=NEXT_PROMPT, value=prompt)
-            context["ti"].xcom_push(key=REJECTED, value=image_set.prediction_id)
+            context["ti"].xcom_push(key=xcom.NEXT_PROMPT, value=prompt)
+            context["ti"].xcom_push(key=xcom.REJECTED_PREDICTION_ID, value=image_set.prediction_id)
             follow = self.on_reject
         elif chosen == [REJECT]:
             self.log.info("Prediction %s is rejected, and no round is left.", image_set.prediction_id)
@@ -227,12 +210,10 @@ class SeedreamReviewOperator(RendersOnlyWhatTheAuthorWrote, HITLOperator, Branch
 
     def _refuse_form_of_another(self, image_set: ImageSet, kept: Any) -> None:
         """A form of other images, of another price, or for other people is never answered in the name of these."""
-        from airflow_provider_seedream.operators.review_form import asks_the_same, prediction_of
-
         body = getattr(kept, "body", None) or ""
         may_answer = {user.id for user in getattr(kept, "assigned_users", None) or ()}
-        if not asks_the_same(body, self.body or ""):
-            shown = prediction_of(body)
+        if not worker.asks_the_same(body, self.body or ""):
+            shown = worker.prediction_of(body)
             differs = "images" if shown is None else f"images, of prediction {shown}"
             if shown == image_set.prediction_id:
                 differs = "images of it, another price or another number of rounds"
@@ -253,7 +234,7 @@ class SeedreamReviewOperator(RendersOnlyWhatTheAuthorWrote, HITLOperator, Branch
         ti = context["ti"]
         shown, links = (
             ti.xcom_pull(task_ids=self.task_id, key=key, map_indexes=ti.map_index)
-            for key in (SHOWN, SHOWN_LINKS)
+            for key in (xcom.SHOWN_PREDICTION_ID, xcom.SHOWN_IMAGE_URLS)
         )
         # A form that an older version of this provider asked left no links behind.
         same_links = links is None or links == [picture.url for picture in image_set.images]

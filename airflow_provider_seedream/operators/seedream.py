@@ -3,24 +3,50 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_seedream import publishing, xcom
+from airflow_provider_seedream import submission as paying
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
-from airflow_provider_seedream.operators.arguments import refuse_unknown_arguments
+from airflow_provider_seedream.operators import worker
+from airflow_provider_seedream.operators.arguments import (
+    object_store_folder,
+    refuse_unknown_arguments,
+    refuse_what_rendered_to_nothing,
+    reject_blank,
+)
+from airflow_provider_seedream.operators.base import PayingOperator
+from airflow_provider_seedream.operators.deployment import publisher, zones_of_connection
 from airflow_provider_seedream.operators.lineage import TellsLineage
-from airflow_provider_seedream.operators.paying import PayingOperator, PriceSource
-from airflow_provider_seedream.options import OnFlagged, OnShortDelivery
-from airflow_provider_seedream.submission.policies import OnClear, OnLostSubmission
-from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.options import (
+    OnClear,
+    OnFlagged,
+    OnLostSubmission,
+    OnShortDelivery,
+    PriceSource,
+)
+from airflow_provider_seedream.wavespeed.errors import (
+    ApiError,
+    DeliveryError,
+    InvalidInputError,
+    OversizedAnswerError,
+)
 from airflow_provider_seedream.wavespeed.validation import parse_bool, parse_choice, parse_seconds
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
     from airflow_provider_seedream.operators.arguments import PathInput
-    from airflow_provider_seedream.operators.job import ImageSetJob
+    from airflow_provider_seedream.submission import Paid, Submission
+    from airflow_provider_seedream.waiting.poll import PollResult
+    from airflow_provider_seedream.wavespeed.image_set import ImageSet
+    from airflow_provider_seedream.wavespeed.prediction import Prediction
     from airflow_provider_seedream.wavespeed.prompt import PromptInput
+    from airflow_provider_seedream.wavespeed.references import Reference
+    from airflow_provider_seedream.wavespeed.request import ImageSetRequest
 
 
 class _DefaultSize(str):
@@ -123,11 +149,11 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
     ) -> None:
         refuse_unknown_arguments(type(self), kwargs)
         super().__init__(**kwargs)
-        parse_choice("price_source", price_source, PriceSource)
-        parse_choice("on_lost_submission", on_lost_submission, OnLostSubmission)
-        parse_choice("on_clear", on_clear, OnClear)
-        parse_choice("on_short_delivery", on_short_delivery, OnShortDelivery)
-        parse_choice("on_flagged", on_flagged, OnFlagged)
+        self.price_source = parse_choice("price_source", price_source, PriceSource)
+        self.on_lost_submission = parse_choice("on_lost_submission", on_lost_submission, OnLostSubmission)
+        self.on_clear = parse_choice("on_clear", on_clear, OnClear)
+        self.on_short_delivery = parse_choice("on_short_delivery", on_short_delivery, OnShortDelivery)
+        self.on_flagged = parse_choice("on_flagged", on_flagged, OnFlagged)
         self.enable_base64_output = parse_bool("enable_base64_output", enable_base64_output)
         self.enable_sync_mode = parse_bool("enable_sync_mode", enable_sync_mode)
         self.deferrable = parse_bool("deferrable", deferrable)
@@ -169,38 +195,256 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
         self.resolution = resolution
         self.output_format = output_format
         self.model = model
-        self.price_source = price_source
         self.seedream_conn_id = seedream_conn_id
         self.max_cost = max_cost
-        self.on_lost_submission = on_lost_submission
-        self.on_clear = on_clear
-        self.on_short_delivery = on_short_delivery
-        self.on_flagged = on_flagged
         self.output_path = output_path
         self.names_given = [name for name in self.template_fields if getattr(self, name, None) is not None]
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Submit, or take up what an earlier try submitted; then wait.
+        """Submit, or resume what an earlier try submitted; then wait.
 
         :raises AirflowFailException: where trying again would not help.
         """
-        return self._job(context).run(came_back=False)
+        return self._make(self._open(context), context)
 
     def execute_postponed(self, context: Context, event: Any = None) -> dict[str, Any]:
-        """Go on after a pause that held no worker: it is our turn to submit, or to look again.
+        """Continue after a pause that held no worker: it is our turn to submit, or to search again.
 
         :param event: the timer's.
         """
-        return self._job(context).run(came_back=True)
+        return self._make(self._open(context, resumed=True), context)
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
-        """Go on after the deferral.
+        """Continue after the deferral.
 
         :param event: the trigger's.
         """
-        return self._job(context).complete(event)
+        submission = self._open(context, resumed=True)
+        with self._errors_name_what_is_paid(submission, context):
+            verdict = worker.PollResult.from_event(event)
+            submission.billed(verdict.prediction_id)
+            submission.remember(verdict.prediction_id)
+            return self._finish(verdict, submission, context)
 
-    def _job(self, context: Context) -> ImageSetJob:
-        from airflow_provider_seedream.operators.job import ImageSetJob
+    def _make(self, submission: Submission, context: Context) -> dict[str, Any]:
+        with self._errors_name_what_is_paid(submission, context):
+            request = self._request(submission, context)
+            self._folder()
+            if request.count_was_added:
+                self.log.info(
+                    'The prompt named no count; "%d images." was put in front of it.', request.max_images
+                )
+            paid = self._pay_once(request, submission, context)
+            ordered = _ordered(request, paid, submission)
+            # What was paid for: after the deferral, a template may render to something else.
+            self._push(context, xcom.ORDERED_IMAGE_SET, ordered.to_json())
+            self.made = ordered
+            if paid.prediction is not None and paid.ended:
+                return self._finish(worker.PollResult.of(paid.prediction), submission, context)
+            if not self.wait_for_completion:
+                submission.delivered()
+                return ordered.to_json()
+            return self._wait(ordered, submission, context)
 
-        return ImageSetJob.of(self, context)
+    def _will_resume(self, submission: Submission, context: Context) -> bool:
+        """Whether this try continues with what an earlier one submitted, or may have, for the task's prompt."""
+        with self._errors_name_what_is_paid(submission, context):
+            record = submission.record
+            if record is None or record.phase is paying.Phase.NOTHING:
+                return False
+            if not record.cleared_since(submission.terms.attempt):
+                return True
+            try:
+                request = self._request(submission, context)
+            except InvalidInputError:
+                return self.on_clear == "reuse"
+            return not isinstance(submission.decide(request), paying.Submit)
+
+    def _request(self, submission: Submission, context: Context) -> ImageSetRequest:
+        refuse_what_rendered_to_nothing(self, self.names_given)
+        images = self._references(submission, context)
+        default = self.hook.settings.model or worker.DEFAULT_MODEL
+        return worker.ImageSetRequest.build(
+            prompt=self.prompt,  # type: ignore[arg-type]  # templates leave it open; build() checks it
+            max_images=self.max_images,
+            size=self.size,
+            width=self.width,
+            height=self.height,
+            resolution=self.resolution,
+            model=reject_blank("model", self.model)
+            or worker.version_for(default, references=images is not None),
+            output_format=self.output_format,
+            enable_base64_output=self.enable_base64_output,
+            enable_sync_mode=self.enable_sync_mode,
+            images=images,
+        )
+
+    def _references(self, submission: Submission, context: Context) -> list[Reference] | None:
+        """The reference images; those that this try uploaded already, with their links."""
+        if self.images is None:
+            return None
+        try:
+            references = worker.read_references(self.images)
+        except InvalidInputError as error:
+            record = submission.record
+            if submission.store.outlives_a_try and record is not None and record.prediction_id:
+                # What is paid is not given up for a file that another worker may have.
+                raise error.for_another_try() from None
+            raise
+        known = self._links(context)
+        return [replace(each, url=each.url or known.get(each.sha256 or "")) for each in references]
+
+    def _links(self, context: Context) -> dict[str, str]:
+        return dict(self._pull(context, xcom.UPLOADED_IMAGES) or {})
+
+    def _folder(self) -> ObjectStoragePath | None:
+        """Where to publish to, checked to be a known kind of store before anything is paid."""
+        return None if self.output_path is None else object_store_folder("output_path", self.output_path)
+
+    def _prepared(self, request: ImageSetRequest, context: Context) -> ImageSetRequest:
+        """The request with its references uploaded. A folder that is taken is refused before anything is paid."""
+        folder = self._folder()
+        if folder is not None:
+            publishing.refuse_others(
+                folder, publisher(context), prompt=request.prompt, images=request.max_images
+            )
+        if all(each.url for each in request.images):
+            return request
+        before = len(known := self._links(context))
+        request = replace(
+            request, images=tuple(worker.upload(each, self.hook, known) for each in request.images)
+        )
+        if len(known) > before:
+            self._push(context, xcom.UPLOADED_IMAGES, known)
+            self.log.info("Uploaded %d reference image(s).", len(known) - before)
+        return request
+
+    def _wait(self, ordered: ImageSet, submission: Submission, context: Context) -> dict[str, Any]:
+        submitted_at = submission.record.submitted_at if submission.record else None
+        if not self.deferrable:
+            verdict = self.hook.wait(
+                ordered.prediction_id,
+                deadline=submission.deadline,
+                schedule=worker.PollSchedule.every(self.poll_interval),
+                submitted_at=submitted_at,
+            )
+            return self._finish(verdict, submission, context)
+        return self.defer(
+            trigger=worker.SeedreamPredictionTrigger(
+                seedream_conn_id=self.seedream_conn_id,
+                prediction_id=ordered.prediction_id,
+                deadline=submission.deadline,
+                poll_interval=self.poll_interval,
+                submitted_at=submitted_at,
+                kind=worker.job_class_of(ordered),
+            ),
+            method_name="execute_complete",
+        )
+
+    def _finish(self, verdict: PollResult, submission: Submission, context: Context) -> dict[str, Any]:
+        if verdict.error is not None:
+            raise verdict.error
+        prediction = verdict.prediction or self._fetch(verdict.prediction_id, submission)
+        if prediction is not None and prediction.status is not worker.Status.COMPLETED:
+            raise prediction.failure()
+        ordered = worker.ImageSet.from_json(self._pull(context, xcom.ORDERED_IMAGE_SET))
+        if prediction is None:
+            return self._wait(ordered, submission, context)
+        image_set = self._deliver(prediction, ordered, submission, context)
+        submission.delivered()
+        return image_set.to_json()
+
+    def _fetch(self, prediction_id: str, submission: Submission) -> Prediction | None:
+        """A prediction that is over; ``None`` where it is not visible as such now, and there is time left to wait."""
+        try:
+            prediction = self.hook.prediction(prediction_id)
+            if prediction.status.ended:
+                return prediction
+            trouble = prediction.status_word
+        except ApiError as error:
+            oversized = isinstance(error, OversizedAnswerError)
+            if oversized or not error.transient or time.time() >= submission.deadline:
+                raise
+            trouble = str(error)
+        self.log.warning("Prediction %s is complete but cannot be seen so now: %s", prediction_id, trouble)
+        return None
+
+    def _deliver(
+        self, prediction: Prediction, ordered: ImageSet, submission: Submission, context: Context
+    ) -> ImageSet:
+        prediction = worker.accept(
+            prediction,
+            requested=ordered.requested,
+            on_short_delivery=self.on_short_delivery,
+            on_flagged=self.on_flagged,
+        )
+        # By what came, as the task may have been edited since it was submitted.
+        inline, folder = not prediction.has_links, self._folder()
+        image_set = worker.delivered(ordered, prediction, links=not inline)
+        if not inline:
+            # Before publishing, which may fail and must not keep anyone from what is paid.
+            self._push(context, xcom.IMAGE_URLS, [image.url for image in image_set.images])
+        elif folder is None:
+            raise DeliveryError(
+                f"Prediction {prediction.id} is complete and paid, but its pictures came inside the answer, and XCom is no "
+                "place for them. Give output_path, and run the task again: it takes this prediction up."
+            )
+        if folder is not None:
+            image_set = self._publish(image_set, prediction, folder, submission, context)
+        if inline:
+            self._push(context, xcom.IMAGE_URLS, [image.url for image in image_set.images])
+        self.made = image_set
+        worker.announce(context, image_set, self.published)
+        self._metrics.completed(image_set)
+        self.log.info(worker.summary(image_set))
+        return image_set
+
+    def _publish(
+        self,
+        image_set: ImageSet,
+        prediction: Prediction,
+        folder: ObjectStoragePath,
+        submission: Submission,
+        context: Context,
+    ) -> ImageSet:
+        """Publish to ``output_path``. A base64 set has no links, so it gets the places of its files instead."""
+        try:
+            self.published = published = worker.publish(
+                image_set,
+                folder,
+                sources=None if prediction.has_links else prediction.outputs,
+                # Paid is paid: images of another size than was asked for are kept, and their size is in the manifest.
+                check_size=False,
+                published_by=publisher(context),
+                zones=zones_of_connection(self.hook),
+            )
+        except publishing.FolderTakenError as error:
+            choice = 'on_clear="reuse"' if submission.store.outlives_a_try else 'on_lost_submission="adopt"'
+            raise error.with_way_out(
+                f"Prediction {prediction.id} is paid. Free the folder, or give another output_path; then set {choice} and "
+                f"{submission.terms.clear}. This pays nothing."
+            ) from None
+        if prediction.has_links:
+            return image_set
+        placed = (
+            worker.GeneratedImage(str(folder / each.file), each.flagged) for each in published.manifest.images
+        )
+        return replace(image_set, images=tuple(placed))
+
+
+def _ordered(request: ImageSetRequest, paid: Paid, submission: Submission) -> ImageSet:
+    """The image set that was paid for, with no images yet."""
+    record = submission.record
+    moment = record.submitted_at if record else None
+    submitted_at = dt.datetime.fromtimestamp(moment, dt.UTC) if moment else None
+    return worker.ImageSet(
+        prediction_id=paid.prediction_id,
+        model=request.model,
+        prompt=request.prompt,
+        size=str(request.size),
+        requested=request.max_images,
+        images=(),
+        cost_usd=record.cost_usd if record else request.cost_usd,
+        created_at=paid.prediction.created_at if paid.prediction else None,
+        submitted_at=submitted_at.isoformat(timespec="milliseconds") if submitted_at else None,
+    )

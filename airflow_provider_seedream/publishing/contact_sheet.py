@@ -7,6 +7,7 @@ import math
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -138,16 +139,29 @@ class _Layout:
 
 
 def _tile(image: Image.Image, layout: _Layout) -> Image.Image:
-    from PIL import Image, ImageDraw, ImageOps
+    from PIL import Image, ImageOps
 
     size = layout.tile_width, layout.tile_height
     image.draft("RGB", (2 * size[0], 2 * size[1]))  # a JPEG is decoded at a fraction of its size
     tile = ImageOps.fit(image.convert("RGB"), size, Image.Resampling.LANCZOS)
-    # Drawn four times larger and shrunk: Pillow's own corners are not smoothed.
-    mask = Image.new("L", (4 * size[0], 4 * size[1]), 0)
-    ImageDraw.Draw(mask).rounded_rectangle((0, 0, 4 * size[0] - 1, 4 * size[1] - 1), 4 * RADIUS, fill=255)
-    tile.putalpha(mask.resize(size, Image.Resampling.LANCZOS))
+    mask = Image.new("L", size, 255)
+    corner = _corner()
+    for turn, place in enumerate(
+        ((0, 0), (0, size[1] - RADIUS), (size[0] - RADIUS, size[1] - RADIUS), (size[0] - RADIUS, 0))
+    ):
+        mask.paste(corner.rotate(90 * turn), place)
+    tile.putalpha(mask)
     return tile
+
+
+@cache
+def _corner() -> Image.Image:
+    """The mask of a round corner, at the top left. Drawn four times larger and shrunk: Pillow's own are not smoothed."""
+    from PIL import Image, ImageDraw
+
+    large = Image.new("L", (4 * RADIUS, 4 * RADIUS), 0)
+    ImageDraw.Draw(large).rounded_rectangle((0, 0, 12 * RADIUS, 12 * RADIUS), 4 * RADIUS, fill=255)
+    return large.resize((RADIUS, RADIUS), Image.Resampling.LANCZOS)
 
 
 def _draw_head(draw: ImageDraw.ImageDraw, face: Typeface, title: str, subtitle: str) -> None:

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_seedream.publishing.contact_sheet import contact_sheet, open_image, require_pillow
 from airflow_provider_seedream.publishing.journal import Journal
-from airflow_provider_seedream.publishing.manifest import Derivative, PublishedImage, Role
+from airflow_provider_seedream.publishing.manifest import Derivative, LeftOut, PublishedImage, Role
 from airflow_provider_seedream.publishing.names import CONTACT_SHEET_NAME, PAGE_NAME, MediaType, Rendition
 from airflow_provider_seedream.publishing.storyboard import storyboard_page
 from airflow_provider_seedream.wavespeed.image_set import ImageSet
 from airflow_provider_seedream.wavespeed.sizes import parse_sides
+from airflow_provider_seedream.wavespeed.validation import plain
 
 if TYPE_CHECKING:
     from PIL import Image
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _NOTE_AFTER = 60.0
 """Seconds of drawing after which what was made is noted and placed: a journal must not fall silent."""
@@ -70,6 +77,8 @@ class Derivatives:
     image_set: ImageSet
     journal: Journal
     options: PublishOptions
+    left_out: list[LeftOut] = field(default_factory=list)
+    """What :meth:`complete` could not make."""
 
     def intact(
         self, known: Iterable[Derivative], images: Mapping[int, PublishedImage], pool: Executor
@@ -88,19 +97,27 @@ class Derivatives:
         )
         return {each.file: each for each, there in zip(candidates, held, strict=True) if there}
 
-    def are_whole(self, images: Sequence[PublishedImage]) -> bool:
-        """Whether nothing is missing of what is wanted, given what the journal knows to be intact."""
+    def are_whole(self, images: Sequence[PublishedImage], spared: Collection[str] = ()) -> bool:
+        """Whether nothing is missing of what is wanted, given what the journal knows to be intact.
+
+        :param spared: files that could not be made, and need not be.
+        """
         there = self.journal.derivatives
         renditions = [rendition.file(each.file) for each, rendition in self._renditions(images)]
-        if any(name not in there for name in (*renditions, *self.options.of_the_set())):
+        if any(
+            name not in there and name not in spared for name in (*renditions, *self.options.of_the_set())
+        ):
             return False
-        if not self.options.storyboard_page:
+        if not self.options.storyboard_page or PAGE_NAME not in there:
             return True
-        page = storyboard_page(self.image_set, images, [there[name] for name in renditions])
+        page = storyboard_page(self.image_set, images, [there[name] for name in renditions if name in there])
         return there[PAGE_NAME].sha256 == hashlib.sha256(page).hexdigest()
 
     def complete(self, images: Sequence[PublishedImage]) -> tuple[Derivative, ...]:
-        """Make what is missing. The page comes last, as it shows the others."""
+        """Make what is missing. The page comes last, as it shows the others.
+
+        What cannot be made is left out and goes into :attr:`left_out`: the images are paid for, and must be published.
+        """
         known = self.journal.derivatives
         others: list[Derivative] = []
         with self.journal.folder.staging() as stage:
@@ -108,20 +125,25 @@ class Derivatives:
             for image in images:
                 wanted = self.options.renditions_of(image)
                 missing = [each for each in wanted if each.file(image.file) not in known]
-                if missing:
-                    for made, data in render(self._readable(image), missing, image.file):
-                        batch.add(made, data)
+                for made, data in self._rendered(image, missing):
+                    batch.add(made, data)
             if self.options.contact_sheet and CONTACT_SHEET_NAME not in known:
-                data = self._sheet(images)
-                batch.add(_derivative(Role.CONTACT_SHEET, CONTACT_SHEET_NAME, data, MediaType.JPEG), data)
+                sheet = self._unless_it_fails([CONTACT_SHEET_NAME], lambda: self._sheet(images))
+                if sheet is not None:
+                    made = _derivative(Role.CONTACT_SHEET, CONTACT_SHEET_NAME, sheet, MediaType.JPEG)
+                    batch.add(made, sheet)
             there = batch.known()
-            renditions = [there[rendition.file(each.file)] for each, rendition in self._renditions(images)]
-            if self.options.contact_sheet:
+            names = (rendition.file(each.file) for each, rendition in self._renditions(images))
+            renditions = [there[name] for name in names if name in there]
+            if self.options.contact_sheet and CONTACT_SHEET_NAME in there:
                 others.append(there[CONTACT_SHEET_NAME])
             if self.options.storyboard_page:
-                data = storyboard_page(self.image_set, images, renditions)
-                others.append(_derivative(Role.STORYBOARD_PAGE, PAGE_NAME, data, "text/html"))
-                batch.add(others[-1], data)
+                page = self._unless_it_fails(
+                    [PAGE_NAME], lambda: storyboard_page(self.image_set, images, renditions)
+                )
+                if page is not None:
+                    others.append(_derivative(Role.STORYBOARD_PAGE, PAGE_NAME, page, "text/html"))
+                    batch.add(others[-1], page)
             batch.place()
         return (*others, *renditions)
 
@@ -130,14 +152,51 @@ class Derivatives:
             for rendition in self.options.renditions_of(image):
                 yield image, rendition
 
+    def _rendered(
+        self, image: PublishedImage, wanted: Sequence[Rendition]
+    ) -> Iterator[tuple[Derivative, bytes]]:
+        if not wanted:
+            return
+        source = self._readable(image)
+        opened = self._unless_it_fails(
+            [each.file(image.file) for each in wanted],
+            lambda: Opened.of(source, max(w.width for w in wanted)),
+        )
+        if opened is None:
+            return
+        for each in wanted:
+            made = self._unless_it_fails([each.file(image.file)], partial(opened.render, each, image.file))
+            if made is not None:
+                yield made
+
+    def _unless_it_fails(self, files: Sequence[str], make: Callable[[], T]) -> T | None:
+        """What ``make`` gives; None where it fails, and then the files are left out."""
+        try:
+            return make()
+        except _UnreadableError as error:
+            # The store is in trouble, which may pass; the image is good.
+            raise error.trouble from None
+        except Exception as error:  # noqa: BLE001 - Pillow raises nearly anything
+            reason = f"{type(error).__name__}: {plain(str(error), 300)}"
+            for file in files:
+                log.warning("%s is left out: %s", self.journal.folder.location(file), reason)
+            self.left_out.extend(LeftOut(file, reason) for file in files)
+            return None
+
     def _readable(self, image: PublishedImage) -> bytes | Path:
         return self.journal.folder.readable(image.file)
+
+    def _readable_for_sheet(self, image: PublishedImage) -> bytes | Path:
+        try:
+            return self._readable(image)
+        except Exception as error:  # noqa: BLE001 - each store has its own
+            raise _UnreadableError(error) from None
 
     def _sheet(self, images: Sequence[PublishedImage]) -> bytes:
         image_set = self.image_set
         sides = parse_sides(image_set.size)
         return contact_sheet(
-            map(self._readable, images),
+            map(self._readable_for_sheet, images),
             [image.scene or "" for image in images],
             title=f"{len(images)} {'scene' if len(images) == 1 else 'scenes'}",
             subtitle=" · ".join(
@@ -178,35 +237,55 @@ class _Batch:
         self._waiting, self._since = [], time.monotonic()
 
 
-def render(
-    source: bytes | Path, renditions: Sequence[Rendition], original: str
-) -> Iterator[tuple[Derivative, bytes]]:
-    """Make renditions of an image, which is decoded once. Needs Pillow.
+class _UnreadableError(Exception):
+    """An image in the folder could not be read.
 
-    Nothing but colours is taken over: no EXIF, no text. Where a JPEG is made of an image with transparency, it is
-    laid on white.
-
-    :param original: the name of the image.
+    :param trouble: what the store raised.
     """
-    from PIL import Image
 
-    with open_image(source) as image:
-        ratio = image.height / image.width
-        widest = max(each.width for each in renditions)
-        profile = image.info.get("icc_profile")
-        image.draft(
-            "RGB", (2 * widest, round(2 * widest * ratio))
-        )  # a JPEG is decoded at a fraction of its size
-        plain = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    plain.info.clear()  # or a JPEG keeps the comment of its original
-    for each in renditions:
-        size = each.width, max(1, round(each.width * ratio))
-        small = plain.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-        data = _encoded(small, each.media_type, profile)
-        yield (
-            _derivative(Role.RENDITION, each.file(original), data, each.media_type, of=original, size=size),
-            data,
-        )
+    def __init__(self, trouble: Exception) -> None:
+        super().__init__(str(trouble))
+        self.trouble = trouble
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An image, decoded once for all its renditions. Needs Pillow.
+
+    Nothing but colours is taken over: no EXIF, no text.
+    """
+
+    pixels: Image.Image
+    ratio: float
+    profile: bytes | None
+
+    @classmethod
+    def of(cls, source: bytes | Path, widest: int) -> Opened:
+        """Decode an image.
+
+        :param widest: pixels of the widest rendition.
+        """
+        with open_image(source) as image:
+            ratio = image.height / image.width
+            profile = image.info.get("icc_profile")
+            # A JPEG is decoded at a fraction of its size.
+            image.draft("RGB", (2 * widest, round(2 * widest * ratio)))
+            pixels = image.convert("RGBA" if image.has_transparency_data else "RGB")
+        pixels.info.clear()  # or a JPEG keeps the comment of its original
+        return cls(pixels, ratio, profile)
+
+    def render(self, rendition: Rendition, original: str) -> tuple[Derivative, bytes]:
+        """Make one rendition. A JPEG of an image with transparency is laid on white.
+
+        :param original: the name of the image.
+        """
+        from PIL import Image
+
+        size = rendition.width, max(1, round(rendition.width * self.ratio))
+        small = self.pixels.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+        data = _encoded(small, rendition.media_type, self.profile)
+        name = rendition.file(original)
+        return _derivative(Role.RENDITION, name, data, rendition.media_type, of=original, size=size), data
 
 
 def _encoded(image: Image.Image, media_type: MediaType, profile: bytes | None) -> bytes:

@@ -52,8 +52,15 @@ MAX_BYTES = 96 * 1024 * 1024
 MOST_AT_A_TIME = 16
 """Downloads at a time that the operator allows, and so connections to one host."""
 
+FRESH = 3600.0
+"""Seconds after it was made for which a CDN may not show an image yet: public reports speak of seconds to minutes."""
+
 _PIECE = 256 * 1024
-_EXPIRED = frozenset({403, 404, 410})
+_PACKED_PIECE = 16 * 1024
+"""Bytes of a packed body that are asked for at once: older urllib3 unpacks all that it reads, a thousand times as much."""
+_GONE = frozenset({403, 404, 410})
+_LINKS_LIVE = 7 * 86400.0
+"""Seconds (model page)."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _RETRY = "Run the task again; nothing is paid for it."
 _HEADERS = {
@@ -80,6 +87,8 @@ _CONTENT_TYPES = frozenset(
     ]
 )
 _ENCODINGS = frozenset({"br", "compress", "deflate", "gzip", "x-gzip", "zstd"})
+_NO_ENCODINGS = frozenset({"", "identity", "none", "aws-chunked"})
+"""Values of ``Content-Encoding`` that leave a body as it is; ``aws-chunked`` says how it was uploaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +155,8 @@ def download(
     stop: Event | None = None,
     zones: Zones = this_machine,
     connections: Connections | None = None,
+    made_at: float | None = None,
+    patient: bool = False,
 ) -> VerifiedImage:
     """Fetch an image and verify it; transient faults are tried again with jitter.
 
@@ -155,21 +166,32 @@ def download(
     :param zones: where it may be fetched from besides the public internet; default: this machine itself, for those who
         call this without a connection. The operators allow only the zones of the connection's own host.
     :param connections: shared with other downloads, with zones of their own; default: connections for this call.
+    :param made_at: epoch seconds at which the image was made; None where unknown. A CDN may show a fresh image late.
+    :param patient: wait for a fresh image until the total timeout, whatever the number of attempts.
     :raises ImageError: with the fault as data; the link is shown without its query string.
     """
     if connections is None:
         with Connections(zones) as own:
-            return download(url, destination, expected, limits=limits, stop=stop, connections=own)
+            return download(
+                url,
+                destination,
+                expected,
+                limits=limits,
+                stop=stop,
+                connections=own,
+                made_at=made_at,
+                patient=patient,
+            )
     limits = limits or DownloadLimits()
     stop = stop or Event()
     deadline = time.monotonic() + limits.total_timeout
     backoff = wait_random_exponential(multiplier=0.5, max=10)
-    attempt = _Attempt(url, destination, expected, limits, stop, deadline, connections)
+    attempt = _Attempt(url, destination, expected, limits, stop, deadline, connections, made_at)
     retrying = Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, ImageError) and error.transient),
         wait=lambda state: max(backoff(state), _asked(state.outcome)),
         stop=lambda state: (
-            stop_after_attempt(limits.attempts)(state)
+            (stop_after_attempt(limits.attempts)(state) and not (patient and _not_there_yet(state.outcome)))
             or stop.is_set()
             or time.monotonic() + state.upcoming_sleep >= deadline
         ),
@@ -184,6 +206,11 @@ def _asked(outcome: object) -> float:
     return float(getattr(error, "retry_after", None) or 0.0)
 
 
+def _not_there_yet(outcome: object) -> bool:
+    error = outcome.exception()  # type: ignore[attr-defined]
+    return isinstance(error, ImageError) and error.fault is ImageFault.NOT_THERE_YET
+
+
 @dataclass(frozen=True, slots=True)
 class _Attempt:
     url: str
@@ -193,6 +220,7 @@ class _Attempt:
     stop: Event
     deadline: float
     connections: Connections
+    made_at: float | None
 
     def run(self) -> VerifiedImage:
         try:
@@ -210,6 +238,10 @@ class _Attempt:
         except urllib3.exceptions.ProtocolError:
             self._within(1.0)
             raise self._error(ImageFault.TRUNCATED, "a body that broke off", _RETRY) from None
+        except urllib3.exceptions.DecodeError:
+            self._within(1.0)
+            got = "a body that is not packed as its Content-Encoding says"
+            raise self._error(ImageFault.TRUNCATED, got, _RETRY) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             self._within(1.0)
             got = f"no answer ({type(error).__name__})"
@@ -232,12 +264,20 @@ class _Attempt:
                     self._check_status(response)
                     yield response
                     return
-                target = urljoin(target, response.headers.get("Location", ""))
+                target = self._next(target, response.headers.get("Location", ""))
         raise self._error(
             ImageFault.TOO_MANY_REDIRECTS,
             f"more than {limits.max_redirects} redirects",
             "The link does not lead to an image; ask the API for the prediction's result again.",
         )
+
+    def _next(self, target: str, location: str) -> str:
+        try:
+            return urljoin(target, location)
+        except ValueError:
+            got = "a redirect to what is no link"
+            way_out = "Open the link in a browser to see where it leads."
+            raise self._error(ImageFault.REFUSED, got, way_out) from None
 
     def _zones(self, target: str) -> Zones:
         """Where a hop may lead besides the public internet: a public link never leads on into a private network."""
@@ -250,32 +290,50 @@ class _Attempt:
     def _check_status(self, response: requests.Response) -> None:
         status = response.status_code
         if status == 200:
-            encoding = response.headers.get("Content-Encoding", "identity")
-            if encoding != "identity":
+            unknown = [each for each in _packings(response) if each not in response.raw.CONTENT_DECODERS]
+            if unknown:
                 way_out = "Something between here and the CDN rewrites answers: let it pass images unchanged."
-                got = f"a body encoded as {_known(encoding, _ENCODINGS)!r}"
+                got = f"a body encoded as {_known(unknown[0], _ENCODINGS)!r}"
                 raise self._error(ImageFault.NOT_AN_IMAGE, got, way_out)
             return
         got = f"HTTP status {status}"
-        if status in _EXPIRED:
-            way_out = (
-                "Links live seven days, so this one has most likely expired: publish soon after generating, "
-                "and clear the generating task to make (and pay for) a new set."
-            )
-            raise self._error(ImageFault.EXPIRED, got, way_out)
+        if status in _GONE:
+            raise self._gone(got)
         error = rule_for(status).error
         if error.transient:
             fault = ImageFault.THROTTLED if error is RateLimitError else ImageFault.SERVER_ERROR
             raise self._error(fault, got, _RETRY, retry_after=retry_after(response.headers))
         raise self._error(ImageFault.REFUSED, got, "Open the link in a browser to see what the CDN says.")
 
+    def _gone(self, got: str) -> ImageError:
+        """What a 403, 404 or 410 means for an image of this age."""
+        age = None if self.made_at is None else time.time() - self.made_at
+        if age is not None and age < FRESH:
+            got += f" for an image that is {max(0.0, age):.0f} s old, which the CDN does not show yet"
+            return self._error(ImageFault.NOT_THERE_YET, got, _RETRY)
+        if age is not None and age < _LINKS_LIVE:
+            way_out = (
+                f"Links live seven days, and this one is {age / 3600:.0f} hours old: open it from the worker, something "
+                "else may answer for the CDN. The image is paid for."
+            )
+        else:
+            way_out = (
+                "Links live seven days, so this one has most likely expired: publish soon after generating, "
+                "and clear the generating task to make (and pay for) a new set."
+            )
+        return self._error(ImageFault.EXPIRED, got, way_out)
+
     def _pieces(self, response: requests.Response) -> Iterator[bytes]:
-        """The body, raw, as it arrives; each rule is applied before the next byte is asked for."""
+        """The body as it arrives, unpacked; each rule is applied before the next byte is asked for."""
+        packings = _packings(response)
+        if packings:
+            response.raw.headers["Content-Encoding"] = ",".join(packings)
+        at_once = _PACKED_PIECE if packings else _PIECE
         total, head = 0, b""
         # read1 gives what is there, so a body that drips a byte at a time cannot outlive the deadline
         # (urllib3 1.26 has only read, which waits for a whole piece).
         read = getattr(response.raw, "read1", response.raw.read)
-        while piece := read(_PIECE, decode_content=False):
+        while piece := read(at_once, decode_content=bool(packings)):
             total += len(piece)
             if total > self.limits.max_bytes:
                 way_out = "Raise the limit if the image can be that large."
@@ -307,6 +365,12 @@ class _Attempt:
         return ImageError(
             fault, where=where, expected=expected, got=got, way_out=way_out, retry_after=retry_after
         )
+
+
+def _packings(response: requests.Response) -> list[str]:
+    """How a body is packed, first packing first."""
+    named = (each.strip().lower() for each in response.headers.get("Content-Encoding", "").split(","))
+    return [each for each in named if each not in _NO_ENCODINGS]
 
 
 def _known(value: str, names: frozenset[str]) -> str:

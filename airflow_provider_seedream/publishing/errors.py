@@ -17,6 +17,7 @@ class ImageFault(Enum):
     TIMED_OUT = ("timed_out", True)
     TRUNCATED = ("truncated", True)
     STOPPED = ("stopped", True)
+    NOT_THERE_YET = ("not_there_yet", True)
     EXPIRED = ("expired", False)
     REFUSED = ("refused", False)
     UNSAFE_ADDRESS = ("unsafe_address", False)
@@ -62,6 +63,22 @@ class ImageError(WaveSpeedError):
         self.got = got
         self.way_out = way_out
         self.retry_after = retry_after
+
+
+class RenditionError(WaveSpeedError):
+    """Renditions, a contact sheet or a page could not be made. The images and their manifest are published.
+
+    :param folder: its URL.
+    :param left_out: each file, and why it could not be made.
+    """
+
+    def __init__(self, folder: str, left_out: Sequence[tuple[str, str]]) -> None:
+        listed = "; ".join(f"{file} ({reason})" for file, reason in left_out[:5])
+        super().__init__(
+            f"{folder}: {len(left_out)} of the files made from the images could not be made: {listed}. The images and their "
+            'manifest are published. Leave these files out, or set on_rendition_error="skip".'
+        )
+        self.left_out = tuple(left_out)
 
 
 class MediaError(ValueError):
@@ -125,9 +142,10 @@ class ForeignFileError(FolderTakenError):
     :param folder: its URL.
     :param names: the files.
     :param way_out: what to do next.
+    :param transient: whether they may be this package's after all, of a publish that is at work.
     """
 
-    def __init__(self, folder: str, names: Sequence[str], way_out: str) -> None:
+    def __init__(self, folder: str, names: Sequence[str], way_out: str, *, transient: bool = False) -> None:
         listed = ", ".join(map(ascii, names[:5])) + (f" and {len(names) - 5} more" if names[5:] else "")
         self.what = (
             f"{folder} holds {listed}, which is no file of a published image set: somebody else's, or damaged. "
@@ -135,6 +153,6 @@ class ForeignFileError(FolderTakenError):
         )
         WaveSpeedError.__init__(self, f"{self.what} {way_out}")
         self.folder = folder
-        self.transient = False
+        self.transient = transient
         self.prediction_id = ""
         self.names = tuple(names)

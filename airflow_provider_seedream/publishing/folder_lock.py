@@ -91,22 +91,29 @@ class Contents:
         wanted: Iterable[str],
         on_existing: OnExisting,
         *,
+        key: str | None = None,
         paid: bool = True,
         intact: Container[str] = (),
     ) -> None:
-        """Refuse to write over a file that is not this package's.
+        """Refuse to write over a file that is not this package's, or that was changed since this package wrote it.
 
+        What the manifest of this very set names belongs to the set, and is written again unless ``on_existing`` is ``"fail"``.
+
+        :param key: of the set that is to be published, by :func:`.journal.set_key`; None for a set to come.
         :param wanted: the names that would be written, manifest and journal aside.
         :param on_existing: ``"replace"`` writes over files, and never over folders.
         :param paid: whether the set is paid already, for the way out.
         :param intact: names whose files were found to be this set's.
         :raises ForeignFileError: naming what is there.
         """
+        same_set = (
+            self.manifest is not None and set_key(self.manifest.image_set) == key and on_existing != "fail"
+        )
         found = {
             there: self.names[there]
             for name in dict.fromkeys((MANIFEST_NAME, JOURNAL_NAME, *wanted))
             if (there := self.folder.names_like(name, self.names)) is not None
-            and not self._is_ours(name, intact)
+            and not self._is_ours(name, intact, same_set=same_set)
         }
         in_the_way = [name for name, is_folder in found.items() if is_folder or on_existing != "replace"]
         if in_the_way:
@@ -119,10 +126,12 @@ class Contents:
         if found:
             log.warning("%s: %s may be overwritten.", self.folder, ", ".join(map(ascii, found)))
 
-    def _is_ours(self, name: str, intact: Container[str]) -> bool:
-        if self.noted.get(name) and name not in intact:
-            return self.folder.digest(name) in {None, *self.noted[name]}
-        return name in self.ours
+    def _is_ours(self, name: str, intact: Container[str], *, same_set: bool) -> bool:
+        digests = self.ours.get(name)
+        known = not digests or name in intact or (same_set and name not in self.noted)
+        if digests is None or known:
+            return digests is not None
+        return self.folder.digest(name) in {None, *digests}
 
     def refuse_taken(self, mine: Journal, on_existing: OnExisting) -> None:
         """Refuse a folder that holds another set which may not be replaced, or not yet.

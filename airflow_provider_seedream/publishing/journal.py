@@ -131,6 +131,7 @@ class Journal:
     :param overwrites: names in this folder whose files may be written over, as they are this package's.
     :param overwrites_all: whether files of others are written over, too.
     :param beside: files of another publish of the same set, which is at work meanwhile.
+    :param accompanied: whether another publish of the same set was seen to be at work meanwhile.
     :param replaces: files of an earlier set in this folder, to be removed once the new manifest is there. A file with
         other bytes is foreign.
     """
@@ -147,6 +148,7 @@ class Journal:
     busy_until: float = 0.0
     overwrites: frozenset[str] = frozenset()
     overwrites_all: bool = False
+    accompanied: bool = False
 
     def claim(self, before: Journal | None, found: Manifest | None) -> bool:
         """Begin: write the record, unless another publish began or ended since the folder was listed.
@@ -208,13 +210,9 @@ class Journal:
             raise self._taken_by(record.prediction_id)
         self._learn(record, read_manifest(self.folder)[0])
         if there not in self.beside.get(name, ()):
-            error = self._foreign(name)
-            own = self.files()
-            # What another publish of this set is just writing can look foreign; a retry sees it whole.
-            error.transient = any(
-                digests - own.get(name, frozenset()) for name, digests in self.beside.items()
-            )
-            raise error
+            # What another publish of this set is just writing can look foreign: of two notes that are written in the
+            # same instant one is lost. A retry sees the set whole.
+            raise self._foreign(name, transient=self.accompanied)
         self.folder.commit(staged, name)
 
     def place_manifest(self, manifest: Manifest) -> None:
@@ -301,6 +299,7 @@ class Journal:
         )
 
     def _to_bytes(self) -> bytes:
+        self.busy_until = time.time() + self.patience
         document = {
             "version": _VERSION,
             "key": self.key,
@@ -311,7 +310,7 @@ class Journal:
             "replaces": {
                 name: sorted(digests) for name, digests in sorted(merged(self.replaces, self.beside).items())
             },
-            "busy_until": time.time() + self.patience,
+            "busy_until": self.busy_until,
         }
         return json.dumps(document).encode("ascii")
 
@@ -341,17 +340,18 @@ class Journal:
         """Take in what another publish of the same set writes meanwhile."""
         if record is not None and record.key == self.key:
             self.beside = merged(self.beside, record.files())
+            self.accompanied |= record.busy_until not in (0.0, self.busy_until)
         if manifest is not None and set_key(manifest.image_set) == self.key:
             self.beside = merged(
                 self.beside, {name: frozenset({sha}) for name, sha in manifest.files.items()}
             )
 
-    def _foreign(self, name: str) -> ForeignFileError:
+    def _foreign(self, name: str, *, transient: bool = False) -> ForeignFileError:
         way_out = (
             "It came while this publish was at work. Give the set a folder of its own, or move the file. "
             'To overwrite it, set on_existing="replace".'
         )
-        return ForeignFileError(str(self.folder), [name], way_out)
+        return ForeignFileError(str(self.folder), [name], way_out, transient=transient)
 
     def _taken_by(self, prediction_id: str) -> FolderTakenError:
         way_out = "Give each publish a folder of its own; this set can be published again from its links."

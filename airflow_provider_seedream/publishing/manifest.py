@@ -106,6 +106,18 @@ class Derivative:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A file that was wanted and could not be made from the images.
+
+    :param file: the name that it would have.
+    :param reason: why, for people.
+    """
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """A published image set.
 
@@ -113,12 +125,14 @@ class Manifest:
     :param images: the file of each image of the set, in its order.
     :param derivatives: other files that belong to the set.
     :param published_by: the task instance, or None outside Airflow.
+    :param left_out: files that could not be made from the images.
     """
 
     image_set: ImageSet
     images: tuple[PublishedImage, ...]
     derivatives: tuple[Derivative, ...] = ()
     published_by: TaskInstanceKey | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
     def __post_init__(self) -> None:
         if [link.flagged for link in self.image_set.images] != [image.flagged for image in self.images]:
@@ -142,6 +156,7 @@ class Manifest:
             **plain,
             "companions": [each.to_json() for each in self.derivatives],
             "published_by": None if self.published_by is None else self.published_by.to_json(),
+            **({"left_out": [asdict(each) for each in self.left_out]} if self.left_out else {}),
         }
 
     def to_bytes(self) -> bytes:
@@ -167,6 +182,7 @@ class Manifest:
             images=tuple(read_image(image) for image in document["images"]),
             derivatives=tuple(Derivative.from_json(each) for each in document["companions"]),
             published_by=None if publisher is None else TaskInstanceKey(**publisher),
+            left_out=tuple(LeftOut(**each) for each in document.get("left_out", ())),
         )
 
     @classmethod

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_seedream.publishing.addresses import Zones, this_machine
 from airflow_provider_seedream.publishing.derivatives import Derivatives, PublishOptions
 from airflow_provider_seedream.publishing.download import DownloadLimits
+from airflow_provider_seedream.publishing.errors import RenditionError
 from airflow_provider_seedream.publishing.folder_lock import Contents
 from airflow_provider_seedream.publishing.journal import (
     HOLD,
@@ -52,7 +53,7 @@ from airflow_provider_seedream.wavespeed.image_set import ImageSet
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-    from airflow_provider_seedream.options import OnExisting
+    from airflow_provider_seedream.options import OnExisting, OnRenditionError
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ def publish(
     contact_sheet: bool = False,
     storyboard_page: bool = False,
     on_existing: OnExisting = "replace_own",
+    on_rendition_error: OnRenditionError = "skip",
     published_by: TaskInstanceKey | None = None,
     limits: DownloadLimits | None = None,
     concurrency: int = CONCURRENCY,
@@ -111,6 +113,8 @@ def publish(
     :param on_existing: where another set is in the folder: ``"replace"`` it, ``"fail"``, or ``"replace_own"``: replace
         what ``published_by`` published there before, and fail otherwise. Where a file that no set claims has a name of
         this one: ``"replace"`` writes over it, the others fail.
+    :param on_rendition_error: where a rendition, the contact sheet or the page cannot be made: ``"skip"`` leaves it out,
+        with a warning and a note in the manifest; ``"fail"`` does the same and then fails.
     :param published_by: recorded in the manifest.
     :param limits: of each download.
     :param concurrency: downloads at a time; as many files are placed meanwhile.
@@ -121,6 +125,7 @@ def publish(
     :raises ImageError: an image cannot be had, or is not what was requested.
     :raises FolderTakenError: the folder belongs to another set.
     :raises ForeignFileError: a file that is not this package's has a name of this set.
+    :raises RenditionError: under ``on_rendition_error="fail"``, after everything else is published.
     """
     options = PublishOptions(contact_sheet, storyboard_page, read_renditions(renditions))
     options.check()
@@ -152,6 +157,7 @@ def publish(
             source=source,
             journal=journal,
             derivatives=Derivatives(image_set, journal, options),
+            on_rendition_error=on_rendition_error,
         )
         return work.run(on_existing, concurrency)
 
@@ -173,6 +179,7 @@ class _Publication:
     source: ImageSource
     journal: Journal
     derivatives: Derivatives
+    on_rendition_error: OnRenditionError
 
     @property
     def folder(self) -> Folder:
@@ -189,7 +196,9 @@ class _Publication:
                 "Prediction %s is published in %s: unchanged.", self.image_set.prediction_id, self.folder
             )
             return Published(str(self.folder), found, fetched=0)
-        contents.refuse_strangers(self._names(), on_existing, intact=self.journal.noted())
+        contents.refuse_strangers(
+            self._names(), on_existing, key=self.journal.key, intact=self.journal.noted()
+        )
         self._begin(contents)
         fetched = self._place_missing(concurrency)
         images = tuple(
@@ -197,7 +206,8 @@ class _Publication:
             for index, image in enumerate(self.image_set.images)
         )
         derivatives = self.derivatives.complete(images)
-        manifest = Manifest(self.image_set, images, derivatives, self.journal.published_by)
+        left_out = tuple(self.derivatives.left_out)
+        manifest = Manifest(self.image_set, images, derivatives, self.journal.published_by, left_out)
         self.journal.place_manifest(manifest)
         self._clean(manifest, self.journal.replaces, begun=True)
         log.info(
@@ -208,12 +218,15 @@ class _Publication:
             f"{sum(image.bytes for image in images):,}",
             fetched,
         )
+        if left_out and self.on_rendition_error == "fail":
+            raise RenditionError(str(self.folder), [(each.file, each.reason) for each in left_out])
         return Published(str(self.folder), manifest, fetched)
 
     def _is_whole(self, found: Manifest) -> bool:
         """Whether all that is wanted is in the folder, with its manifest."""
         all_there = len(self.journal.images) == len(self.image_set.images)
-        return self._is_ours(found) and all_there and self.derivatives.are_whole(found.images)
+        spared = [each.file for each in found.left_out] if self.on_rendition_error == "skip" else []
+        return self._is_ours(found) and all_there and self.derivatives.are_whole(found.images, spared)
 
     def _is_ours(self, manifest: Manifest) -> bool:
         return set_key(manifest.image_set) == self.journal.key

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import datetime as dt
 import hashlib
 import logging
+import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from urllib.parse import urlsplit
@@ -28,6 +32,8 @@ Refresh = Callable[[str], Sequence[str] | None]
 """Gives the links of a prediction as they are now, or None where that cannot be known."""
 
 _DIGITS_OF_CHUNK = CHUNK // 3 * 4
+_DATA_PREFIX = re.compile(r"\s*data:[\w.+/;=-]{0,100}?;base64,", re.IGNORECASE)
+"""Of a data URL (RFC 2397); what it says of the type is not believed."""
 
 
 class ImageSource:
@@ -36,7 +42,7 @@ class ImageSource:
     :param sources: the images themselves, or None to fetch them from the links.
     :param output_format: ``"jpeg"`` or ``"png"``; None accepts what comes.
     :param check_size: refuse images of another size than was requested.
-    :param refresh: called when the first link turns out to have expired; None never asks for new links.
+    :param refresh: called when the CDN refuses the first link; None never asks for new links.
     :param zones: where images may be fetched from besides the public internet.
     :raises InvalidInputError: no images, another number of sources than images, an unreadable size.
     """
@@ -71,6 +77,7 @@ class ImageSource:
         self._limits = limits
         self._refresh = refresh
         self._renewed: Sequence[str] | None = None
+        self._made_at = _made_at(image_set)
         self._lock = threading.Lock()
         self._connections = Connections(zones)
 
@@ -91,17 +98,31 @@ class ImageSource:
             where = f"{index + 1} of prediction {self._image_set.prediction_id}"
             return self._write(self._sources[index], destination, where)
         link = self._image_set.images[index].url
+        began = time.monotonic()
         try:
-            return self._download(link, destination, stop)
+            return self._download(link, destination, stop, self._limits)
         except ImageError as error:
-            renewed = self._renewed_link(index) if error.fault is ImageFault.EXPIRED else None
-            if renewed is None or renewed == link:
+            if error.fault not in (ImageFault.EXPIRED, ImageFault.NOT_THERE_YET):
                 raise
-        return self._download(renewed, destination, stop)
+            renewed = self._renewed_link(index)
+            if error.fault is ImageFault.EXPIRED and renewed in (None, link):
+                raise
+        left = self._limits.total_timeout - (time.monotonic() - began)
+        limits = replace(self._limits, total_timeout=max(1.0, left))
+        return self._download(renewed or link, destination, stop, limits, patient=True)
 
-    def _download(self, link: str, destination: Path, stop: Event) -> VerifiedImage:
+    def _download(
+        self, link: str, destination: Path, stop: Event, limits: DownloadLimits, *, patient: bool = False
+    ) -> VerifiedImage:
         return download(
-            link, destination, self.expected, limits=self._limits, stop=stop, connections=self._connections
+            link,
+            destination,
+            self.expected,
+            limits=limits,
+            stop=stop,
+            connections=self._connections,
+            made_at=self._made_at,
+            patient=patient,
         )
 
     def _renewed_link(self, index: int) -> str | None:
@@ -111,7 +132,9 @@ class ImageSource:
             if self._refresh is None:
                 return None
             if self._renewed is None:
-                log.info("Prediction %s: a link has expired; asking the API for new links.", prediction_id)
+                log.info(
+                    "Prediction %s: the CDN refuses a link; asking the API for new links.", prediction_id
+                )
                 self._renewed = self._refresh(prediction_id) or ()
         old = _without_query(images[index].url)
         for link in self._renewed:
@@ -136,18 +159,43 @@ class ImageSource:
 
     def _pieces(self, source: str | bytes, where: str) -> Iterator[bytes]:
         """The bytes of a source by the chunk: a whole decoded image is never held beside its text."""
-        step = CHUNK if isinstance(source, bytes) else _DIGITS_OF_CHUNK
-        for start in range(0, len(source), step):
-            piece = source[start : start + step]
+        if isinstance(source, bytes):
+            yield from (source[start : start + CHUNK] for start in range(0, len(source), CHUNK))
+            return
+        prefix = _DATA_PREFIX.match(source)
+        digits = ""
+        for start in range(prefix.end() if prefix else 0, len(source), _DIGITS_OF_CHUNK):
+            # Encoders of e-mail break lines after 76 digits, so a piece need not end where a group of four does.
+            digits += "".join(source[start : start + _DIGITS_OF_CHUNK].split())
+            whole = len(digits) if start + _DIGITS_OF_CHUNK >= len(source) else len(digits) // 4 * 4
             try:
-                yield piece if isinstance(piece, bytes) else base64.b64decode(piece, validate=True)
+                yield base64.b64decode(digits[:whole], validate=True)
             except (binascii.Error, ValueError) as error:
                 got = f"text that is not base64 ({error})"
-                way_out = "Give the output as the API gave it, without a data: prefix."
-                raise self._error(ImageFault.DAMAGED, where, got, way_out) from None
+                raise self._error(
+                    ImageFault.DAMAGED, where, got, "Give the output as the API gave it."
+                ) from None
+            digits = digits[whole:]
 
     def _error(self, fault: ImageFault, where: str, got: str, way_out: str) -> ImageError:
         return ImageError(fault, where=where, expected=str(self.expected), got=got, way_out=way_out)
+
+
+def _made_at(image_set: ImageSet) -> float | None:
+    """When a set was made, in epoch seconds; None where that is not known.
+
+    The latest moment counts: the worker's clock gave one of them, and the API's clock the others.
+    """
+    moments = (image_set.created_at, image_set.submitted_at, image_set.completed_at)
+    known = [moment for each in moments if (moment := _epoch(each)) is not None]
+    return max(known, default=None)
+
+
+def _epoch(moment: str | None) -> float | None:
+    try:
+        return None if moment is None else dt.datetime.fromisoformat(moment).timestamp()
+    except ValueError:  # a set from elsewhere may say anything
+        return None
 
 
 def _refuse_what_has_no_images(image_set: ImageSet) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import enum
 import hashlib
 import json
@@ -12,15 +11,15 @@ from dataclasses import asdict, dataclass, fields, is_dataclass
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+from airflow_provider_seedream import xcom
 
-KEY = "seedream_prompt"
+if TYPE_CHECKING:
+    from airflow_provider_seedream.submission.store import TaskStore
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A prompt, and what a function made it from.
+class KeptPrompt:
+    """The prompt of a submission, and what a function made it from. Kept for as long as the record is: see :mod:`.store`.
 
     :param prompt: as it was submitted, or was about to be.
     :param arguments: :func:`digest` of the function's arguments; ``None`` where an older version kept the prompt.
@@ -29,47 +28,26 @@ class Kept:
     prompt: str
     arguments: str | None
 
+    @classmethod
+    def read(cls, store: TaskStore) -> KeptPrompt | None:
+        """What was kept, or ``None``."""
+        kept = store.get(xcom.PROMPT)
+        if isinstance(kept, str):
+            return cls(kept, None)
+        if isinstance(kept, Mapping) and isinstance(kept.get("prompt"), str):
+            return cls(kept["prompt"], kept.get("arguments"))
+        return None
+
+    def write(self, store: TaskStore) -> None:
+        """Keep this prompt in place of the one before."""
+        store.set(xcom.PROMPT, asdict(self))
+
     def is_for(self, arguments: str) -> bool:
-        """Whether the prompt was made from these arguments, or nobody knows from which.
+        """Whether the prompt was made from these arguments, or it is not known from which.
 
         :param arguments: their :func:`digest`.
         """
         return self.arguments in (None, arguments)
-
-
-@dataclass(frozen=True, slots=True)
-class KeptPrompt:
-    """The prompt of a submission, kept for as long as its record is: see :mod:`.store`.
-
-    :param context: Airflow's.
-    :param task_id: the task.
-    """
-
-    context: Context
-    task_id: str
-
-    def read(self) -> Kept | None:
-        """What was kept, or ``None``."""
-        store: Any = self.context.get("task_state_store")
-        ti = self.context["ti"]
-        if store is not None:
-            kept = store.get(KEY)
-        else:
-            kept = ti.xcom_pull(task_ids=self.task_id, key=KEY, map_indexes=ti.map_index)
-        if isinstance(kept, str):
-            return Kept(kept, None)
-        if isinstance(kept, Mapping) and isinstance(kept.get("prompt"), str):
-            return Kept(kept["prompt"], kept.get("arguments"))
-        return None
-
-    def write(self, kept: Kept) -> None:
-        """Keep a prompt instead of the one before."""
-        store: Any = self.context.get("task_state_store")
-        if store is not None:
-            # Airflow's NEVER_EXPIRE, which older versions have no name for.
-            store.set(KEY, asdict(kept), retention=dt.timedelta.max)
-        else:
-            self.context["ti"].xcom_push(key=KEY, value=asdict(kept))
 
 
 def digest(op_args: Collection[Any], op_kwargs: Mapping[str, Any]) -> str:

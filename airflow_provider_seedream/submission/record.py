@@ -1,16 +1,29 @@
-"""What one task instance remembers of its submission, and what that lets the next try do. Pure.
+"""What one task instance remembers of its submission. Pure.
 
-A record moves through these phases:
+Theory of operation. Each task instance has one record. It is in one of these phases:
 
-- no record: nothing of this task instance was ever sent, if this is its first try;
+- no record: nothing was ever sent, if this is the first try;
 - ``nothing``: earlier tries ended before they sent anything that pays, or the API refused it;
-- ``delayed``: the API rate limited the submission; its turn comes later;
+- ``delayed``: the API rate limited the submission (HTTP 429); its turn comes later;
 - ``intent``: the paying request is about to leave, or left, and no answer is known;
 - ``submitted``: the API gave an id;
-- ``missing``: a try that is not the first found no record. Airflow, a state store backend or a person removed it, so
-  an earlier try may have paid.
+- ``missing``: a try that is not the first found no record. Airflow, a state store backend or a person removed it, so an
+  earlier try may have paid.
 
-``intent`` and ``missing`` mean that money may be spent: before any new payment the account is searched (:mod:`.search`).
+A try reads the record once and hands it to :func:`~.decisions.decide`. Whoever pays writes ``intent`` before the POST, and right
+after it what the answer says: ``submitted``; ``delayed`` after a 429; or the record from before (else ``nothing``) after
+a refusal. Without an answer ``intent`` stays: only a search of the account (:mod:`.recovery`) leads on from there, to
+``submitted``, to a new ``intent``, or to an error for a person. ``submitted`` ends when its prediction fails in a way
+that may pass, or when a person clears the task: then a new ``intent`` takes its place, and remembers the old id in
+``earlier``. So the phases ``intent`` and ``missing`` mean that money may be spent.
+
+Must never happen: a new ``intent`` while the prediction of the old one may still bring its images, unless a person who
+knew that asked for it; a record that cannot be read counted as no record; a link, a prompt or a secret in a record.
+
+A clear (a person's wish) and a retry (Airflow's) differ only in Airflow's counters: see :class:`Attempt`. What a person
+was shown (``reported``) and what ended for good (``delivered``, ``given_up``) stand in the record, as a clear means
+something else after each. Records outlive this package's versions: fields are added with a default, never changed.
+:data:`EARLIER_KEPT` ids are more than the tries of which a search can still find something, and few for a store.
 """
 
 from __future__ import annotations
@@ -21,14 +34,12 @@ from dataclasses import asdict, dataclass, replace
 from types import NoneType
 from typing import Any, Self
 
-from airflow_provider_seedream.submission.policies import OnClear
 from airflow_provider_seedream.wavespeed.errors import WaveSpeedError
-from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
 
 VERSION = 1
 
 EARLIER_KEPT = 10
-"""Ids of earlier predictions that a record keeps, so that they are not taken for a lost one."""
+"""Ids of earlier predictions that a record keeps, so that a search does not adopt one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +125,7 @@ class SubmissionRecord:
     :param arrives_by: epoch seconds after which that request can no longer arrive.
     :param prediction_id: the API's id, once known.
     :param submitted_at: epoch seconds of the API's answer.
-    :param deadline: epoch seconds at which we stop waiting, for the pictures or for our turn to submit.
+    :param deadline: epoch seconds at which we stop waiting, for the images or for our turn to submit.
     :param spent_usd: price of what this task submitted, or may have, before and since it was last cleared.
     :param refusals: how often the API rate limited this submission.
     :param resubmitted: whether this submission was made in place of a lost one.
@@ -165,11 +176,11 @@ class SubmissionRecord:
         at: float,
         arrives_by: float,
         deadline: float,
+        clock_ahead: float | None = None,
         paid_from: str = "",
     ) -> SubmissionRecord:
         """The record of a submission that is about to be paid, with what must be remembered of those before it."""
-        same_wish = before is not None and not before.cleared and not before.cleared_since(attempt)
-        waited = same_wish and before is not None and before.phase is Phase.DELAYED
+        waited = before is not None and before.same_wish(attempt) and before.phase is Phase.DELAYED
         return cls(
             phase=Phase.INTENT,
             fingerprint=fingerprint,
@@ -179,7 +190,8 @@ class SubmissionRecord:
             intent_at=at,
             arrives_by=arrives_by,
             deadline=deadline,
-            spent_usd=before.may_be_spent_usd if before is not None and same_wish else 0.0,
+            clock_ahead=clock_ahead,
+            spent_usd=spent_before(before, attempt),
             refusals=before.refusals if before is not None and waited else 0,
             resubmitted=before is not None
             and (before.phase is Phase.INTENT or (waited and before.resubmitted)),
@@ -242,6 +254,10 @@ class SubmissionRecord:
         fits = self.try_number is not None and attempt.cleared_after >= self.try_number
         return fits and (self.delivered or self.given_up)
 
+    def same_wish(self, attempt: Attempt) -> bool:
+        """Whether no person asked for a new set since this record's submission."""
+        return not self.cleared and not self.cleared_since(attempt)
+
     @property
     def known_ids(self) -> tuple[str, ...]:
         """The ids of this task instance's latest predictions, this one's included."""
@@ -272,7 +288,7 @@ class SubmissionRecord:
         )
 
     def continued(self, attempt: Attempt, *, deadline: float) -> SubmissionRecord:
-        """This record, taken up by a later try."""
+        """This record, resumed by a later try."""
         return replace(
             self,
             **attempt.counters,
@@ -301,7 +317,7 @@ class SubmissionRecord:
             record = cls(**fields)
         except (TypeError, ValueError) as error:
             raise UnreadableRecordError(f"is damaged ({error})", stored) from None
-        wrong = [name for name, kinds in _KINDS.items() if type(getattr(record, name)) not in kinds]
+        wrong = [name for name, types in _FIELD_TYPES.items() if type(getattr(record, name)) not in types]
         if wrong or not all(isinstance(each, str) for each in record.earlier):
             raise UnreadableRecordError(f"is damaged ({', '.join(wrong) or 'earlier'})", stored)
         if (record.phase is Phase.SUBMITTED) is not bool(record.prediction_id):
@@ -310,7 +326,7 @@ class SubmissionRecord:
 
 
 _NUMBER = (int, float)
-_KINDS: Mapping[str, tuple[type, ...]] = {
+_FIELD_TYPES: Mapping[str, tuple[type, ...]] = {
     "fingerprint": (str,),
     "max_tries": (int,),
     "cost_usd": _NUMBER,
@@ -334,115 +350,6 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Submit:
-    """Pay for a new image set."""
-
-    because: str
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """Ask the API where the recorded prediction stands, then decide again."""
-
-    prediction_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Resume:
-    """Go on waiting for the recorded prediction."""
-
-    prediction: Prediction
-
-
-@dataclass(frozen=True, slots=True)
-class Collect:
-    """Take the recorded prediction's pictures."""
-
-    prediction: Prediction
-
-
-@dataclass(frozen=True, slots=True)
-class GiveUp:
-    """The recorded prediction failed in a way that submitting the same again would not cure."""
-
-    prediction: Prediction
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """A paying request was sent, or about to be, and nobody knows what became of it."""
-
-    record: SubmissionRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """Something is paid, or may be, for another request than the one this try would make."""
-
-    record: SubmissionRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """This try is not the first, and there is no record: an earlier one may have paid."""
-
-
-Decision = Submit | Look | Resume | Collect | GiveUp | Lost | Changed | Missing
-
-
-def decide(
-    record: SubmissionRecord | None,
-    *,
-    fingerprint: str,
-    attempt: Attempt,
-    on_clear: OnClear,
-    prediction: Prediction | None = None,
-) -> Decision:
-    """What a try does about what earlier tries left behind.
-
-    :param record: what is remembered, or ``None``.
-    :param fingerprint: of the request that this try would make.
-    :param attempt: the try that asks.
-    :param on_clear: what a clear asks for.
-    :param prediction: where the recorded prediction stands, once it was looked at.
-    """
-    if record is None:
-        return Submit("nothing was submitted before") if attempt.first else Missing()
-    cleared = record.cleared_since(attempt)
-    wants_new = cleared and on_clear == "resubmit"
-    same = record.fingerprint == fingerprint
-    if record.phase is Phase.NOTHING:
-        return Submit("earlier tries paid nothing")
-    if record.phase is Phase.DELAYED:
-        if not same and record.earlier and record.displaced == fingerprint:
-            # What was paid before the clear is asked for again.
-            if prediction is None:
-                return Look(record.earlier[-1])
-            if not prediction.status.ended:
-                return Resume(prediction)
-        lost_before = record.resubmitted and not cleared
-        return Changed(record) if lost_before and not same else Submit("it was rate limited before")
-    if record.phase is Phase.MISSING:
-        return Lost(record)
-    if record.phase is Phase.INTENT:
-        if wants_new and not same:
-            return Submit(
-                f"the task was cleared and its request changed; ${record.cost_usd:g} for a submission without an "
-                "answer may be paid as well"
-            )
-        return Lost(record) if same else Changed(record)
-    assert record.prediction_id is not None  # noqa: S101 - from_json and submitted() see to it
-    if wants_new and not same:
-        return Submit("the task was cleared and its request changed")
-    if prediction is None:
-        return Look(record.prediction_id)
-    if prediction.status.ended and prediction.status is not Status.COMPLETED:
-        if cleared or not same or prediction.failure().transient:
-            return Submit(f"prediction {prediction.id} ended as {prediction.status_word}")
-        return GiveUp(prediction)
-    if not same:
-        return Changed(record)
-    if prediction.status is not Status.COMPLETED:
-        return Resume(prediction)
-    return Submit("the task was cleared") if wants_new else Collect(prediction)
+def spent_before(record: SubmissionRecord | None, attempt: Attempt) -> float:
+    """What the task may have paid before this try, in USD, since it was last cleared."""
+    return record.may_be_spent_usd if record is not None and record.same_wish(attempt) else 0.0

@@ -1,78 +1,44 @@
-"""Where a task instance keeps its submission record."""
+"""Where a task instance keeps what its later steps and tries need."""
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any, Protocol
-
-from airflow_provider_seedream.submission.record import SubmissionRecord
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-KEY = "seedream_submission"
 
+class TaskStore:
+    """Plain JSON by key, for one task instance. What is set is committed when :meth:`set` returns.
 
-class SubmissionStore(Protocol):
-    """Reads and writes one task instance's submission record. A write is committed when it returns."""
+    Airflow's task state store (3.3 and newer) keeps it for all tries. Older versions have only the task's own XCom,
+    which survives a deferral, but which Airflow empties before the next try.
 
-    outlives_a_try: bool
+    :param context: Airflow's.
+    :param task_id: the task.
+    """
 
-    def read(self) -> SubmissionRecord | None:
-        """The record, or ``None`` where there is none."""
-
-    def write(self, record: SubmissionRecord) -> None:
-        """Replace the record."""
-
-    def forget(self) -> None:
-        """Remove the record, once it is certain that nothing is paid under it."""
-
-
-class TaskStateSubmissionStore:
-    """Keeps the record in Airflow's task state store (Airflow 3.3+), for all tries of a task instance."""
-
-    outlives_a_try = True
-
-    def __init__(self, store: Any) -> None:
-        self._store = store
-
-    def read(self) -> SubmissionRecord | None:
-        stored = self._store.get(KEY)
-        return None if stored is None else SubmissionRecord.from_json(stored)
-
-    def write(self, record: SubmissionRecord) -> None:
-        # Airflow's NEVER_EXPIRE, which older versions have no name for.
-        self._store.set(KEY, record.to_json(), retention=dt.timedelta.max)
-
-    def forget(self) -> None:
-        self._store.delete(KEY)
-
-
-class XComSubmissionStore:
-    """Keeps the record in the task's own XCom: it survives a deferral, but Airflow empties it before the next try."""
-
-    outlives_a_try = False
-
-    def __init__(self, task_instance: Any, task_id: str) -> None:
-        self._task_instance = task_instance
+    def __init__(self, context: Context, task_id: str) -> None:
+        self._state: Any = context.get("task_state_store")
+        self._ti: Any = context["ti"]
         self._task_id = task_id
 
-    def read(self) -> SubmissionRecord | None:
-        stored = self._task_instance.xcom_pull(
-            task_ids=self._task_id, key=KEY, map_indexes=self._task_instance.map_index
-        )
-        return None if stored is None else SubmissionRecord.from_json(stored)
+    @property
+    def outlives_a_try(self) -> bool:
+        """Whether a later try finds what this one keeps."""
+        return self._state is not None
 
-    def write(self, record: SubmissionRecord) -> None:
-        self._task_instance.xcom_push(key=KEY, value=record.to_json())
+    def get(self, key: str) -> Any:
+        """What is kept under a key, or ``None``."""
+        if self._state is not None:
+            return self._state.get(key)
+        return self._ti.xcom_pull(task_ids=self._task_id, key=key, map_indexes=self._ti.map_index)
 
-    def forget(self) -> None:
-        self._task_instance.xcom_push(key=KEY, value=None)
-
-
-def submission_store(context: Context, task_id: str) -> SubmissionStore:
-    """The best store that the running Airflow offers."""
-    store = context.get("task_state_store")
-    if store is not None:
-        return TaskStateSubmissionStore(store)
-    return XComSubmissionStore(context["ti"], task_id)
+    def set(self, key: str, value: Any) -> None:
+        """Keep a value in place of the one before."""
+        if self._state is not None:
+            # Airflow's NEVER_EXPIRE, which older versions have no name for.
+            self._state.set(key, value, retention=dt.timedelta.max)
+        else:
+            self._ti.xcom_push(key=key, value=value)

@@ -24,9 +24,12 @@ class InvalidInputError(WaveSpeedError, ValueError):
     :param value: what was given.
     :param allowed: the rule it breaks, with the allowed range.
     :param way_out: what to write instead.
+    :param transient: whether the next try may get another value.
     """
 
-    def __init__(self, field: str, value: object, allowed: str, way_out: str) -> None:
+    def __init__(
+        self, field: str, value: object, allowed: str, way_out: str, *, transient: bool = False
+    ) -> None:
         shown = repr(value)
         if len(shown) > 120:
             shown = f"{shown[:117]}..."
@@ -35,6 +38,11 @@ class InvalidInputError(WaveSpeedError, ValueError):
         self.value = value
         self.allowed = allowed
         self.way_out = way_out
+        self.transient = transient
+
+    def for_another_try(self) -> InvalidInputError:
+        """The same error, where the next try may get another value."""
+        return InvalidInputError(self.field, self.value, self.allowed, self.way_out, transient=True)
 
 
 class ApiError(WaveSpeedError):

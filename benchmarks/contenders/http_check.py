@@ -1,4 +1,4 @@
-"""The check that the http provider's event trigger wants as a dotted path, and imports anew for each look."""
+"""The check that the http provider's event trigger wants as a dotted path, and imports again for each poll."""
 
 from __future__ import annotations
 

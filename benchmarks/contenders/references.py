@@ -37,7 +37,7 @@ class BareTrigger(BaseTrigger):
     """Get, read, sleep, on one session that all share. No error is handled: it is the limit, not an example.
 
     :param url: of the job.
-    :param poll_interval: seconds between looks.
+    :param poll_interval: seconds between polls.
     :param connections: that the session may have at the most.
     """
 
@@ -57,7 +57,7 @@ class BareTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look until it is over."""
+        """Poll until it is over."""
         cls = type(self)
         if cls.session is None:
             cls.session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=self.connections))

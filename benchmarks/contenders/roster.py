@@ -69,7 +69,7 @@ CONTENDERS: dict[str, Contender] = {
         kwargs=lambda job, plan: {
             "url": f"{os.environ[ORIGIN]}/api/v3/predictions/{job.id}/result",
             "poll_interval": plan.poll_interval,
-            # aiohttp's own 100 carry 2,000 looks a second at 50 ms each; 5,000 jobs want 2,440.
+            # aiohttp's own 100 carry 2,000 polls a second at 50 ms each; 5,000 jobs want 2,440.
             "connections": max(100, plan.n // 20),
         },
         succeeded=lambda payload, job: bool(payload == "completed"),
@@ -143,7 +143,7 @@ CONTENDERS: dict[str, Contender] = {
         **HTTP,
     ),
     "sdk": Contender(
-        title="a thread per look around the vendor's SDK",
+        title="a thread per poll around the vendor's SDK",
         classpath="benchmarks.contenders.sdk_in_threads.SdkTrigger",
         kwargs=lambda job, plan: {
             "base_url": os.environ[ORIGIN],

@@ -1,4 +1,4 @@
-"""A trigger as one would write it around the vendor's own SDK, which blocks: a thread for each look."""
+"""A trigger as one would write it around the vendor's own SDK, which blocks: a thread for each poll."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class SdkTrigger(BaseTrigger):
 
     :param base_url: where the API is.
     :param prediction_id: the prediction.
-    :param poll_interval: seconds between looks.
+    :param poll_interval: seconds between polls.
     """
 
     def __init__(self, base_url: str, prediction_id: str, poll_interval: float) -> None:
@@ -36,7 +36,7 @@ class SdkTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look until it is over."""
+        """Poll until it is over."""
         client = wavespeed.Client(api_key="not-a-key", base_url=self.base_url)
         while True:
             answer = await asyncio.to_thread(client.get_result, self.prediction_id)

@@ -152,7 +152,7 @@ def killed(*_: Any, **__: Any) -> Any:
 def die_in_flight(monkeypatch: pytest.MonkeyPatch, operator: Any, tries: Tries) -> None:
     """A worker that is killed with its paying request under way: the API accepts it, and no one reads the answer."""
     with monkeypatch.context() as patch:
-        patch.setattr("airflow_provider_seedream.submission.submitter.Submitter._keep", killed)
+        patch.setattr("airflow_provider_seedream.submission.submission.Submission._keep", killed)
         with pytest.raises(WorkerKilledError):
             run(operator, tries)
     assert tries.store is not None

@@ -4,9 +4,12 @@ import pytest
 import requests  # noqa: F401 - the client imports it late, which must not count as time in which to send
 from tenacity import wait_none
 
-from airflow_provider_seedream.submission import order, search
+from airflow_provider_seedream.operators.base import PayingOperator
+from airflow_provider_seedream.submission import Timing
 from airflow_provider_seedream.waiting.schedule import PollSchedule
 from airflow_provider_seedream.wavespeed import driver
+
+HURRIED = Timing(send_within=2.0, answer_within=0.0, gateway_patience=0.0, searches=(0.0, 0.05))
 
 
 @pytest.fixture
@@ -16,9 +19,6 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         driver, "policy", lambda call, attempts: {**policy(call, attempts), "wait": wait_none()}
     )
-    monkeypatch.setattr(search, "SEARCHES", (0.0, 0.05))
-    monkeypatch.setattr(order, "SEND_WITHIN", 1.0)
-    monkeypatch.setattr(order, "GATEWAY_PATIENCE", 0.0)
-    monkeypatch.setattr("airflow_provider_seedream.operators.paid_job.answer_timeout", lambda *_: 0.0)
+    monkeypatch.setattr(PayingOperator, "timing", HURRIED)
     fast = PollSchedule(first=0.02, interval=0.05, cap=0.05)
     monkeypatch.setattr(PollSchedule, "every", classmethod(lambda cls, poll_interval: fast))

@@ -11,10 +11,10 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_provider_seedream.emulator import faults
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
-from airflow_provider_seedream.submission import submitter
-from airflow_provider_seedream.submission.store import KEY
+from airflow_provider_seedream.submission import recovery, submission
 from airflow_provider_seedream.wavespeed import LostSubmissionError
 from airflow_provider_seedream.wavespeed.request import ImageSetRequest
+from airflow_provider_seedream.xcom import SUBMISSION
 from tests.components.airflow_context import Tries, WorkerKilledError, die_in_flight, killed, run
 
 pytestmark = pytest.mark.usefixtures("hurried")
@@ -86,7 +86,7 @@ def test_the_wrong_clock_of_a_worker_that_was_killed_pays_nothing_twice(
     wrong = SimpleNamespace(**{name: getattr(time, name) for name in dir(time) if not name.startswith("_")})
     wrong.time = lambda: real() + ahead
     with monkeypatch.context() as patch:
-        patch.setattr(submitter, "time", wrong)
+        patch.setattr(submission, "time", wrong)
         for module in ("clients", "exchange"):
             patch.setattr(f"airflow_provider_seedream.wavespeed.{module}.time", wrong)
         die_in_flight(patch, operator(on_lost_submission=policy), tries)
@@ -153,7 +153,7 @@ def test_a_clear_that_removed_the_record_still_brings_a_new_set_where_its_first_
         lost(tries, retries=2)
     else:
         with monkeypatch.context() as patch:
-            patch.setattr(submitter, "search", killed)
+            patch.setattr(recovery, "search", killed)
             with pytest.raises(WorkerKilledError):
                 run(operator(retries=2), tries)
     assert run(operator(retries=2), tries)["prediction_id"] != first
@@ -181,7 +181,7 @@ def test_a_retry_whose_record_is_gone_is_no_clear_though_retries_was_edited(seed
     tries = Tries()
     tries.ti.max_tries = 2
     first = run(operator(retries=2), tries)["prediction_id"]
-    tries.store.delete(KEY)
+    tries.store.delete(SUBMISSION)
     assert run(operator(retries=1), tries)["prediction_id"] == first
     assert seedream_emulator.paid_tasks == 1
 
@@ -191,10 +191,10 @@ def test_the_advice_of_an_unreadable_record_works(seedream_emulator):
     seedream_emulator.configure(list_input=True)
     tries = Tries()
     first = run(operator(), tries)["prediction_id"]
-    tries.store.set(KEY, {"version": 9})
+    tries.store.set(SUBMISSION, {"version": 9})
     with pytest.raises(AirflowFailException, match='set on_lost_submission="adopt" and clear the task'):
         run(operator(), tries)
-    tries.store.delete(KEY)
+    tries.store.delete(SUBMISSION)
     tries.clear()
     assert run(operator(on_lost_submission="adopt"), tries)["prediction_id"] == first
     assert seedream_emulator.paid_tasks == 1
@@ -281,7 +281,7 @@ def test_a_set_is_claimed_again_although_airflow_emptied_what_its_task_had_pushe
         with pytest.raises(AirflowFailException, match="API key"):
             run(operator(retries=2), tries)
     else:
-        monkeypatch.setattr(submitter.Submitter, "obtain", killed)
+        monkeypatch.setattr(submission.Submission, "decide", killed)
         with pytest.raises(WorkerKilledError):
             run(operator(retries=2), tries)
     assert tries.ti.xcom["prediction_id"] == paid

@@ -8,8 +8,8 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from airflow_provider_seedream.emulator import faults
-from airflow_provider_seedream.submission.store import KEY
 from airflow_provider_seedream.wavespeed import InvalidResponseError, WaveSpeedError, operations
+from airflow_provider_seedream.xcom import SUBMISSION
 from tests.components.airflow_context import Tries, event_of, run
 from tests.components.test_never_pays_twice import operator
 from tests.components.test_odd_answers import told
@@ -79,7 +79,7 @@ def test_an_odd_id_is_no_answer_and_the_submission_is_not_sent_again(seedream_em
     with pytest.raises(AirflowFailException, match="Candidates") as lost:
         run(operator(), tries)
     assert storable(str(lost.value))
-    assert tries.store.get(KEY)["prediction_id"] is None
+    assert tries.store.get(SUBMISSION)["prediction_id"] is None
     assert seedream_emulator.paid_tasks == 1
     assert len(run(operator(on_lost_submission="adopt"), tries)["images"]) == 2
     assert seedream_emulator.paid_tasks == 1

@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import time
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 import requests
@@ -14,7 +15,6 @@ from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferr
 
 from airflow_provider_seedream.emulator import faults
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
-from airflow_provider_seedream.submission.store import KEY
 from airflow_provider_seedream.triggers.seedream import SeedreamPredictionTrigger
 from airflow_provider_seedream.wavespeed import (
     ApiConnectionError,
@@ -24,12 +24,14 @@ from airflow_provider_seedream.wavespeed import (
     PredictionTimeoutError,
     RateLimitError,
 )
+from airflow_provider_seedream.xcom import SUBMISSION
 from tests.components.airflow_context import Tries, WorkerKilledError, event_of, killed, run
+from tests.components.conftest import HURRIED
 
 pytestmark = pytest.mark.usefixtures("hurried")
 
 
-SUBMITTER_KEEPS = "airflow_provider_seedream.submission.submitter.Submitter._keep"
+SUBMISSION_KEEPS = "airflow_provider_seedream.submission.submission.Submission._keep"
 HOOK_WAITS = "airflow_provider_seedream.hooks.seedream.SeedreamHook.wait"
 OPERATOR_DEFERS = "airflow_provider_seedream.operators.seedream.SeedreamSequentialOperator.defer"
 
@@ -66,8 +68,8 @@ def run_and_kill_at(monkeypatch, place, task, tries):
 
 
 def lose_the_answer(monkeypatch, tries):
-    run_and_kill_at(monkeypatch, SUBMITTER_KEEPS, operator(), tries)
-    assert tries.store.get(KEY)["phase"] == "intent"
+    run_and_kill_at(monkeypatch, SUBMISSION_KEEPS, operator(), tries)
+    assert tries.store.get(SUBMISSION)["phase"] == "intent"
 
 
 @pytest.mark.event("Worker killed between the paying request and its answer")
@@ -145,7 +147,7 @@ def test_a_submission_that_never_arrived_is_resubmitted_once_it_can_arrive_no_mo
 
 @pytest.mark.event("The answer to the paying request is lost")
 def test_a_lost_submission_that_is_listed_late_is_still_adopted(seedream_emulator, monkeypatch, deferrable):
-    monkeypatch.setattr("airflow_provider_seedream.submission.order.GATEWAY_PATIENCE", 2.0)
+    monkeypatch.setattr(SeedreamSequentialOperator, "timing", replace(HURRIED, gateway_patience=2.0))
     seedream_emulator.configure(visibility_delay=1.0)
     seedream_emulator.faults.add("submit", faults.DropAfter())
     result = run(operator(on_lost_submission="adopt", deferrable=deferrable), Tries())
@@ -184,11 +186,11 @@ def test_a_lost_submission_counts_towards_the_ceiling_of_the_next(seedream_emula
 
 
 def test_a_worker_that_slept_through_its_time_to_send_sends_nothing(seedream_emulator, monkeypatch):
-    monkeypatch.setattr("airflow_provider_seedream.submission.order.SEND_WITHIN", -1.0)
+    monkeypatch.setattr(SeedreamSequentialOperator, "timing", replace(HURRIED, send_within=-1.0))
     tries = Tries()
     with pytest.raises(ApiConnectionError, match="was not sent: the time to send it is over"):
         run(operator(), tries)
-    assert tries.store.get(KEY)["phase"] == "nothing"
+    assert tries.store.get(SUBMISSION)["phase"] == "nothing"
     assert seedream_emulator.journal == []
 
 
@@ -274,7 +276,7 @@ def test_an_id_that_cannot_be_recorded_is_logged_and_waited_for(seedream_emulato
     assert len(result["images"]) == 2
 
 
-@pytest.mark.event("Trouble while looking (429, 5xx, garbage, dropped connection)")
+@pytest.mark.event("A poll fails (429, 5xx, garbage, dropped connection)")
 def test_a_look_that_fails_in_passing_after_completion_is_waited_for(seedream_emulator):
     passing = faults.Status(429, headers={"Retry-After": "60"})
     task, tries = operator(), Tries()
@@ -288,7 +290,7 @@ def test_a_look_that_fails_in_passing_after_completion_is_waited_for(seedream_em
     assert len(task.execute_complete(tries.context(), event_of(again.value.trigger))["images"]) == 2
 
 
-@pytest.mark.event("Trouble while looking (429, 5xx, garbage, dropped connection)")
+@pytest.mark.event("A poll fails (429, 5xx, garbage, dropped connection)")
 def test_a_resumed_try_that_cannot_see_its_prediction_waits_for_it(seedream_emulator):
     tries = Tries()
     with pytest.raises(TaskDeferred):
@@ -359,7 +361,7 @@ async def broken(*_, **__):
     raise OSError("the loop is on fire")
 
 
-@pytest.mark.event("Storage down after the pictures are done")
+@pytest.mark.event("Storage down after the images are done")
 def test_a_failure_after_completion_is_followed_by_a_try_straight_to_the_result(seedream_emulator, tmp_path):
     def comes_in_the_way():
         (tmp_path / "taken").write_text("a file where the folder should be")
@@ -438,7 +440,7 @@ def test_an_unknown_status_is_waited_for_and_logged_once(seedream_emulator, capl
     assert caplog.text.count("warming-up") == 1
 
 
-@pytest.mark.event("Trouble while looking (429, 5xx, garbage, dropped connection)")
+@pytest.mark.event("A poll fails (429, 5xx, garbage, dropped connection)")
 @pytest.mark.parametrize(
     "fault",
     [
@@ -459,7 +461,7 @@ def test_trouble_while_polling_never_fails_the_task_and_is_told_once(
     assert seedream_emulator.paid_tasks == 1
 
 
-@pytest.mark.event("Look refused (401, 403, 404)")
+@pytest.mark.event("A poll is refused (401, 403, 404)")
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_refused_look_stops_at_once_with_the_id(seedream_emulator, status, deferrable):
     seedream_emulator.faults.add("result", faults.Status(status), times=None)
@@ -481,7 +483,7 @@ def test_a_submission_refused_for_its_rate_holds_no_worker_and_comes_back(seedre
 
 @pytest.mark.event("Submission rate limited (429)")
 def test_the_same_without_a_store_or_deferral(seedream_emulator, monkeypatch):
-    monkeypatch.setattr("airflow_provider_seedream.submission.pacing.FIRST_PAUSE", 0.1)
+    monkeypatch.setattr(SeedreamSequentialOperator, "timing", replace(HURRIED, first_pause=0.1))
     for arguments in ({"deferrable": False}, {"deferrable": True}):
         seedream_emulator.faults.add("submit", faults.Status(429, headers={"Retry-After": "0"}), times=2)
         assert len(run(operator(**arguments), Tries(store=False))["images"]) == 2
@@ -496,7 +498,7 @@ def test_waiting_for_a_turn_ends_at_the_deadline_and_leaves_the_next_try_free(se
     task.timeout = 12.0
     with pytest.raises(RateLimitError):
         run(task, tries)
-    assert tries.store.get(KEY)["phase"] == "nothing"
+    assert tries.store.get(SUBMISSION)["phase"] == "nothing"
     assert len(run(operator(), tries)["images"]) == 2
     assert seedream_emulator.paid_tasks == 1
 
@@ -507,13 +509,13 @@ def test_a_new_try_after_a_rate_limit_gets_the_whole_time_again(seedream_emulato
     tries = Tries()
     with pytest.raises(TaskDeferred):
         operator().execute(tries.next_try())
-    delayed = tries.store.get(KEY)
+    delayed = tries.store.get(SUBMISSION)
     assert delayed["phase"] == "delayed"
-    tries.store.set(KEY, {**delayed, "deadline": 1000.0})
+    tries.store.set(SUBMISSION, {**delayed, "deadline": 1000.0})
     seedream_emulator.faults.add("submit", faults.Status(429, headers={"Retry-After": "20"}), times=1)
     with pytest.raises(TaskDeferred):
         operator().execute(tries.next_try())
-    assert tries.store.get(KEY)["deadline"] == pytest.approx(time.time() + 3600, abs=60)
+    assert tries.store.get(SUBMISSION)["deadline"] == pytest.approx(time.time() + 3600, abs=60)
     assert len(run(operator(), tries)["images"]) == 2
 
 
@@ -645,7 +647,7 @@ def test_without_a_store_a_deferral_still_keeps_everything_within_one_try(seedre
 @pytest.mark.event("Record damaged or unreadable")
 def test_a_record_that_cannot_be_read_is_never_taken_for_none(seedream_emulator):
     tries = Tries()
-    tries.store.set(KEY, {"version": 99})
+    tries.store.set(SUBMISSION, {"version": 99})
     with pytest.raises(AirflowFailException, match="A prediction may be paid"):
         run(operator(), tries)
     assert seedream_emulator.paid_tasks == 0
@@ -705,7 +707,7 @@ def test_a_submission_that_finds_no_connection_is_sent_again(seedream_emulator, 
 
 @pytest.mark.event("The answer to the paying request is lost")
 def test_a_prediction_that_failed_is_not_adopted_for_one_that_is_listed_late(seedream_emulator, monkeypatch):
-    monkeypatch.setattr("airflow_provider_seedream.submission.search.SEARCHES", (0.0, 0.5, 0.5))
+    monkeypatch.setattr(SeedreamSequentialOperator, "timing", replace(HURRIED, searches=(0.0, 0.5, 0.5)))
     seedream_emulator.faults.add("submit", faults.FailPrediction(5000, "somebody else's"))
     with pytest.raises(PredictionFailedError):
         run(operator(), Tries())

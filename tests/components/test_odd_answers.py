@@ -14,10 +14,10 @@ from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferr
 
 from airflow_provider_seedream.emulator import faults
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
-from airflow_provider_seedream.submission.store import KEY
 from airflow_provider_seedream.wavespeed import LostSubmissionError, PredictionTimeoutError
 from airflow_provider_seedream.wavespeed.errors import ApiTimeoutError, InvalidResponseError
 from airflow_provider_seedream.wavespeed.prediction import Prediction
+from airflow_provider_seedream.xcom import SUBMISSION
 from tests.components.airflow_context import Tries, event_of, run
 from tests.components.test_never_pays_twice import OPERATOR_DEFERS, operator, run_and_kill_at
 
@@ -49,7 +49,7 @@ def test_the_id_of_a_gateways_error_is_not_taken_for_a_prediction(seedream_emula
     tries = Tries()
     with pytest.raises(AirflowFailException, match="Candidates"):
         run(operator(), tries)
-    assert tries.store.get(KEY)["prediction_id"] is None
+    assert tries.store.get(SUBMISSION)["prediction_id"] is None
     result = run(operator(on_lost_submission="adopt"), tries)
     assert result["prediction_id"] == seedream_emulator.predictions[0]["id"]
     assert seedream_emulator.paid_tasks == 1
@@ -61,7 +61,7 @@ def test_an_id_that_no_look_confirms_is_logged_and_not_recorded(seedream_emulato
     tries = Tries()
     with pytest.raises(AirflowFailException, match="Candidates"):
         run(operator(), tries)
-    assert tries.store.get(KEY)["prediction_id"] is None
+    assert tries.store.get(SUBMISSION)["prediction_id"] is None
     assert f"names prediction {named['id']}" in caplog.text
 
 
@@ -233,9 +233,9 @@ def test_an_id_that_could_not_be_recorded_is_recorded_when_the_task_comes_back(
         patch.setattr(tries.store, "set", away)
         with pytest.raises(TaskDeferred) as deferral:
             task.execute(tries.next_try())
-    assert tries.store.get(KEY)["phase"] == "intent"
+    assert tries.store.get(SUBMISSION)["phase"] == "intent"
     task.execute_complete(tries.context(), event_of(deferral.value.trigger))
-    assert tries.store.get(KEY)["prediction_id"] == seedream_emulator.predictions[0]["id"]
+    assert tries.store.get(SUBMISSION)["prediction_id"] == seedream_emulator.predictions[0]["id"]
 
 
 def test_a_refusal_is_told_although_the_record_cannot_be_put_back(seedream_emulator, monkeypatch):
@@ -255,8 +255,8 @@ def test_a_task_that_comes_back_after_its_deadline_does_not_submit(seedream_emul
     task, tries = operator(timeout=60), Tries()
     with pytest.raises(TaskDeferred):
         task.execute(tries.next_try())
-    record = tries.store.get(KEY)
-    tries.store.set(KEY, {**record, "deadline": record["intent_at"] - 1})
+    record = tries.store.get(SUBMISSION)
+    tries.store.set(SUBMISSION, {**record, "deadline": record["intent_at"] - 1})
     with pytest.raises(PredictionTimeoutError, match="nothing is paid"):
         task.execute_postponed(tries.context(), None)
     assert seedream_emulator.paid_tasks == 0

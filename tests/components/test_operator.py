@@ -10,7 +10,6 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_seedream.emulator import faults
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
-from airflow_provider_seedream.submission.store import KEY
 from airflow_provider_seedream.wavespeed import (
     ApiConnectionError,
     ImageSet,
@@ -18,6 +17,7 @@ from airflow_provider_seedream.wavespeed import (
     InvalidResponseError,
     Scene,
 )
+from airflow_provider_seedream.xcom import SUBMISSION
 from tests.components.airflow_context import Tries, run
 
 pytestmark = pytest.mark.usefixtures("hurried")
@@ -286,4 +286,4 @@ def test_an_unreachable_host_is_told_and_leaves_nothing_behind(seedream_emulator
     tries = Tries()
     with pytest.raises(ApiConnectionError, match="found no connection"):
         run(operator(), tries)
-    assert tries.store.get(KEY)["phase"] == "nothing"
+    assert tries.store.get(SUBMISSION)["phase"] == "nothing"

@@ -11,7 +11,6 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_provider_seedream.emulator import faults
 from airflow_provider_seedream.operators.prompt import SeedreamPromptOperator
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
-from airflow_provider_seedream.submission.store import KEY
 from airflow_provider_seedream.wavespeed import (
     ImageSetPrompt,
     InvalidInputError,
@@ -19,6 +18,7 @@ from airflow_provider_seedream.wavespeed import (
     PredictionFailedError,
     PredictionTimeoutError,
 )
+from airflow_provider_seedream.xcom import SUBMISSION
 from tests.components.airflow_context import Tries, run
 
 pytestmark = pytest.mark.usefixtures("hurried")
@@ -221,7 +221,7 @@ def test_a_retry_takes_up_the_enhancement_that_an_earlier_try_paid_for(seedream_
     task.timeout = 0.2
     with pytest.raises(PredictionTimeoutError):
         run(task, tries)
-    assert tries.store.get(KEY)["phase"] == "submitted"
+    assert tries.store.get(SUBMISSION)["phase"] == "submitted"
     seedream_emulator.clock.advance(60)
     assert run(enhancing(), tries).startswith(TEXT.rstrip("."))
     assert seedream_emulator.paid_tasks == 1
@@ -253,10 +253,10 @@ def test_a_worker_killed_before_it_could_record_the_id_is_followed_by_a_try_that
 ):
     tries = Tries()
     with monkeypatch.context() as patch:
-        patch.setattr("airflow_provider_seedream.submission.submitter.Submitter._keep", interrupted)
+        patch.setattr("airflow_provider_seedream.submission.submission.Submission._keep", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(enhancing(), tries)
-    assert tries.store.get(KEY)["phase"] == "intent"
+    assert tries.store.get(SUBMISSION)["phase"] == "intent"
     assert run(enhancing(on_lost_submission="adopt"), tries).startswith(TEXT.rstrip("."))
     assert seedream_emulator.paid_tasks == 1
 

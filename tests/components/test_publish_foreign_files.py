@@ -526,3 +526,26 @@ def test_a_paid_set_says_which_deployment_is_unknown_before_it_is_paid_for(
     with pytest.raises(FolderTakenError, match=r"deployment.*Nothing is paid"):
         run(operator, Tries())
     assert seedream_emulator.paid_tasks == 0
+
+
+@pytest.mark.parametrize("name", ["index.html", "01-a-fox.jpg", "contact-sheet.jpg", "01-a-fox-w32.webp"])
+def test_a_file_of_an_earlier_set_that_somebody_changed_is_not_written_over_by_another_set(
+    cdn: Cdn, place: Place, name: str
+) -> None:
+    put(cdn, place, **EVERYTHING)
+    place.put(name)
+    asked = len(cdn.requests)
+    with pytest.raises(ForeignFileError, match=re.escape(name)):
+        put(cdn, place, "p2", **EVERYTHING)
+    assert len(cdn.requests) == asked
+    assert place.content()[name] == MINE
+    put(cdn, place, "p2", on_existing="replace", **EVERYTHING)
+    assert place.content()[name] != MINE
+
+
+def test_under_fail_a_changed_file_of_the_same_set_is_not_written_over(cdn: Cdn, place: Place) -> None:
+    put(cdn, place, **EVERYTHING)
+    place.put("index.html")
+    with pytest.raises(ForeignFileError, match=r"index\.html"):
+        put(cdn, place, on_existing="fail", **EVERYTHING)
+    assert place.content()["index.html"] == MINE

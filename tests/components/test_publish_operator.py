@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 import io
 import json
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
 from PIL import Image
+from tenacity import nap
 
 from airflow_provider_seedream.operators.publish import SeedreamPublishOperator
 from airflow_provider_seedream.publishing import contact_sheet
@@ -302,7 +304,7 @@ def test_base64_sets_go_the_same_way(cdn: Cdn, tmp_path: Path, form: str) -> Non
     ("source", "fault"),
     [
         ("no base64!", ImageFault.DAMAGED),
-        (f"data:image/png;base64,{base64.b64encode(picture('PNG')).decode()}", ImageFault.DAMAGED),
+        (f"data:image/png,{base64.b64encode(picture('PNG')).decode()}", ImageFault.DAMAGED),
         (picture("PNG")[:-9], ImageFault.TRUNCATED),
         (picture("PNG", width=65), ImageFault.WRONG_SIZE),
         (picture("JPEG"), ImageFault.WRONG_FORMAT),
@@ -563,6 +565,39 @@ def test_reading_a_dag_file_loads_no_http_or_picture_library() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "data:image/png;base64,{}",
+        "data:;base64,{}",
+        "DATA:image/png;charset=utf-8;base64,{}",
+        "{}\n",
+        "  {}\r\n",
+    ],
+)
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.encodebytes])
+def test_base64_is_read_as_clients_and_mail_write_it(
+    cdn: Cdn, tmp_path: Path, text: str, encode: Callable[[bytes], bytes]
+) -> None:
+    data = picture("PNG", width=512, height=384)
+    given = image_set(cdn, images=(GeneratedImage("", None),), size="512*384")
+    published = publish(
+        given, ObjectStoragePath(f"file://{tmp_path}"), sources=[text.format(encode(data).decode())]
+    )
+    assert [each.sha256 for each in published.manifest.images] == [hashlib.sha256(data).hexdigest()]
+
+
+def test_a_set_that_the_cdn_shows_late_is_published(
+    cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nap.sleep_using_event, "__call__", lambda self, seconds: None)
+    now = dt.datetime.now(dt.UTC).isoformat()
+    for index in range(2):
+        cdn.paths[f"/p1/{index}.jpg"] = in_turn(*[body(b"", 404)] * 8, body(picture(seed=index)))
+    published = publish(image_set(cdn, count=2, completed_at=now), ObjectStoragePath(f"file://{tmp_path}"))
+    assert published.fetched == 2
 
 
 def signed(data: bytes, signature: str) -> Callable[[Any], None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 
 import fsspec
 import pytest
@@ -14,16 +15,17 @@ from PIL import Image
 
 from airflow_provider_seedream.emulator import faults
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
-from airflow_provider_seedream.submission.store import KEY
 from airflow_provider_seedream.wavespeed import InternalServerError, InvalidInputError, LostSubmissionError
+from airflow_provider_seedream.xcom import SUBMISSION
 from tests.components.airflow_context import Tries, WorkerKilledError, killed, run
+from tests.components.conftest import HURRIED
 
 pytestmark = pytest.mark.usefixtures("hurried")
 
 EDIT = "bytedance/seedream-v5.0-lite/edit-sequential"
 FOX = "https://example.org/fox.png"
 SCENES = ["the fox of figure 1 at dawn", "the fox of figure 1 at night"]
-SUBMITTER_KEEPS = "airflow_provider_seedream.submission.submitter.Submitter._keep"
+SUBMISSION_KEEPS = "airflow_provider_seedream.submission.submission.Submission._keep"
 
 
 def operator(**arguments):
@@ -134,7 +136,9 @@ def test_a_file_with_another_content_is_another_request(seedream_emulator, pictu
 
 
 def test_a_task_that_waits_for_its_turn_uploads_once(seedream_emulator, picture, deferrable, monkeypatch):
-    monkeypatch.setattr("airflow_provider_seedream.submission.submitter.pause", lambda *_: 0.05)
+    monkeypatch.setattr(
+        SeedreamSequentialOperator, "timing", replace(HURRIED, first_pause=0.05, shortest_pause=0.05)
+    )
     refusal = faults.Status(429, headers={"Retry-After": "0"})
     seedream_emulator.faults.add("submit", refusal, times=2)
     pauses = [] if deferrable else None
@@ -154,7 +158,7 @@ def test_an_upload_that_keeps_failing_leaves_nothing_paid_and_nothing_recorded(s
     tries = Tries()
     with pytest.raises(InternalServerError):
         run(operator(images=[str(picture)]), tries)
-    assert tries.store.get(KEY)["phase"] == "nothing"
+    assert tries.store.get(SUBMISSION)["phase"] == "nothing"
     assert sent(seedream_emulator) == []
 
 
@@ -174,10 +178,10 @@ def test_a_worker_killed_after_paying_finds_its_prediction_and_uploads_nothing(
 ):
     tries = Tries()
     with monkeypatch.context() as patch:
-        patch.setattr(SUBMITTER_KEEPS, killed)
+        patch.setattr(SUBMISSION_KEEPS, killed)
         with pytest.raises(WorkerKilledError):
             run(operator(images=[str(picture)]), tries)
-    assert tries.store.get(KEY)["phase"] == "intent"
+    assert tries.store.get(SUBMISSION)["phase"] == "intent"
     result = run(operator(images=[str(picture)], on_lost_submission="adopt"), tries)
     assert result["prediction_id"] == seedream_emulator.predictions[0]["id"]
     assert (seedream_emulator.paid_tasks, uploads(seedream_emulator)) == (1, 1)

@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from airflow_provider_seedream.operators.publish import SeedreamPublishOperator
-from airflow_provider_seedream.publishing.derivatives import render
+from airflow_provider_seedream.publishing.derivatives import Opened
+from airflow_provider_seedream.publishing.errors import RenditionError
 from airflow_provider_seedream.publishing.manifest import Manifest, Role
 from airflow_provider_seedream.publishing.names import MediaType, Rendition
 from airflow_provider_seedream.publishing.publish import Published, publish
+from airflow_provider_seedream.publishing.storage import Folder
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet
 from tests.cdn import Cdn, body, picture
@@ -91,7 +93,7 @@ def test_transparency_is_kept_in_webp_and_laid_on_white_in_jpeg() -> None:
     out = io.BytesIO()
     Image.new("RGBA", (64, 64), (255, 0, 0, 0)).save(out, "PNG")
     for media_type, pixel in ((MediaType.WEBP, (0,)), (MediaType.JPEG, (255, 255, 255))):
-        ((_, data),) = render(out.getvalue(), [Rendition(media_type, 32)], "01.png")
+        _, data = Opened.of(out.getvalue(), 32).render(Rendition(media_type, 32), "01.png")
         with Image.open(io.BytesIO(data)) as opened:
             assert opened.size == (32, 32)
             assert opened.getpixel((9, 9))[-len(pixel) :] == pixel  # type: ignore[index]
@@ -104,7 +106,9 @@ def test_nothing_but_colours_is_taken_over() -> None:
     Image.new("RGB", (64, 64)).save(out, "JPEG", exif=exif, comment=b"canary")
     assert b"canary" in out.getvalue()
     wanted = [Rendition(MediaType.WEBP, 32), Rendition(MediaType.JPEG, 32)]
-    for _, data in render(out.getvalue(), wanted, "01.jpg"):
+    opened = Opened.of(out.getvalue(), max(each.width for each in wanted))
+    for each in wanted:
+        _, data = opened.render(each, "01.jpg")
         assert b"canary" not in data
 
 
@@ -137,3 +141,51 @@ def test_without_pillow_they_are_refused_before_anything_is_fetched(
         put(cdn, tmp_path, renditions=WANTED)
     assert cdn.requests == []
     assert put(cdn, tmp_path, storyboard_page=True).fetched == 2  # the page alone needs none
+
+
+def wide_text() -> bytes:
+    """A good PNG whose text unpacks to more than Pillow reads."""
+    text = PngImagePlugin.PngInfo()
+    text.add_text("workflow", '{"node": 1, ' * 100_000, zip=True)
+    out = io.BytesIO()
+    Image.new("RGB", (200, 150)).save(out, "PNG", pnginfo=text)
+    return out.getvalue()
+
+
+ALL = {"renditions": {"webp": [32]}, "contact_sheet": True, "storyboard_page": True}
+
+
+def test_what_cannot_be_made_never_keeps_the_images_from_being_published(
+    cdn: Cdn, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cdn.paths["/1"] = body(wide_text())
+    published = put(cdn, tmp_path, **ALL)
+    names = [each.file for each in published.manifest.images]
+    assert len(names) == 2
+    left_out = [each.file for each in published.manifest.left_out]
+    assert left_out == [f"{Path(names[1]).stem}-w32.webp", "contact-sheet.jpg"]
+    assert caplog.text.count("is left out: ValueError") == 2
+    page = (tmp_path / "index.html").read_text()
+    assert all(name in page for name in names)
+    assert Manifest.from_bytes((tmp_path / "manifest.json").read_bytes()) == published.manifest
+    asked = len(cdn.requests)
+    assert put(cdn, tmp_path, **ALL).manifest == published.manifest
+    assert len(cdn.requests) == asked
+
+
+def test_a_user_can_ask_for_a_failure_and_still_gets_images_and_manifest(cdn: Cdn, tmp_path: Path) -> None:
+    cdn.paths["/1"] = body(wide_text())
+    for _ in range(2):
+        with pytest.raises(RenditionError, match=r'are published.*on_rendition_error="skip"') as caught:
+            put(cdn, tmp_path, on_rendition_error="fail", **ALL)
+        assert not caught.value.transient
+        assert len(Manifest.from_bytes((tmp_path / "manifest.json").read_bytes()).images) == 2
+
+
+def test_a_store_in_trouble_is_no_reason_to_leave_anything_out(
+    cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(cdn, tmp_path)
+    monkeypatch.setattr(Folder, "readable", lambda *_: (_ for _ in ()).throw(OSError("the store is away")))
+    with pytest.raises(OSError, match="the store is away"):
+        put(cdn, tmp_path, **ALL)

@@ -14,13 +14,13 @@ from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferr
 from airflow_provider_seedream.emulator import faults
 from airflow_provider_seedream.operators.prompt import SeedreamPromptOperator
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
-from airflow_provider_seedream.submission.store import KEY
 from airflow_provider_seedream.wavespeed import (
     AccountChangedError,
     ApiConnectionError,
     LostSubmissionError,
 )
 from airflow_provider_seedream.wavespeed.prediction import Prediction
+from airflow_provider_seedream.xcom import SUBMISSION
 from tests.components.airflow_context import Tries, die_in_flight, run
 
 pytestmark = pytest.mark.usefixtures("hurried")
@@ -437,7 +437,7 @@ def test_edited_retries_alone_are_no_clear_though_the_try_failed_and_another_tas
     tries.ti.max_tries = 3
     with monkeypatch.context() as patch:
         patch.setattr(
-            "airflow_provider_seedream.operators.job.announce", lambda *_: (_ for _ in ()).throw(OSError)
+            "airflow_provider_seedream.operators.worker.announce", lambda *_: (_ for _ in ()).throw(OSError)
         )
         with pytest.raises(OSError):  # noqa: PT011
             run(operator(retries=3), tries)
@@ -464,7 +464,7 @@ def test_a_task_killed_before_it_submits_sends_nothing_and_says_so(
         run(task, tries)
     assert "Killed. Nothing was sent that pays" in capfd.readouterr().out
     assert [each.route for each in seedream_emulator.journal if each.route == "submit"] == []
-    assert tries.store.get(KEY)["phase"] == "nothing"
+    assert tries.store.get(SUBMISSION)["phase"] == "nothing"
     assert len(run(operator(), tries)["images"]) == 2
     assert seedream_emulator.paid_tasks == 1
 
@@ -476,7 +476,7 @@ def test_a_task_killed_between_two_attempts_to_connect_sends_nothing(seedream_em
     task, real = operator(), requests.Session.request
 
     def refused_once(session, method, url, **options):
-        if not task.kill.came:
+        if not task.killed:
             task.on_kill()
             raise requests.ConnectTimeout
         return real(session, method, url, **options)
@@ -495,7 +495,7 @@ def test_a_task_killed_while_it_submits_keeps_the_id_and_pays_no_second_time(see
     with pytest.raises(TaskDeferred):
         task.execute(tries.next_try())
     assert "Killed. A submission of 2 image(s) of 2048*2048 ($0.07) is under way" in capfd.readouterr().out
-    assert tries.store.get(KEY)["prediction_id"] == seedream_emulator.predictions[0]["id"]
+    assert tries.store.get(SUBMISSION)["prediction_id"] == seedream_emulator.predictions[0]["id"]
     run(operator(), tries)
     assert seedream_emulator.paid_tasks == 1
 
@@ -516,7 +516,7 @@ def test_a_retry_goes_on_with_the_account_that_paid_or_not_at_all(seedream_emula
     seedream_emulator.clock.hold()
     with pytest.raises(TaskDeferred):
         operator().execute(tries.next_try())
-    assert tries.store.get(KEY)["paid_from"] == "connection seedream_default"
+    assert tries.store.get(SUBMISSION)["paid_from"] == "connection seedream_default"
     connection = seedream_emulator.airflow_connection()
     with monkeypatch.context() as patch:
         patch.delenv("AIRFLOW_CONN_SEEDREAM_DEFAULT")

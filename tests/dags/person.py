@@ -5,9 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Self
 
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
+
+
+@cache
+def _app() -> FastAPI:
+    """Airflow's API, which takes seconds to make."""
+    from airflow.api_fastapi.app import create_app
+
+    return create_app(apps="core")
 
 
 class Person:
@@ -18,9 +28,7 @@ class Person:
     """
 
     def __init__(self, dag_id: str, answers: Sequence[tuple[str, str, Any] | Callable[[Self], None]]) -> None:
-        from airflow.api_fastapi.app import create_app
-
-        self._client = TestClient(create_app(apps="core"))
+        self._client = TestClient(_app())
         token = self._client.get("/auth/token").json()["access_token"]
         self._client.headers["Authorization"] = f"Bearer {token}"
         self._dag_id = dag_id
@@ -96,5 +104,5 @@ class Person:
                     self.forms.append(form)
                     self._run_id = ti["dag_run_id"]
                     return f"/api/v2/dags/{self._dag_id}/dagRuns/{self._run_id}/taskInstances/{task_id}/-1/hitlDetails"
-            time.sleep(0.2)
+            time.sleep(0.1)
         return None

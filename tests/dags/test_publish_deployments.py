@@ -12,31 +12,37 @@ from typing import Any
 import pytest
 
 from airflow_provider_seedream.emulator import Emulator
-from airflow_provider_seedream.publishing.manifest import Manifest
 
 DAG_FILE = """
-import datetime as dt, json, os, sys
+import datetime as dt, json, os, pathlib, sys
 from airflow.sdk import DAG
 from airflow_provider_seedream.operators.publish import SeedreamPublishOperator
 
-with DAG("story", start_date=dt.datetime(2024, 1, 1), schedule=None) as dag:
-    SeedreamPublishOperator(
-        task_id="publish",
-        image_set=json.loads(os.environ.get("IMAGE_SET", "{}")),
-        path=os.environ.get("FOLDER", "/nowhere"),
-    )
+FOLDER = os.environ.get("FOLDER", "/nowhere")
+MOMENT = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+def story(image_set):
+    with DAG("story", start_date=dt.datetime(2024, 1, 1), schedule=None) as dag:
+        SeedreamPublishOperator(task_id="publish", image_set=image_set, path=FOLDER)
+    return dag
+
+dag = story({})
 
 if __name__ == "__main__":
     from airflow.utils import db
 
     db.upgradedb()
-    run = dag.test(run_after=dt.datetime(2026, 1, 1, tzinfo=dt.UTC), logical_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
-    print("STATE", run.run_id, run.state)
+    for image_set in json.loads(os.environ["IMAGE_SETS"]):
+        run = story(image_set).test(run_after=MOMENT, logical_date=MOMENT)
+        there = json.loads(pathlib.Path(FOLDER, "manifest.json").read_text())["prediction_id"]
+        print("STATE", run.run_id, run.state, there)
 """
 
 
-def deployed(home: Path, folder: Path, image_set: dict[str, Any], emulator: Emulator) -> tuple[str, str]:
-    """Run the DAG in the deployment that lives in ``home``; gives the run's id and state."""
+def deployed(
+    home: Path, folder: Path, image_sets: list[dict[str, Any]], emulator: Emulator
+) -> list[list[str]]:
+    """Run the DAG for each set in the deployment that lives in ``home``; gives the run's id, state and what is there then."""
     (home / "dags").mkdir(parents=True, exist_ok=True)
     (home / "dags" / "story.py").write_text(DAG_FILE)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
@@ -46,7 +52,7 @@ def deployed(home: Path, folder: Path, image_set: dict[str, Any], emulator: Emul
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
         "AIRFLOW_CONN_SEEDREAM_DEFAULT": emulator.airflow_connection(),
-        "IMAGE_SET": json.dumps(image_set),
+        "IMAGE_SETS": json.dumps(image_sets),
         "FOLDER": str(folder),
     }
     out = subprocess.run(
@@ -56,8 +62,9 @@ def deployed(home: Path, folder: Path, image_set: dict[str, Any], emulator: Emul
         text=True,
         timeout=300,
     )
-    (line,) = [each for each in out.stdout.splitlines() if each.startswith("STATE")]
-    return line.split()[1], line.split()[2]
+    lines = [each.split()[1:] for each in out.stdout.splitlines() if each.startswith("STATE")]
+    assert len(lines) == len(image_sets), out.stderr[-4000:]
+    return lines
 
 
 @pytest.mark.event("Same DAG and run in another deployment")
@@ -90,16 +97,15 @@ def test_a_deployment_replaces_its_own_set_after_another_try_and_never_that_of_a
             "cost_usd": 0.035,
         }
 
-    def there() -> str:
-        return Manifest.from_bytes((folder / "manifest.json").read_bytes()).image_set.prediction_id
-
     folder = tmp_path / "story"
-    production, staging = tmp_path / "production", tmp_path / "staging"
     first, second, third = image_set("a fox"), image_set("a hare"), image_set("an owl")
-    run, state = deployed(production, folder, first, seedream_emulator)
-    assert (state, there()) == ("success", first["prediction_id"])
-    assert deployed(staging, folder, second, seedream_emulator) == (run, "failed")
-    assert there() == first["prediction_id"]
-    assert deployed(staging, folder, first, seedream_emulator) == (run, "success")
-    assert deployed(production, folder, third, seedream_emulator) == (run, "success")
-    assert there() == third["prediction_id"]
+    production, staging = tmp_path / "production", tmp_path / "staging"
+    ((run, *made),) = deployed(production, folder, [first], seedream_emulator)
+    assert made == ["success", first["prediction_id"]]
+    assert deployed(staging, folder, [second, first], seedream_emulator) == [
+        [run, "failed", first["prediction_id"]],
+        [run, "success", first["prediction_id"]],
+    ]
+    assert deployed(production, folder, [third], seedream_emulator) == [
+        [run, "success", third["prediction_id"]]
+    ]

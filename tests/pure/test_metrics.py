@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_seedream.metrics import resume_decision
 from airflow_provider_seedream.submission.record import Attempt, SubmissionRecord
-from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
+from airflow_provider_seedream.wavespeed.prediction import Status
 
 
 def record(prediction_id: str | None) -> SubmissionRecord:
@@ -30,4 +30,4 @@ def record(prediction_id: str | None) -> SubmissionRecord:
 def test_a_decision_has_the_word_of_airflows_resumable_jobs(
     before: SubmissionRecord | None, status: Status, word: str
 ) -> None:
-    assert resume_decision(before, Prediction("p", "m", status, status.value)) == word
+    assert resume_decision(before, "p", ended=status.ended) == word

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_seedream.submission.lost import candidates
+from airflow_provider_seedream.submission.matching import candidates
 from airflow_provider_seedream.wavespeed import InvalidInputError, Prediction, operations
 from airflow_provider_seedream.wavespeed.references import Reference, media_type, sources_of
 from airflow_provider_seedream.wavespeed.request import MODELS, ImageSetRequest, version_for

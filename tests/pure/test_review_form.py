@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -109,21 +107,3 @@ def test_no_prompt_is_anything_but_text(text: str) -> None:
 @pytest.mark.parametrize("length", [1, 10, 200])
 def test_a_long_text_is_cut(length: int) -> None:
     assert len(plain("word " * 1000, length)) == length
-
-
-def test_without_airflows_form_the_rounds_are_refused_with_a_reason_and_the_example_makes_no_dag() -> None:
-    code = (
-        "import sys; sys.modules['airflow.providers.standard.operators.hitl'] = None\n"
-        "import airflow.providers.common.compat.version_compat as versions; versions.AIRFLOW_V_3_1_PLUS = False\n"
-        "from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException\n"
-        "from airflow_provider_seedream.operators.approval import approval_rounds\n"
-        "sys.path.insert(0, 'example_dags')\n"
-        "import example_seedream_approval as example\n"
-        "print(hasattr(example, 'dag'))\n"
-        "try: approval_rounds(prompt='a fox')\n"
-        "except AirflowOptionalProviderFeatureException as error: print(error)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout.startswith(
-        "False\napproval_rounds() asks people by a form that Airflow has from 3.1 on"
-    ), done

@@ -10,29 +10,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_seedream.submission.budget import Ceiling, check
-from airflow_provider_seedream.submission.lost import (
+from airflow_provider_seedream.operators.base import Ceiling, check
+from airflow_provider_seedream.submission.decisions import (
+    Changed,
+    Collect,
+    Fetch,
+    GiveUp,
+    Lost,
+    Missing,
+    Resume,
+    Submit,
+    Unseen,
+    decide,
+)
+from airflow_provider_seedream.submission.matching import (
     Window,
+    adoptable,
     candidates,
     identified,
-    may_be_taken,
     possible,
     unclaimed,
 )
 from airflow_provider_seedream.submission.record import (
     Attempt,
-    Changed,
-    Collect,
-    GiveUp,
-    Look,
-    Lost,
-    Missing,
     Phase,
-    Resume,
     SubmissionRecord,
-    Submit,
     UnreadableRecordError,
-    decide,
 )
 from airflow_provider_seedream.wavespeed import BudgetExceededError, ImageSetRequest, Prediction, Status
 
@@ -105,14 +108,20 @@ def test_an_intent_without_an_id_is_lost_not_absent():
     assert decided(INTENT) == Lost(INTENT)
 
 
-def test_a_submitted_prediction_is_looked_at_first():
-    assert decided(SUBMITTED) == Look("abc")
+def test_a_submitted_prediction_is_fetched_first():
+    assert decided(SUBMITTED) == Fetch("abc")
 
 
 @pytest.mark.parametrize("status", ["created", "pending", "processing", "an-unknown-word"])
 def test_a_running_prediction_is_resumed_even_after_a_clear(status):
     assert isinstance(decided(SUBMITTED, prediction=seen(status)), Resume)
     assert isinstance(decided(SUBMITTED, prediction=seen(status), max_tries=2), Resume)
+
+
+def test_a_prediction_that_is_not_visible_now_is_resumed_and_one_that_is_forgotten_is_not():
+    assert decided(SUBMITTED, prediction=Unseen.FOR_NOW) == Resume("abc", None)
+    assert decided(SUBMITTED, prediction=Unseen.FOR_NOW, fingerprint="g") == Changed(SUBMITTED)
+    assert isinstance(decided(SUBMITTED, prediction=Unseen.FORGOTTEN, max_tries=2), Submit)
 
 
 def test_a_completed_prediction_is_collected_by_a_retry():
@@ -208,7 +217,7 @@ def test_a_record_that_cannot_be_read_is_never_taken_for_none(stored):
 
 
 def test_a_lost_submission_is_looked_for_around_its_time():
-    first, last = Window.of(INTENT, clock_ahead=0.0).asked_for
+    first, last = Window.of(INTENT, clock_ahead=0.0).listed
     assert first.timestamp() < INTENT.intent_at
     assert last.timestamp() > INTENT.arrives_by
 
@@ -241,7 +250,7 @@ def test_where_nothing_is_known_of_the_clock_that_gave_the_intent_a_prediction_m
     found = Prediction.from_json({"id": "prediction", "status": "completed", "created_at": moment})
     window = Window.of(INTENT, clock_ahead=0.0)
     assert (window.holds(found), window.surely_holds(found)) == (held, surely)
-    assert window.asked_for[0].timestamp() <= 1000.0 - 900.0
+    assert window.listed[0].timestamp() <= 1000.0 - 900.0
 
 
 @pytest.mark.parametrize(
@@ -300,7 +309,7 @@ def test_a_prompt_that_is_the_beginning_of_another_is_another(told, may_be, is_i
     found = Prediction.from_json({"id": "one", "status": "processing", "input": {"prompt": told}})
     assert bool(candidates([found], request)) is may_be
     assert identified(found, request) is is_it
-    assert may_be_taken(found, request) is (is_it or told is None)
+    assert adoptable(found, request) is (is_it or told is None)
 
 
 def test_a_price_over_any_ceiling_is_refused_with_price_ceiling_and_where_it_was_set():

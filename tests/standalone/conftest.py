@@ -1,4 +1,4 @@
-"""One Airflow and one emulator for all tests of this layer: it takes most of a minute to start."""
+"""Two Airflows for all tests of this layer, on SQLite and on PostgreSQL: each takes most of a minute to start."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_seedream.emulator import Emulator
+from tests.layers import ON_POSTGRES
+from tests.standalone.postgres import is_installed, postgres
 from tests.standalone.rest import Airflow
 from tests.standalone.standalone import Standalone
 from tests.statsd import StatsdServer
@@ -69,12 +71,26 @@ def statsd() -> Iterator[StatsdServer]:
 
 
 @pytest.fixture(scope="session")
-def standalone(
+def account() -> Iterator[Emulator]:
+    """An account whose API tells the input of a prediction, so that a lost one can be told from others."""
+    with Emulator(api_key=KEY, median_seconds=0.5, spread=0, result_input=True) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def slow() -> Iterator[Emulator]:
+    """Another such account, which one task has for itself."""
+    with Emulator(api_key=KEY, median_seconds=0.5, spread=0, result_input=True) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def on_sqlite(
     emulator: Emulator,
-    chaotic: Emulator,
     bronze: Emulator,
     telling: Emulator,
     silent: Emulator,
+    chaotic: Emulator,
     statsd: StatsdServer,
     scratch: Path,
     tmp_path_factory: pytest.TempPathFactory,
@@ -103,19 +119,45 @@ def standalone(
             "SEEDREAM_TEST_SCRATCH": str(scratch),
         },
     )
-    standalone.start()
-    try:
+    with standalone.running():
         yield standalone
-    finally:
-        standalone.stop()
 
 
 @pytest.fixture(scope="session")
-def airflow(standalone: Standalone, emulator: Emulator) -> Iterator[Airflow]:
-    airflow = Airflow(standalone.url)
-    airflow.post(
-        "connections",
-        {"connection_id": "seedream_stored", "conn_type": "seedream", "host": emulator.url, "password": KEY},
-    )
+def on_postgres(
+    account: Emulator,
+    slow: Emulator,
+    chaotic: Emulator,
+    scratch: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Standalone]:
+    with postgres() as database:
+        standalone = Standalone(
+            tmp_path_factory.mktemp("airflow-on-postgres") / "home",
+            dag_files=[HERE / "dags" / "chaos.py", HERE / "dags" / "hostile.py"],
+            env={
+                "AIRFLOW_CONN_SEEDREAM_DEFAULT": account.airflow_connection(),
+                "AIRFLOW_CONN_SEEDREAM_SLOW": slow.airflow_connection(),
+                "AIRFLOW_CONN_SEEDREAM_CHAOS": chaotic.airflow_connection(read_timeout=5),
+                "SEEDREAM_TEST_SCRATCH": str(scratch),
+            },
+            database=database,
+        )
+        with standalone.running():
+            assert standalone.query("select version()")[0][0].startswith("PostgreSQL")
+            yield standalone
+
+
+@pytest.fixture(scope="module")
+def standalone(request: pytest.FixtureRequest) -> Standalone:
+    """The Airflow of a file. Where PostgreSQL is missing, what does not need it runs on SQLite."""
+    postgresql = request.path.name in ON_POSTGRES and is_installed()
+    found: Standalone = request.getfixturevalue("on_postgres" if postgresql else "on_sqlite")
+    return found
+
+
+@pytest.fixture(scope="module")
+def airflow(standalone: Standalone) -> Iterator[Airflow]:
+    airflow = Airflow(standalone)
     yield airflow
     airflow.close()

@@ -37,6 +37,10 @@ SETTINGS = {
 }
 
 
+def is_installed() -> bool:
+    return _programs() is not None
+
+
 @contextlib.contextmanager
 def postgres() -> Iterator[str]:
     """The SQLAlchemy URL of an empty database. Without a server the test is skipped, and fails where ``CI`` is set."""

@@ -8,17 +8,22 @@ from typing import Any
 
 import requests
 
+from tests.standalone.standalone import Standalone
+
 OVER = {"success", "failed", "upstream_failed", "skipped", "removed"}
 
 
 class Airflow:
     """What a person at the UI would see and do.
 
-    :param url: origin of the API server; every anonymous visitor must be an admin there.
+    What is asked again and again is read from its database: an answer of its API costs much more computing.
+
+    :param standalone: the Airflow; every anonymous visitor must be an admin there.
     """
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, standalone: Standalone) -> None:
+        self.standalone = standalone
+        self._url = url = standalone.url
         self._session = requests.Session()
         token = requests.get(f"{url}/auth/token", timeout=30).json()["access_token"]
         self._session.headers["Authorization"] = f"Bearer {token}"
@@ -88,23 +93,31 @@ class Run:
 
     @property
     def state(self) -> str:
-        return str(self._airflow.get(self._path)["state"])
+        statement = "select state from dag_run where dag_id = :dag_id and run_id = :run_id"
+        ((state,),) = self._query(statement)
+        return str(state)
 
     def tasks(self) -> list[dict[str, Any]]:
         """Every task instance, mapped ones one by one."""
-        path, found = f"{self._path}/taskInstances", []
-        while page := self._airflow.get(path, limit=100, offset=len(found))["task_instances"]:
-            found += page
+        path, found, total = f"{self._path}/taskInstances", [], 1
+        while len(found) < total:
+            page = self._airflow.get(path, limit=100, offset=len(found))
+            found += page["task_instances"]
+            total = page["total_entries"]
         return found
 
     def states(self) -> dict[str, str | None]:
         """State by task, mapped instances as ``task_id[index]``."""
+        statement = (
+            "select task_id, map_index, state from task_instance where dag_id = :dag_id and run_id = :run_id"
+        )
         return {
-            task["task_id"] if task["map_index"] < 0 else f"{task['task_id']}[{task['map_index']}]": task[
-                "state"
-            ]
-            for task in self.tasks()
+            task_id if map_index < 0 else f"{task_id}[{map_index}]": state
+            for task_id, map_index, state in self._query(statement)
         }
+
+    def _query(self, statement: str) -> list[tuple[Any, ...]]:
+        return self._airflow.standalone.query(statement, dag_id=self.dag_id, run_id=self.run_id)
 
     def wait(self, *, timeout: float) -> str:
         """Wait until the run is over and give its state.
@@ -160,12 +173,19 @@ class Run:
         return form
 
     def answer(self, task_id: str, option: str, **params: Any) -> None:
-        """Answer what a task asks, as the form does, after a moment.
+        """Answer what a task asks, as the form does, once the scheduler has read that the worker is done with it.
 
-        An answer within seconds of the question can reach the scheduler before the news that the task waits, and it then
-        takes a healthy task for failed. That news was seen to come five to six seconds late.
+        An answer within seconds of the question can reach the scheduler before that news, and it then takes a healthy
+        task for failed. The news was seen to come five to six seconds late.
         """
-        time.sleep(10)
+        news = (
+            f"success for task instance TaskInstanceKey(dag_id='{self.dag_id}', task_id='{task_id}', "
+            f"run_id='{self.run_id}', try_number={self.task(task_id)['try_number']}, map_index=-1)"
+        )
+        wait_until(
+            lambda: news in self._airflow.standalone.log.read_text(), timeout=60, what=f"news of {task_id}"
+        )
+        time.sleep(1)
         path = f"{self._path}/taskInstances/{task_id}/-1/hitlDetails"
         self._airflow.patch(path, {"chosen_options": [option], "params_input": params})
 

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +65,17 @@ class Standalone:
             "CORE__LOAD_EXAMPLES": "False",
             "CORE__PARALLELISM": str(parallelism),
             "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-            "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+            # Nothing changes in its DAGs folder.
+            "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
             # A busy machine answers a worker late, and Airflow would take its task for failed after five seconds.
             "WORKERS__EXECUTION_API_TIMEOUT": "60",
             "DATABASE__SQL_ALCHEMY_CONN": self._database,
             "LOGGING__TRIGGER_LOG_SERVER_PORT": str(trigger_log_port),
+            # Seconds between two turns of a scheduler that has nothing to do: each costs computing, and each step waits for one.
+            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.6",
             # Seconds after which a dead worker's task is tried again, and a dead triggerer's work is taken over.
             "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+            "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
             "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
             "TRIGGERER__JOB_HEARTBEAT_SEC": "2",
             "LOGGING__WORKER_LOG_SERVER_PORT": str(worker_log_port),
@@ -84,6 +89,7 @@ class Standalone:
             **{f"AIRFLOW__{name}": value for name, value in settings.items()},
             **env,
         }
+        self._engine = sqlalchemy.create_engine(self._database)
         self._process: subprocess.Popen[bytes] | None = None
         self._more: list[subprocess.Popen[bytes]] = []
 
@@ -110,6 +116,15 @@ class Standalone:
                 self.stop()
                 raise AssertionError(f"airflow standalone did not become healthy:\n{end}")
             time.sleep(1)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Start it, and end it at the end."""
+        self.start()
+        try:
+            yield
+        finally:
+            self.stop()
 
     def triggerer(self) -> list[psutil.Process]:
         """Every process of the triggerers that run now."""
@@ -146,12 +161,8 @@ class Standalone:
 
         :param values: of the statement's ``:names``.
         """
-        engine = sqlalchemy.create_engine(self._database)
-        try:
-            with engine.connect() as connection:
-                return [tuple(row) for row in connection.execute(sqlalchemy.text(statement), values)]
-        finally:
-            engine.dispose()
+        with self._engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(sqlalchemy.text(statement), values)]
 
     def task_logs(self, dag_id: str) -> dict[tuple[str, int], list[str]]:
         """The logs of a DAG's mapped tasks, by task and map index, one for each try, and those of their triggers."""
@@ -166,6 +177,7 @@ class Standalone:
 
         :param patience: seconds between asking and killing.
         """
+        self._engine.dispose()
         ours = self.processes()
         for signal_number in (signal.SIGTERM, signal.SIGKILL):
             for process in ours:

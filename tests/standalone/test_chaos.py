@@ -16,11 +16,11 @@ import psutil
 import pytest
 
 from airflow_provider_seedream.emulator import Emulator, faults
-from airflow_provider_seedream.submission.store import KEY
+from airflow_provider_seedream.xcom import SUBMISSION
 from tests.standalone.rest import OVER, Airflow, Run, wait_until
 from tests.standalone.standalone import Standalone
 
-SETS = int(os.environ.get("SEEDREAM_CHAOS_SETS", "30"))
+SETS = int(os.environ.get("SEEDREAM_CHAOS_SETS", "18"))
 TROUBLE = (
     faults.Html(502),
     faults.Html(503, processed=True),
@@ -70,7 +70,7 @@ def chaos(airflow: Airflow, standalone: Standalone, chaotic: Emulator) -> Chaos:
     seconds = time.monotonic() - began
     sets = run.tasks()
     logs = standalone.task_logs("chaos")
-    records = _values(standalone, "task_state_store", KEY, run)
+    records = _values(standalone, "task_state_store", SUBMISSION, run)
     results = _values(standalone, "xcom", "return_value", run)
     for each in sets:
         place = (each["task_id"], each["map_index"])

@@ -20,6 +20,9 @@ from tests.standalone.rest import Airflow, Run, wait_until
 from tests.standalone.standalone import Standalone
 from tests.standalone.watch import Watch
 
+SETS = 15
+"""Of the DAG ``many_image_sets``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Observed:
@@ -55,14 +58,14 @@ def storyboard(
 
 
 @pytest.fixture(scope="module")
-def fifty(airflow: Airflow, standalone: Standalone, emulator: Emulator) -> Observed:
-    """Fifty mapped image sets, none of them finished before all of them wait."""
+def many(airflow: Airflow, standalone: Standalone, emulator: Emulator) -> Observed:
+    """Mapped image sets, none of them finished before all of them wait."""
     with Watch(emulator) as watch:
-        run = airflow.trigger("fifty_image_sets")
+        run = airflow.trigger("many_image_sets")
         wait_until(
-            lambda: list(run.states().values()).count("deferred") == 50,
+            lambda: list(run.states().values()).count("deferred") == SETS,
             timeout=180,
-            what="fifty tasks to wait",
+            what="all tasks to wait",
             show=run.states,
         )
         waiting, connections = standalone.triggers(), watch.connections
@@ -74,6 +77,13 @@ def fifty(airflow: Airflow, standalone: Standalone, emulator: Emulator) -> Obser
 @pytest.fixture(scope="module")
 def failing(airflow: Airflow, emulator: Emulator) -> Observed:
     """A key that is refused, a host that is not there, and pictures that moderation refuses."""
+    stored = {
+        "connection_id": "seedream_stored",
+        "conn_type": "seedream",
+        "host": emulator.url,
+        "password": KEY,
+    }
+    airflow.post("connections", stored)
     with Watch(emulator, hold=False) as watch:
         emulator.faults.add(
             "submit", FailPrediction(code=1200, error="Content moderation refused the prompt.")
@@ -114,23 +124,23 @@ def test_a_waiting_task_is_known_to_the_triggerer_by_ids_and_times_only(storyboa
     assert arguments["prediction_id"] == storyboard.run.xcom("draw", "prediction_id")
 
 
-def test_fifty_mapped_image_sets_are_each_paid_for_once(
-    fifty: Observed, record_property: Callable[[str, object], None]
+def test_many_mapped_image_sets_are_each_paid_for_once(
+    many: Observed, record_property: Callable[[str, object], None]
 ) -> None:
-    assert fifty.state == "success", fifty.run.states()
-    assert fifty.paid_tasks == 50
-    predictions = {fifty.run.xcom("draw", "prediction_id", index) for index in range(50)}
-    assert len(predictions) == 50
-    assert {arguments["prediction_id"] for arguments in fifty.waiting} == predictions
-    record_property("looks at fifty image sets under standalone", fifty.polls)
+    assert many.state == "success", many.run.states()
+    assert many.paid_tasks == SETS
+    predictions = {many.run.xcom("draw", "prediction_id", index) for index in range(SETS)}
+    assert len(predictions) == SETS
+    assert {arguments["prediction_id"] for arguments in many.waiting} == predictions
+    record_property("looks at fifteen image sets under standalone", many.polls)
 
 
-def test_fifty_waiting_image_sets_share_one_http_session(
-    storyboard: Observed, fifty: Observed, standalone: Standalone
+def test_many_waiting_image_sets_share_one_http_session(
+    storyboard: Observed, many: Observed, standalone: Standalone
 ) -> None:
-    assert fifty.connections <= CONNECTIONS
+    assert many.connections <= CONNECTIONS
     sessions = _count_in_logs(standalone.home, b"for seedream_default.")
-    assert sessions == 2, "one for the storyboard, which had left before the fifty came, and one for them"
+    assert sessions == 2, "one for the storyboard, which had left before the others came, and one for them"
 
 
 def test_errors_that_last_fail_at_once_and_say_what_they_cost(failing: Observed) -> None:
@@ -145,13 +155,13 @@ def test_errors_that_last_fail_at_once_and_say_what_they_cost(failing: Observed)
 
 
 def test_the_api_key_is_nowhere_to_be_seen(
-    storyboard: Observed, fifty: Observed, failing: Observed, airflow: Airflow, standalone: Standalone
+    storyboard: Observed, many: Observed, failing: Observed, airflow: Airflow, standalone: Standalone
 ) -> None:
     seen = {
-        "trigger rows": [storyboard.waiting, fifty.waiting],
+        "trigger rows": [storyboard.waiting, many.waiting],
         "connections": airflow.get("connections"),
     }
-    for observed in (storyboard, fifty, failing):
+    for observed in (storyboard, many, failing):
         seen[f"XComs of {observed.run.dag_id}"] = observed.run.xcoms()
         # Rendered templates are part of a task instance.
         seen[f"task instances of {observed.run.dag_id}"] = observed.run.tasks()

@@ -13,8 +13,8 @@ import pytest
 
 from airflow_provider_seedream.emulator import Emulator
 from airflow_provider_seedream.emulator.faults import Timeout
-from airflow_provider_seedream.submission.store import KEY
-from tests.standalone.conftest import KEY as API_KEY
+from airflow_provider_seedream.xcom import SUBMISSION
+from tests.standalone.conftest import SUBMISSION as API_KEY
 from tests.standalone.rest import Airflow, Run, wait_until
 from tests.standalone.standalone import Standalone
 from tests.standalone.watch import Watch
@@ -121,7 +121,7 @@ def test_a_triggerer_paused_and_replaced(
         assert run.task("draw")["try_number"] == 1
 
 
-@pytest.mark.event("Storage down after the pictures are done")
+@pytest.mark.event("Storage down after the images are done")
 def test_a_storage_failure_after_completion(airflow: Airflow, emulator: Emulator, scratch: Path) -> None:
     in_the_way = scratch / "stored"
     with Watch(emulator, hold=False) as watch:
@@ -152,7 +152,7 @@ def test_predictions_that_are_over_at_once(airflow: Airflow, emulator: Emulator)
         emulator.configure(median_seconds=usual)
 
 
-def test_thirty_sets_on_an_account_of_two_a_minute_all_complete_without_a_failed_try(
+def test_eight_sets_on_an_account_of_two_a_minute_all_complete_without_a_failed_try(
     airflow: Airflow,
     bronze: Emulator,
     standalone: Standalone,
@@ -162,10 +162,10 @@ def test_thirty_sets_on_an_account_of_two_a_minute_all_complete_without_a_failed
     assert run.wait(timeout=400) == "success"
     logs = "".join(log for tries in standalone.task_logs("bronze").values() for log in tries)
     assert "Task failed with exception" not in logs
-    assert bronze.paid_tasks == 30
+    assert bronze.paid_tasks == 8
     refusals = sum(entry.route == "submit" and entry.status == 429 for entry in bronze.journal)
     assert refusals > 0
-    record_property("refusals of thirty sets on Bronze", refusals)
+    record_property("refusals of eight sets on Bronze", refusals)
 
 
 def test_the_state_store_of_a_finished_run_holds_no_secret_and_little(
@@ -175,7 +175,7 @@ def test_the_state_store_of_a_finished_run_holds_no_secret_and_little(
     prediction = succeed(run)
     stored = run.state_store("draw")
     text = json.dumps(stored)
-    assert stored[KEY]["prediction_id"] == prediction
+    assert stored[SUBMISSION]["prediction_id"] == prediction
     assert API_KEY not in text
     assert "http" not in text
     assert len(text) < 2048

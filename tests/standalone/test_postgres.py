@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -16,54 +15,17 @@ import pytest
 
 from airflow_provider_seedream.emulator import Emulator
 from airflow_provider_seedream.emulator.faults import FailPrediction, Slow, Timeout
-from tests.standalone.postgres import postgres
 from tests.standalone.rest import OVER, Airflow, Run, wait_until
 from tests.standalone.standalone import Standalone
 from tests.standalone.watch import Watch
-
-HERE = Path(__file__).parent
 
 PATIENCE = 120.0
 """Seconds for a step that takes five to twenty on an idle machine."""
 
 
-@pytest.fixture(scope="module")
-def account() -> Iterator[Emulator]:
-    """An account whose API tells the input of a prediction, so that a lost one can be told from others."""
-    with Emulator(median_seconds=0.5, spread=0, result_input=True) as emulator:
-        yield emulator
-
-
-@pytest.fixture(scope="module")
-def slow() -> Iterator[Emulator]:
-    """Another such account, which one task has for itself."""
-    with Emulator(median_seconds=0.5, spread=0, result_input=True) as emulator:
-        yield emulator
-
-
-@pytest.fixture(scope="module")
-def airflow(
-    account: Emulator, slow: Emulator, scratch: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Airflow]:
-    with postgres() as database:
-        standalone = Standalone(
-            tmp_path_factory.mktemp("airflow-on-postgres") / "home",
-            dag_files=[HERE / "dags" / "hostile.py"],
-            env={
-                "AIRFLOW_CONN_SEEDREAM_DEFAULT": account.airflow_connection(),
-                "AIRFLOW_CONN_SEEDREAM_SLOW": slow.airflow_connection(),
-                "SEEDREAM_TEST_SCRATCH": str(scratch),
-            },
-            database=database,
-        )
-        standalone.start()
-        try:
-            assert standalone.query("select version()")[0][0].startswith("PostgreSQL")
-            airflow = Airflow(standalone.url)
-            yield airflow
-            airflow.close()
-        finally:
-            standalone.stop()
+@pytest.fixture(scope="module", autouse=True)
+def _needs_postgresql(on_postgres: Standalone) -> None:
+    """Skips where it is missing, or fails where ``CI`` is set."""
 
 
 def test_a_prompt_that_could_not_be_delivered_is_refused_before_it_is_paid(

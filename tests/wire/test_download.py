@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -94,9 +96,49 @@ def test_an_empty_answer_is_not_a_picture(cdn: Cdn, tmp_path: Path) -> None:
     assert refused(f"{cdn.url}/a", tmp_path).fault is ImageFault.NOT_AN_IMAGE
 
 
-def test_a_compressed_answer_is_refused_instead_of_unpacked(cdn: Cdn, tmp_path: Path) -> None:
-    cdn.paths["/a"] = body(JPEG, Content_Encoding="gzip")
-    assert refused(f"{cdn.url}/a", tmp_path).fault is ImageFault.NOT_AN_IMAGE
+@pytest.mark.parametrize(
+    "encoding", ["", "identity", "Identity", "none", "aws-chunked", "aws-chunked, identity"]
+)
+def test_an_encoding_that_changes_nothing_is_no_obstacle(cdn: Cdn, tmp_path: Path, encoding: str) -> None:
+    cdn.paths["/a"] = body(JPEG, Content_Encoding=encoding)
+    assert fetch(f"{cdn.url}/a", tmp_path).sha256 == hashlib.sha256(JPEG).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed"),
+    [
+        ("gzip", gzip.compress(JPEG)),
+        ("GZIP", gzip.compress(JPEG)),
+        ("x-gzip", gzip.compress(JPEG)),
+        ("deflate", zlib.compress(JPEG)),
+        ("aws-chunked,gzip", gzip.compress(JPEG)),
+        ("deflate, gzip", gzip.compress(zlib.compress(JPEG))),
+    ],
+)
+def test_a_packed_image_is_unpacked(cdn: Cdn, tmp_path: Path, encoding: str, packed: bytes) -> None:
+    cdn.paths["/a"] = body(packed, Content_Encoding=encoding)
+    got = fetch(f"{cdn.url}/a", tmp_path)
+    assert (got.sha256, got.bytes) == (hashlib.sha256(JPEG).hexdigest(), len(JPEG))
+    assert (tmp_path / "picture").read_bytes() == JPEG
+
+
+def test_what_unpacks_to_more_than_an_image_may_have_is_dropped(cdn: Cdn, tmp_path: Path) -> None:
+    cdn.paths["/a"] = body(gzip.compress(JPEG + bytes(4_000_000)), Content_Encoding="gzip")
+    error = refused(f"{cdn.url}/a", tmp_path, limits=DownloadLimits(attempts=1, max_bytes=1_000_000))
+    assert error.fault is ImageFault.TOO_LARGE
+    assert (tmp_path / "picture").stat().st_size <= 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("encoding", "fault"), [("gzip", ImageFault.TRUNCATED), ("compress", ImageFault.NOT_AN_IMAGE)]
+)
+def test_a_body_that_is_not_packed_as_it_says_or_cannot_be_unpacked_is_refused(
+    cdn: Cdn, tmp_path: Path, encoding: str, fault: ImageFault
+) -> None:
+    cdn.paths["/a"] = body(JPEG, Content_Encoding=encoding)
+    error = refused(f"{cdn.url}/a", tmp_path)
+    assert error.fault is fault
+    assert "encod" in str(error).lower()
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
@@ -184,6 +226,30 @@ def test_an_expired_link_says_so_without_showing_its_signature(cdn: Cdn, tmp_pat
     assert "127.0.0.1/set/a.jpg" in str(error)
     assert "canary" not in str(error)
     assert cdn.asked("/set/a.jpg") == 1
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_a_fresh_image_that_the_cdn_does_not_show_yet_is_waited_for(
+    cdn: Cdn, tmp_path: Path, status: int
+) -> None:
+    cdn.paths["/a"] = in_turn(*[body(b"", status)] * 7, body(JPEG))
+    url, limits = f"{cdn.url}/a", DownloadLimits(attempts=3)
+    with pytest.raises(ImageError) as caught:
+        fetch(url, tmp_path, limits=limits, made_at=time.time() - 5)
+    assert caught.value.fault is ImageFault.NOT_THERE_YET
+    assert caught.value.transient
+    assert "new set" not in str(caught.value)
+    assert cdn.asked("/a") == 3
+    fetch(url, tmp_path, limits=limits, made_at=time.time() - 5, patient=True)
+    assert cdn.asked("/a") == 8
+
+
+def test_a_link_that_should_still_live_is_not_called_expired(cdn: Cdn, tmp_path: Path) -> None:
+    cdn.paths["/a"] = body(b"", 404)
+    with pytest.raises(ImageError, match="48 hours old") as caught:
+        fetch(f"{cdn.url}/a", tmp_path, made_at=time.time() - 48 * 3600)
+    assert caught.value.fault is ImageFault.EXPIRED
+    assert "new set" not in str(caught.value)
 
 
 def test_an_unreachable_host_shows_no_signature_in_the_whole_traceback(tmp_path: Path) -> None:
@@ -499,3 +565,8 @@ def test_nothing_of_a_foreign_answer_is_shown(cdn: Cdn, tmp_path: Path, data: by
 def test_no_header_of_a_foreign_answer_is_shown(cdn: Cdn, tmp_path: Path, name: str) -> None:
     cdn.paths["/a"] = body(b"", 302 if name == "Location" else 200, **{name: "canary:canary"})
     assert "canary" not in str(refused(f"{cdn.url}/a", tmp_path))
+
+
+def test_a_redirect_to_what_is_no_link_is_refused_with_an_error_of_ours(cdn: Cdn, tmp_path: Path) -> None:
+    cdn.paths["/a"] = body(b"", 302, Location="http://[::1")
+    assert refused(f"{cdn.url}/a", tmp_path).fault is ImageFault.REFUSED

@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 
-SETS = int(os.environ.get("SEEDREAM_CHAOS_SETS", "30"))
+SETS = int(os.environ.get("SEEDREAM_CHAOS_SETS", "18"))
 
 with DAG(
     "chaos",
@@ -23,6 +23,6 @@ with DAG(
             task_id=policy,
             seedream_conn_id="seedream_chaos",
             on_lost_submission=policy,
-            retries=6,
+            retries=3,
             retry_delay=dt.timedelta(seconds=3),
         ).expand(prompt=[f"2 images of ship number {number}" for number in range(place, SETS, 3)])

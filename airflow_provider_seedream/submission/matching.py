@@ -1,7 +1,8 @@
-"""Judging what may be a submission whose answer was lost, and the errors that say what may be paid. Pure.
+"""Which listed predictions may be a submission whose answer was lost. Pure.
 
 A listed prediction is *possible* if it was created while the request may have arrived, by either clock, has not failed,
-and is of the same model and count. It is a *candidate* if its texts do not say otherwise. It is *identified* if the API shows all inputs that tell requests apart, and they are equal.
+and is of the same model and count. It is a *candidate* if its texts do not contradict the request. It is *identified* if
+the API shows all inputs that identify a request, and they are equal.
 """
 
 from __future__ import annotations
@@ -11,17 +12,10 @@ import hashlib
 import html
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_seedream.submission.policies import OnClear, OnLostSubmission
 from airflow_provider_seedream.submission.record import Phase, SubmissionRecord
-from airflow_provider_seedream.wavespeed.errors import (
-    AccountChangedError,
-    LostSubmissionError,
-    RequestChangedError,
-    WaveSpeedError,
-)
 from airflow_provider_seedream.wavespeed.operations import CLOCK_SKEW
 from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
 from airflow_provider_seedream.wavespeed.request import PaidRequest
@@ -40,7 +34,7 @@ clock is known, has whole seconds, and an answer takes time to arrive."""
 class Window:
     """When the API may have created a prediction.
 
-    :param first: epoch seconds before which the request had not left, by the API's clock.
+    :param first: epoch seconds before which the request had not left, by the worker's clock.
     :param last: epoch seconds after which it cannot arrive.
     :param clock_ahead: seconds by which the API's clock is ahead of the worker's, as its answers say. The two differ
         where one of them is wrong; either may be.
@@ -64,7 +58,7 @@ class Window:
         return cls(record.intent_at, record.arrives_by, ahead, 0.0 if known else CLOCKS_APART)
 
     @property
-    def asked_for(self) -> tuple[dt.datetime, dt.datetime]:
+    def listed(self) -> tuple[dt.datetime, dt.datetime]:
         """The span to list: wider than the window, since the first answer may correct what is known of the clocks."""
         ahead, margin = self.clock_ahead, max(CLOCK_SKEW, self.apart)
         return (
@@ -113,12 +107,12 @@ def possible(found: Iterable[Prediction], request: PaidRequest) -> list[Predicti
 
 
 def candidates(found: Iterable[Prediction], request: PaidRequest) -> list[Prediction]:
-    """The possible predictions whose texts do not say that they belong to another request."""
+    """The possible predictions whose texts do not contradict the request."""
     return [each for each in possible(found, request) if not _differs_in_text(each.input or {}, request)]
 
 
-def may_be_taken(found: Prediction, request: PaidRequest) -> bool:
-    """Whether ``on_lost_submission="adopt"`` may take the one candidate there is: a text that the API shows must be whole."""
+def adoptable(found: Prediction, request: PaidRequest) -> bool:
+    """Whether ``on_lost_submission="adopt"`` may adopt the only candidate: a text that the API shows must be whole."""
     shown = found.input or {}
     texts = {name: value for name, value in request.identifying_inputs().items() if isinstance(value, str)}
     shows = any(shown.get(name) is not None for name in texts)
@@ -127,13 +121,13 @@ def may_be_taken(found: Prediction, request: PaidRequest) -> bool:
 
 
 def identified(found: Prediction, request: PaidRequest) -> bool:
-    """Whether the API itself shows that a prediction is a request's: all inputs that tell requests apart are equal, and so
-    is every other input that it shows."""
-    shown, apart = found.input or {}, request.identifying_inputs()
-    needed = [name for name, value in apart.items() if value and not isinstance(value, int)]
+    """Whether the API itself shows that a prediction is a request's: all identifying inputs are equal, and so is every
+    other input that it shows."""
+    shown, identifying = found.input or {}, request.identifying_inputs()
+    needed = [name for name, value in identifying.items() if value and not isinstance(value, int)]
     return all(shown.get(name) is not None for name in needed) and all(
         shown.get(name) is None or _alike(shown[name], value)
-        for name, value in {**request.priced_inputs(), **apart}.items()
+        for name, value in {**request.priced_inputs(), **identifying}.items()
     )
 
 
@@ -152,111 +146,6 @@ def digest_of(found: Iterable[Prediction]) -> str:
     return hashlib.sha256(",".join(sorted(each.id for each in found)).encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
-class WayOut:
-    """What a person can do about a submission whose outcome is unknown. Each advice works on the Airflow it names.
-
-    :param on_lost_submission: the task's policy.
-    :param on_clear: the task's.
-    :param remembered: whether the record outlives a try; else a clear does not know what a person decided.
-    :param clear: how to clear a task so that Airflow keeps its record.
-    :param takeable: whether ``on_lost_submission="adopt"`` would take the candidate there is.
-    :param identified: whether a clear takes it in every policy.
-    """
-
-    on_lost_submission: OnLostSubmission
-    on_clear: OnClear
-    remembered: bool = True
-    clear: str = "clear the task"
-    takeable: bool = True
-    identified: bool = False
-
-    def __str__(self) -> str:
-        if self.identified and self.remembered:
-            return f"To take it, {self.clear}; this pays nothing. To pay for a new set after that, {self.pay} again."
-        take = "" if self.on_lost_submission == "adopt" else 'set on_lost_submission="adopt" and '
-        pay = self.pay if self.remembered else "start a new run of the DAG"
-        if not self.takeable:
-            ways = []
-        elif self.remembered:
-            ways = [f"To take the only candidate, {take}{self.clear}; this pays nothing."]
-        else:
-            ways = [f"To take the only candidate, {take}{self.clear}; this pays nothing while it is there."]
-        return " ".join([*ways, f"To pay for a new set, {pay}."])
-
-    @property
-    def pay(self) -> str:
-        """How to ask for a new set, which pays."""
-        changes = []
-        if self.on_lost_submission == "adopt":
-            changes.append('on_lost_submission="fail"')
-        if self.on_clear == "reuse":
-            changes.append('on_clear="resubmit"')
-        return f"set {' and '.join(changes)}, and {self.clear}" if changes else self.clear
-
-
-def lost(
-    record: SubmissionRecord, request: PaidRequest, found: list[Prediction], way_out: WayOut
-) -> LostSubmissionError:
-    """The error of a submission whose outcome is unknown, with what may be paid and what to do.
-
-    Trying again helps only where a later search may find more, or less.
-    """
-    listed = ", ".join(f"{each.id} (status {each.status_word!r}, made {each.created_at})" for each in found)
-    seen = f"{listed}. Look at them on the vendor's site" if listed else "none seen"
-    again = way_out.remembered and way_out.on_lost_submission != "fail"
-    return LostSubmissionError(
-        f"{_what_is_unknown(record, request)} {seen}. {way_out}",
-        transient=again and record.phase is not Phase.MISSING,
-    )
-
-
-def unsearched(
-    record: SubmissionRecord, request: PaidRequest, trouble: WaveSpeedError, way_out: WayOut
-) -> LostSubmissionError:
-    """The same, where the API could not be asked."""
-    remembered = way_out.remembered or record.phase is Phase.MISSING
-    return LostSubmissionError(
-        f"{_what_is_unknown(record, request)} could not be asked for ({trouble}). {replace(way_out, takeable=False)}",
-        transient=remembered and trouble.transient,
-    )
-
-
-def _what_is_unknown(record: SubmissionRecord, request: PaidRequest) -> str:
-    price, since = f"${record.cost_usd:g}", dt.datetime.fromtimestamp(record.intent_at, dt.UTC)
-    if record.phase is Phase.MISSING:
-        what = (
-            "This try is not the first, and Airflow has no record of the tries before it (a clear, clear_on_success or "
-            f"the state store removed it, or this Airflow keeps none). One of them may have paid for {request.describe} "
-            f"({price}). Nothing was sent."
-        )
-    else:
-        what = f"A submission of {request.describe} ({price}) got no answer; it may have been accepted. Not sent again."
-    return f"{what} Candidates since {since:%Y-%m-%d %H:%M:%SZ}:"
-
-
-def changed(earlier: SubmissionRecord, way_out: WayOut) -> RequestChangedError:
-    """The error of a try that would pay for another request beside one that is, or may be, paid."""
-    what = (
-        f"prediction {earlier.prediction_id}" if earlier.prediction_id else "a submission without an answer"
-    )
-    pay = 'set on_clear="resubmit" and clear the task' if way_out.on_clear == "reuse" else "clear the task"
-    return RequestChangedError(
-        f"An earlier try paid ${earlier.cost_usd:g} for {what}, for another request than this try would make (model, "
-        "prompt, size, count, format, reference pictures or connection differ). Nothing was sent. A prompt that changes "
-        f"with each try does this, and so does a signed link. To pay for the new request, {pay}."
-    )
-
-
-def other_account(earlier: SubmissionRecord, source: str) -> AccountChangedError:
-    """The error of a try whose key comes from elsewhere than the key that paid."""
-    what = f"prediction {earlier.prediction_id}" if earlier.prediction_id else "a submission"
-    return AccountChangedError(
-        f"An earlier try paid for {what} with the key of {earlier.paid_from}, and this try found the key of {source} "
-        f"instead. Nothing was sent. See why Airflow does not find {earlier.paid_from}; the next try goes on with it."
-    )
-
-
 def _differs_in_count(shown: Mapping[str, Any], request: PaidRequest) -> bool:
     for name, value in request.priced_inputs().items():
         number = as_integer(shown.get(name))
@@ -266,7 +155,7 @@ def _differs_in_count(shown: Mapping[str, Any], request: PaidRequest) -> bool:
 
 
 def _differs_in_text(shown: Mapping[str, Any], request: PaidRequest) -> bool:
-    """Whether texts are known to be another request's. What is missing, blank, shortened or odd is not known."""
+    """Whether texts contradict the request. What is missing, blank, shortened or odd contradicts nothing."""
     return any(_contradicts(shown.get(name), value) for name, value in request.identifying_inputs().items())
 
 
@@ -284,7 +173,7 @@ def _contradicts(shown: object, asked: object) -> bool:
 
 
 def _plain(text: object) -> str:
-    """A text without what a vendor may change in passing: Unicode form, HTML escapes, case, blanks."""
+    """A text without what a vendor may change: Unicode form, HTML escapes, case, blanks."""
     return " ".join(unicodedata.normalize("NFKC", html.unescape(str(text))).casefold().split())
 
 

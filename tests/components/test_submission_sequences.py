@@ -5,15 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from airflow_provider_seedream.submission import search, submitter
-from airflow_provider_seedream.submission.order import Order, Postponed
+from airflow_provider_seedream.submission import (
+    GiveUp,
+    Paid,
+    Recover,
+    RetryLater,
+    Submission,
+    Submit,
+    Terms,
+    Timing,
+    recovery,
+    submission,
+)
 from airflow_provider_seedream.submission.record import Attempt, SubmissionRecord
-from airflow_provider_seedream.submission.submitter import Submitter
+from airflow_provider_seedream.submission.run import Moments
 from airflow_provider_seedream.wavespeed import (
     ApiConnectionError,
     ApiTimeoutError,
@@ -148,21 +159,18 @@ class Sequences(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
-        self._usual_time = submitter.time
-        submitter.time = search.time = self.world  # type: ignore[assignment]
+        self._usual_time = submission.time
+        submission.time = recovery.time = self.world  # type: ignore[assignment]
 
     def teardown(self) -> None:
-        submitter.time = search.time = self._usual_time
+        submission.time = recovery.time = self._usual_time
 
-    def read(self) -> SubmissionRecord | None:
-        return self.world.record
+    def get(self, key: str) -> Any:
+        return None if self.world.record is None else self.world.record.to_json()
 
-    def write(self, record: SubmissionRecord) -> None:
-        self.world.record = SubmissionRecord.from_json(record.to_json())
+    def set(self, key: str, value: Any) -> None:
+        self.world.record = record = SubmissionRecord.from_json(value)
         self.world.recorded = record.prediction_id or self.world.recorded
-
-    def forget(self) -> None:
-        self.world.record = None
 
     @rule(fate=st.sampled_from(FATES), read=st.sampled_from(READS), comes_back=st.booleans())
     def a_try(self, fate: str, read: str, comes_back: bool) -> None:
@@ -170,41 +178,54 @@ class Sequences(RuleBasedStateMachine):
         if self.world.record is not None and self.world.record.outcome_unknown:
             self.world.recorded = None
         request = ImageSetRequest.build(prompt=self.world.prompt)
-        order = Order(
-            request=request,
-            prepare=lambda: request,
-            fingerprint=request.fingerprint("c"),
-            attempt=Attempt(self.world.max_tries),
-            began_at=0.0,
-            tried_at=self.world.now,
-            quiet_since=self.world.now,
-            price=lambda: 0.035,
-            check_budget=lambda cost_usd, spent_usd: None,
-            source="c",
-            origin="o",
-            timeout=TIMEOUT,
-            answer_timeout=60.0,
-        )
         api = SimpleNamespace(
             submit=self.world.submit,
             prediction=self.world.prediction,
             predictions=self.world.predictions_listed,
             clock_ahead=0.0,
+            settings=SimpleNamespace(source="c", endpoint=SimpleNamespace(origin="o", connect_timeout=0.0)),
         )
-        mine = Submitter(api, self, "resubmit", self.policy, claimed=list, claim=lambda _: True)  # type: ignore[arg-type]
+        claims = SimpleNamespace(
+            all=list, claim_alone=lambda _: True, report_lost=lambda _: None, others_lost=list
+        )
+        terms = Terms(
+            conn_id="c",
+            attempt=Attempt(self.world.max_tries),
+            moments=Moments(0.0, self.world.now, self.world.now),
+            on_clear="resubmit",
+            on_lost_submission=self.policy,  # type: ignore[arg-type]
+            timeout=TIMEOUT,
+        )
+        one = Submission(self, api, claims, terms, timing=Timing(answer_within=60.0))  # type: ignore[arg-type]
+        pauses = 3 if comes_back else 0
         try:
-            obtained = mine.obtain(order)
-            for _ in range(3):
-                if isinstance(obtained, Postponed) and comes_back:
-                    self.world.sleep(obtained.seconds)
-                    obtained = mine.obtain(order, came_back=True)
+            step = one.decide(request)
+            while not isinstance(step, Paid):
+                match step:
+                    case Submit(because):
+                        step = one.pay(request, because, cost_usd=0.035)
+                    case Recover():
+                        step = one.recover(request)
+                    case RetryLater(seconds):
+                        if not pauses:
+                            return
+                        pauses -= 1
+                        self.world.sleep(seconds)
+                        one.reopen()
+                        step = one.decide(request)
+                    case GiveUp(error):
+                        raise error
+                    case _:
+                        step = one.resume(request, step)
         except (KilledError, ApiTimeoutError, ApiConnectionError, RateLimitError, BadRequestError):
             return
         except (LostSubmissionError, PollRejectedError, PredictionFailedError, RequestChangedError):
             return
-        if isinstance(obtained, Prediction):
+        if isinstance(step, Paid):
             assert self.world.record is not None
-            assert self.world.record.prediction_id == obtained.id, "what a try goes on with is recorded"
+            assert self.world.record.prediction_id == step.prediction_id, (
+                "what a try goes on with is recorded"
+            )
 
     @precondition(lambda self: self.world.predictions)
     @rule(ending=st.sampled_from(ENDINGS), data=st.data())

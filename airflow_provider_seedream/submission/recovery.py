@@ -1,0 +1,249 @@
+"""Searches the account for a submission of unknown outcome, and judges what the result lets a try do."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from airflow_provider_seedream.submission.advice import WayOut
+from airflow_provider_seedream.submission.decisions import RetryLater, Submit
+from airflow_provider_seedream.submission.matching import (
+    SLACK,
+    Window,
+    adoptable,
+    candidates,
+    digest_of,
+    identified,
+    may_be_delivered,
+    possible,
+    unclaimed,
+)
+from airflow_provider_seedream.submission.record import Phase, SubmissionRecord
+from airflow_provider_seedream.submission.run import Claims, Terms
+from airflow_provider_seedream.wavespeed.errors import ApiError
+from airflow_provider_seedream.wavespeed.prediction import Prediction
+from airflow_provider_seedream.wavespeed.request import PaidRequest
+
+if TYPE_CHECKING:
+    from airflow_provider_seedream.hooks.seedream import SeedreamHook
+
+log = logging.getLogger(__name__)
+
+EXAMINED = 200
+"""Listed predictions that one search fetches one by one for their input; the others stay candidates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found.
+
+    :param possible: predictions that may be the one, whatever their texts say.
+    :param candidates: those of them whose texts do not contradict the request.
+    :param identified: those of them that the API shows to be the one, by all their inputs.
+    :param adoptable: the one candidate, if there is one, its input was fetched, and it is not older than the request.
+    """
+
+    possible: list[Prediction]
+    candidates: list[Prediction]
+    identified: list[Prediction]
+    adoptable: Prediction | None
+
+    def without(self, gone: Callable[[Prediction], bool]) -> Found:
+        """What is left without some of the predictions."""
+        possible, candidates, identified = (
+            [each for each in group if not gone(each)]
+            for group in (self.possible, self.candidates, self.identified)
+        )
+        adoptable = self.adoptable if self.adoptable in candidates else None
+        return Found(possible, candidates, identified, adoptable)
+
+
+def search(
+    hook: SeedreamHook,
+    record: SubmissionRecord,
+    request: PaidRequest,
+    claims: Claims,
+    *,
+    pauses: Sequence[float],
+    sent_now: bool = False,
+) -> Found:
+    """Search the account for what a record's request may have become.
+
+    :param claims: which predictions other tasks claim.
+    :param pauses: seconds before each search: the API may list a new prediction late (API reference 4.1).
+    :param sent_now: whether this very try sent it: then what the API's answers say of the clocks holds for it, too.
+    :raises ApiError: if the API cannot be asked.
+    """
+    examined: dict[str, Prediction] = {}
+    found = Found([], [], [], None)
+    for seconds in pauses:
+        time.sleep(seconds)
+        created_after, created_before = Window.of(record, hook.clock_ahead or 0.0, sent_now=sent_now).listed
+        listed = hook.predictions(
+            model=request.model, created_after=created_after, created_before=created_before
+        )
+        # By what the clock says now: the answer itself may be the first to say it.
+        window = Window.of(record, hook.clock_ahead or 0.0, sent_now=sent_now)
+        others = {*claims.all(), *record.known_ids}
+        seen = [each for each in unclaimed(listed, others) if window.holds(each)]
+        for each in seen:
+            if each.id not in examined and len(examined) < EXAMINED:
+                _examine(hook, each, examined)
+        seen = [examined.get(each.id, each) for each in seen]
+        # A prediction from the future shows that the header Date lies; then only inputs can identify one.
+        now = time.time() + (hook.clock_ahead or 0.0) + SLACK
+        honest = all(each.created is None or each.created <= now for each in listed)
+        found = _judged(seen, request, window, examined, honest=honest)
+        # Only what the API identifies ends the search early: the lost one may be listed after somebody else's.
+        if len(found.identified) == len(found.candidates) == 1:
+            break
+    return found
+
+
+def _examine(hook: SeedreamHook, listed: Prediction, examined: dict[str, Prediction]) -> None:
+    """Keep a listed prediction with its input, if the API shows it: neither answer promises to."""
+    if listed.input is not None:
+        examined[listed.id] = listed
+        return
+    try:
+        seen = hook.prediction(listed.id, attempts=1)
+    except ApiError as error:
+        log.warning("Prediction %s could not be fetched: %s", listed.id, error)
+        return
+    examined[listed.id] = seen if seen.created_at else replace(seen, created_at=listed.created_at)
+
+
+def _judged(
+    seen: list[Prediction],
+    request: PaidRequest,
+    window: Window,
+    examined: Collection[str],
+    *,
+    honest: bool,
+) -> Found:
+    matching = candidates(seen, request)
+    certain = [
+        each
+        for each in matching
+        if identified(each, request) and (each.created is None or window.surely_holds(each) or not honest)
+    ]
+    only = None
+    if len(matching) == 1:
+        in_time = certain or (honest and window.surely_holds(matching[0]))
+        # Of a worker whose clock is not known, all inputs say more than the time.
+        in_time = in_time or (window.apart > 0 and identified(matching[0], request))
+        if matching[0].id in examined and in_time and adoptable(matching[0], request):
+            only = matching[0]
+    return Found(possible(seen, request), matching, certain, only)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a search lets a try do. Pure.
+
+    A person who cleared the task wants images, and new ones where the old ones were delivered. So a clear adopts what is
+    identified, in every policy; and it pays beside other candidates only if it came after an error named them.
+
+    :param record: of the submission that was searched for.
+    :param everything: what was found.
+    :param terms: what Airflow and the author of the DAG say of this try.
+    :param others_lost: when other tasks of the run lost their submissions: spans of epoch seconds.
+    :param clock_ahead: seconds by which the API's clock is ahead.
+    """
+
+    record: SubmissionRecord
+    everything: Found
+    terms: Terms
+    others_lost: Sequence[tuple[float, float]]
+    clock_ahead: float
+
+    @property
+    def missing(self) -> bool:
+        """Whether it is not even known that something was sent."""
+        return self.record.phase is Phase.MISSING
+
+    @property
+    def wants_new(self) -> bool:
+        """Whether a person asked for a new set."""
+        cleared = self.record.cleared or self.record.cleared_since(self.terms.attempt)
+        return cleared and self.terms.on_clear == "resubmit"
+
+    @property
+    def adopts(self) -> bool:
+        """Whether the policy is to adopt the only candidate."""
+        return self.terms.on_lost_submission == "adopt"
+
+    @property
+    def found(self) -> Found:
+        """What counts: after a clear without a record, not what may be delivered, which the clear replaces."""
+        return self._undelivered if self.missing and not self.adopts and self.wants_new else self.everything
+
+    @property
+    def mine(self) -> Prediction | None:
+        """The prediction that the policy lets this task adopt, if there is one."""
+        found = self.found
+        if self.missing and not self.adopts and self.terms.retries_a_wish_for_new:
+            found = self._undelivered
+        if self.adopts and self._only(found) is not None:
+            return found.adoptable
+        enough = self.missing or self.record.cleared or self.record.cleared_since(self.terms.attempt)
+        if len(found.identified) == 1 and (enough or len(found.candidates) == 1):
+            return found.identified[0] if enough or self.terms.on_lost_submission != "fail" else None
+        return None
+
+    @property
+    def in_doubt(self) -> list[Prediction]:
+        """What may be the lost one."""
+        # The vendor may have rewritten the texts, or the task itself writes others with each try.
+        resubmits = not self.missing and self.terms.on_lost_submission == "resubmit"
+        return self.found.possible if self.terms.texts_vary or resubmits else self.found.candidates
+
+    def next_step(self, now: float) -> Submit | RetryLater | None:
+        """What to do where nothing is adopted; ``None``: a person must decide.
+
+        :param now: epoch seconds.
+        """
+        policy, record = self.terms.on_lost_submission, self.record
+        if policy == "fail" and not (self.missing or self.wants_new):
+            return None
+        decided = self.wants_new and record.cleared_since(self.terms.attempt) and not self.adopts
+        seen_by_a_person = decided and record.reported == digest_of(self.in_doubt)
+        # After an error said that "adopt" pays nothing, it pays nothing.
+        if (self.in_doubt and not seen_by_a_person) or (self.adopts and record.reported):
+            return None
+        if record.arrives_by > now:
+            return RetryLater(max(1.0, record.arrives_by - now))
+        if self.missing:
+            return Submit("no earlier try of this run paid for what is asked for")
+        if self.wants_new:
+            return Submit("the task was cleared; its lost submission was searched for")
+        if policy == "resubmit" and not record.resubmitted:
+            return Submit("a lost submission was searched for and never arrived")
+        return None
+
+    def way_out(self, usual: WayOut) -> WayOut:
+        """What a person can do about it."""
+        identified_alone = len(self.in_doubt) == len(self.found.identified) == 1
+        return replace(
+            usual,
+            adoptable=self._only(self.found) is not None,
+            identified=identified_alone and not self.missing,
+        )
+
+    @property
+    def _undelivered(self) -> Found:
+        by = self.terms.moments.tried_at + self.clock_ahead
+        return self.everything.without(lambda each: may_be_delivered(each, by))
+
+    def _only(self, found: Found) -> Prediction | None:
+        """The only candidate, unless it may as well be what another task of the run lost at the same time."""
+        only, record = found.adoptable, self.record
+        if only is None or only in found.identified:
+            return only
+        overlaps = (
+            first <= record.arrives_by and record.intent_at <= last for first, last in self.others_lost
+        )
+        return None if any(overlaps) else only

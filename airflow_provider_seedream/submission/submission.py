@@ -1,0 +1,452 @@
+"""Pays for a request at most once.
+
+Theory of operation. One :class:`Submission` serves one try of one task, from its start to its end or its deferral. It
+reads the record (:mod:`.record`) once, and each change goes to the store first or, once money is spent, to memory first.
+It decides, and the operator acts on the decision:
+
+- ``Submit``: the operator asks the price, checks ceilings, uploads references, then calls :meth:`~Submission.pay`;
+- ``Resume``, ``Collect``: :meth:`~Submission.resume` continues with the recorded prediction;
+- ``Recover``: something may be paid whose id is not known; :meth:`~Submission.recover` searches the account, and gives
+  the prediction, ``Submit`` where it is certain that nothing arrived, ``RetryLater``, or raises what a person must know;
+- ``RetryLater``: nothing can be decided yet. The operator defers, or sleeps and calls :meth:`~Submission.reopen`;
+- ``GiveUp``: the operator raises the error.
+
+Must never happen: a POST before ``intent`` is in the store; a POST after the task was killed, or later than
+``send_within`` after ``intent``; a second POST while the outcome of the first is not known; a known id that is dropped
+because the store is away. Only ``pay`` sends what pays, and only the error table (``Arrival``) says whether a request
+that failed may have been accepted: never the text of an error.
+
+The store is written by ``pay`` (``intent``, then ``submitted``, ``delayed`` or what was before), ``resume`` and
+``recover`` (this try continues it), and at the end (``delivered``, ``given_up``). A worker that is killed between any
+two of these leaves a record that the next try can act on. Constants: see :mod:`.timing`.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from dataclasses import replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+from tenacity import Retrying, stop_after_attempt, wait_exponential
+
+from airflow_provider_seedream import xcom
+from airflow_provider_seedream.submission import advice, recovery
+from airflow_provider_seedream.submission.decisions import (
+    Changed,
+    Collect,
+    Decision,
+    Fetch,
+    GiveUp,
+    Lost,
+    Missing,
+    Paid,
+    Recover,
+    Resume,
+    RetryLater,
+    Submit,
+    Unseen,
+    decide,
+)
+from airflow_provider_seedream.submission.matching import digest_of
+from airflow_provider_seedream.submission.record import Phase, SubmissionRecord, spent_before
+from airflow_provider_seedream.submission.timing import Timing
+from airflow_provider_seedream.waiting.poll import refusal
+from airflow_provider_seedream.wavespeed import operations
+from airflow_provider_seedream.wavespeed.errors import (
+    ApiError,
+    Arrival,
+    NotFoundError,
+    PredictionTimeoutError,
+    RateLimitError,
+    rule_of,
+)
+from airflow_provider_seedream.wavespeed.prediction import Prediction
+
+if TYPE_CHECKING:
+    from airflow_provider_seedream.hooks.seedream import SeedreamHook
+    from airflow_provider_seedream.submission.run import Claims, Terms
+    from airflow_provider_seedream.submission.store import TaskStore
+    from airflow_provider_seedream.wavespeed.request import PaidRequest
+
+log = logging.getLogger(__name__)
+
+FORGOTTEN = 7 * 86400.0
+"""Seconds for which the API knows a prediction at the least (API reference 3.3)."""
+
+NOTHING_SENT = "Nothing was sent that pays"
+
+
+class Submission:
+    """What one try does about its paid prediction: see the head of this module.
+
+    :param store: where the record is kept.
+    :param hook: the API.
+    :param claims: which predictions the tasks of the DAG claim.
+    :param terms: what Airflow and the author of the DAG say of this try.
+    :param resumed: whether this continues a try after a deferral.
+    :param timing: how long to wait for what.
+    :ivar killed: whether the task was killed. From then on nothing is sent that pays.
+    :ivar sent: what was and what was not sent at this moment, for the log of a kill.
+    """
+
+    def __init__(
+        self,
+        store: TaskStore,
+        hook: SeedreamHook,
+        claims: Claims,
+        terms: Terms,
+        *,
+        resumed: bool = False,
+        timing: Timing | None = None,
+    ) -> None:
+        self.store = store
+        self.hook = hook
+        self.claims = claims
+        self.terms = terms
+        self.resumed = resumed
+        self.timing = timing or Timing()
+        self.killed = False
+        self.sent = NOTHING_SENT
+        self._sent_now = False
+
+    @cached_property
+    def record(self) -> SubmissionRecord | None:
+        """What is remembered: read once, when it is first needed, and kept equal to what is written.
+
+        :raises UnreadableRecordError: if there is one that cannot be read.
+        """
+        if not (self.resumed or self.store.outlives_a_try):
+            return None
+        stored = self.store.get(xcom.SUBMISSION)
+        return None if stored is None else SubmissionRecord.from_json(stored)
+
+    def reopen(self) -> None:
+        """Read the record again after a pause: another try of the task may have begun."""
+        self.resumed, self._sent_now = True, False
+        self.__dict__.pop("record", None)
+
+    @property
+    def spent_usd(self) -> float:
+        """What this task may have paid before, in USD, since it was last cleared."""
+        return spent_before(self.record, self.terms.attempt)
+
+    @property
+    def deadline(self) -> float:
+        """Epoch seconds at which we stop waiting."""
+        record = self.record
+        return record.deadline if record and record.deadline else time.time() + self.terms.timeout
+
+    @property
+    def next_try(self) -> str:
+        """What becomes of what is paid, for people."""
+        return advice.next_try(remembered=self.store.outlives_a_try)
+
+    def decide(self, request: PaidRequest) -> Submit | Resume | Collect | Recover | GiveUp:
+        """What to do next for a request. Pays nothing and writes nothing; may fetch the recorded prediction.
+
+        :raises ApiError: if the prediction must be seen to decide, and cannot be seen now.
+        :raises PollRejectedError: if the API refuses to show it for good.
+        """
+        record, source = self.record, self.hook.settings.source
+        if record is not None and record.paid_from and record.paid_from != source:
+            if record.cleared_since(self.terms.attempt):
+                log.warning("The key of %s is used from now on, not that of %s.", source, record.paid_from)
+            elif record.phase in (Phase.INTENT, Phase.SUBMITTED):
+                return GiveUp(advice.other_account(record, source))
+        match self._decided(request):
+            case Missing() | Lost():
+                return Recover()
+            case Changed(earlier):
+                return GiveUp(advice.changed(earlier, self._way_out))
+            case Fetch():
+                raise AssertionError("decide() asked to fetch twice")
+            case decision:
+                return decision
+
+    def _decided(self, request: PaidRequest) -> Decision:
+        known = partial(
+            decide,
+            self.record,
+            fingerprint=self._fingerprint(request),
+            attempt=self.terms.attempt,
+            on_clear=self.terms.on_clear,
+        )
+        first = known()
+        return known(prediction=self._fetch(first.prediction_id)) if isinstance(first, Fetch) else first
+
+    def _fetch(self, prediction_id: str) -> Prediction | Unseen:
+        """Fetch the recorded prediction. A passing fault counts as "still running"."""
+        record, wants_new = self.record, self.terms.on_clear == "resubmit"
+        assert record is not None  # noqa: S101 - it named the prediction
+        cleared = record.phase is Phase.DELAYED or record.cleared_since(self.terms.attempt)
+        try:
+            return self.hook.prediction(prediction_id)
+        except ApiError as error:
+            if error.transient and cleared and wants_new:
+                # Whether there is something to resume decides whether a new set is paid for.
+                raise
+            if error.transient:
+                log.warning("Prediction %s cannot be seen now, and is waited for: %s", prediction_id, error)
+                return Unseen.FOR_NOW
+            forgotten = wants_new or time.time() - (record.submitted_at or 0.0) > FORGOTTEN
+            if not cleared or not forgotten or not isinstance(error, NotFoundError):
+                raise refusal(prediction_id, error) from None
+            return Unseen.FORGOTTEN
+
+    def pay(self, request: PaidRequest, because: str, *, cost_usd: float) -> Paid | RetryLater | Recover:
+        """Submit a request, once.
+
+        :param request: as it is sent, its references uploaded.
+        :param because: why a new prediction is paid for, for the log.
+        :param cost_usd: its price, which was checked against all ceilings.
+        :raises ApiError: if the API refused it, or it was never sent: nothing is paid.
+        :raises PredictionTimeoutError: if our turn to submit came after our deadline.
+        """
+        before, intent = self.record, self._intent(request, cost_usd)
+        key, to = self.hook.settings.source, f"{request.model} for ${cost_usd:g}"
+        origin = self.hook.settings.endpoint.origin
+        log.info("Submitting %s to %s (%s, %s): %s.", request.describe, to, key, origin, because)
+        self._write(intent)
+        what = f"A submission of {request.describe} (${cost_usd:g})"
+        self.sent = f"{what} is under way; the API cannot cancel it"
+        self._sent_now, send_by = True, intent.intent_at + self.timing.send_within
+        try:
+            prediction = self.hook.submit(request, send_by=send_by, stopped=lambda: self.killed)
+        except ApiError as error:
+            named = self._named_in(error)
+            if named is None:
+                return self._without_id(error, before, intent)
+            prediction = named
+        # Logged first: should the record fail, the log is the one place that knows the id.
+        log.info("Prediction %s was submitted: %s, $%g.", prediction.id, request.describe, cost_usd)
+        self._keep(intent, prediction)
+        if before is not None and before.outcome_unknown:
+            self.claims.report_lost(None)
+        return Paid(prediction.id, prediction)
+
+    def _intent(self, request: PaidRequest, cost_usd: float) -> SubmissionRecord:
+        now, before = time.time(), self.record
+        waiting_since_before = self.resumed and before is not None and not before.outcome_unknown
+        deadline = before.deadline if before is not None and waiting_since_before else None
+        if deadline and now >= deadline:
+            raise PredictionTimeoutError(
+                "Our turn to submit did not come before our deadline; nothing is paid."
+            )
+        return SubmissionRecord.intent(
+            before,
+            fingerprint=self._fingerprint(request),
+            attempt=self.terms.attempt,
+            cost_usd=cost_usd,
+            at=now,
+            arrives_by=now + self._in_transit(request),
+            deadline=deadline or now + self.terms.timeout,
+            clock_ahead=self.hook.clock_ahead,
+            paid_from=self.hook.settings.source,
+        )
+
+    def _in_transit(self, request: PaidRequest) -> float:
+        """Seconds for which a paying request may be on its way, from the intent on."""
+        answer, endpoint = self.timing.answer_within, self.hook.settings.endpoint
+        if answer is None:
+            answer = endpoint.connect_timeout + (
+                operations.submission_timeout(request) or endpoint.read_timeout
+            )
+        return self.timing.send_within + answer + self.timing.gateway_patience
+
+    def _named_in(self, error: ApiError) -> Prediction | None:
+        """The prediction that an answer names although it is no success, if the API knows it: a gateway has ids, too."""
+        if error.prediction_id is None:
+            return None
+        try:
+            return self.hook.prediction(error.prediction_id)
+        except ApiError as unseen:
+            log.warning(
+                "The answer names prediction %s, which cannot be seen: %s", error.prediction_id, unseen
+            )
+            return None
+
+    def _without_id(
+        self, error: ApiError, before: SubmissionRecord | None, intent: SubmissionRecord
+    ) -> RetryLater | Recover:
+        """What follows a paying request that brought no id."""
+        if rule_of(error).arrival is Arrival.UNKNOWN:
+            log.warning("%s The submission may have been accepted and is not sent again.", error)
+            return Recover()
+        self.sent = NOTHING_SENT
+        try:
+            # Where there was none, a record that nothing is paid: the next try must not search for what never was.
+            self._persist(before or replace(intent, phase=Phase.NOTHING))
+        except Exception:
+            # What the API said is what a person must see; the next try will search for a submission that never was.
+            log.exception("The submission was refused, but the record still says that it may be paid.")
+        # The record of a wait would take the place of one that says what is lost of another request.
+        beside = before is not None and before.outcome_unknown and before.fingerprint != intent.fingerprint
+        if beside or not isinstance(error, RateLimitError):
+            raise error
+        delayed = intent.delayed()
+        seconds = self.timing.pause(error.retry_after, delayed.refusals, random.random())  # noqa: S311 - spreads, hides nothing
+        if time.time() + seconds >= (delayed.deadline or 0.0):
+            log.warning("Rate limited (HTTP 429) %d times; nothing is paid.", delayed.refusals)
+            raise error
+        self._write(delayed)
+        log.info("Rate limited (HTTP 429), nothing is paid; retrying in %.0f s.", seconds)
+        return RetryLater(seconds)
+
+    def resume(self, request: PaidRequest, decision: Resume | Collect) -> Paid:
+        """Continue with the recorded prediction."""
+        record, seen = self.record, decision.prediction
+        assert record is not None  # noqa: S101 - nothing can be resumed without one
+        log.info(
+            "Prediction %s (%s, $%g) was paid for by an earlier try; resuming it.",
+            decision.prediction_id,
+            seen.status_word if seen else Unseen.FOR_NOW.value,
+            record.cost_usd,
+        )
+        now = time.time()
+        deadline = record.deadline if record.deadline and record.deadline > now else now + self.terms.timeout
+        if record.prediction_id is None:
+            record = replace(
+                record, fingerprint=self._fingerprint(request), cost_usd=request.cost_usd
+            ).submitted(decision.prediction_id, at=(seen and seen.created) or now, deadline=deadline)
+        self._write(record.continued(self.terms.attempt, deadline=deadline))
+        return Paid(decision.prediction_id, seen)
+
+    def recover(self, request: PaidRequest) -> Paid | RetryLater | Submit:
+        """Search for what a submission of unknown outcome became; pay only where nothing is there any more.
+
+        :raises LostSubmissionError: if something may be paid that cannot be found or identified.
+        """
+        record = self.record or self._missing(request)
+        if record.phase is Phase.MISSING:
+            record = replace(record, fingerprint=self._fingerprint(request), cost_usd=request.cost_usd)
+        else:
+            self.claims.report_lost(record)
+        pauses, sent_now = self.timing.searches, self._sent_now
+        try:
+            found = recovery.search(self.hook, record, request, self.claims, pauses=pauses, sent_now=sent_now)
+        except ApiError as error:
+            raise advice.unsearched(record, request, error, self._way_out) from None
+        ahead = self.hook.clock_ahead
+        if sent_now and record.clock_ahead is None:
+            record = replace(record, clock_ahead=ahead)
+        self.record = record
+        judged = recovery.Judgement(record, found, self.terms, self.claims.others_lost(), ahead or 0.0)
+        mine = judged.mine
+        if mine is not None and self.claims.claim_alone(mine.id):
+            return self._adopt(mine, record, "identified" if mine in judged.found.identified else "adopted")
+        step = judged.next_step(time.time())
+        if step is None:
+            self._report(record.reported_in(self.terms.attempt, digest_of(judged.in_doubt)))
+            raise advice.lost(record, request, judged.in_doubt, judged.way_out(self._way_out))
+        if isinstance(step, RetryLater):
+            log.warning("The lost submission may still arrive; searching again in %.0f s.", step.seconds)
+            if sent_now:
+                self._write(record)
+        return step
+
+    def _missing(self, request: PaidRequest) -> SubmissionRecord:
+        """The record of a try that is not the first and found none: written, so that it is known after a deferral."""
+        missing = SubmissionRecord.missing(
+            fingerprint=self._fingerprint(request),
+            attempt=self.terms.attempt,
+            cost_usd=request.cost_usd,
+            since=self.terms.moments.run_began_at,
+            arrives_by=max(time.time(), self.terms.moments.quiet_since + self._in_transit(request)),
+        )
+        log.warning(
+            "Try %d finds no record of the tries before it; searching the account for what they may have paid. So that Airflow "
+            "keeps its record, %s.",
+            self.terms.attempt.try_number,
+            self.terms.clear if self.store.outlives_a_try else "use Airflow 3.3 or newer",
+        )
+        self._write(missing)
+        return missing
+
+    def _adopt(self, mine: Prediction, record: SubmissionRecord, how: str) -> Paid:
+        self.claims.report_lost(None)
+        continued = record.continued(self.terms.attempt, deadline=time.time() + self.terms.timeout)
+        self._keep(replace(continued, paid_from=self.hook.settings.source), mine)
+        log.warning(
+            "Prediction %s (%s) is %s as the lost submission; resuming it.", mine.id, mine.status_word, how
+        )
+        return Paid(mine.id, mine)
+
+    @property
+    def _way_out(self) -> advice.WayOut:
+        terms, remembered = self.terms, self.store.outlives_a_try
+        return advice.WayOut(terms.on_lost_submission, terms.on_clear, remembered, terms.clear)
+
+    def _fingerprint(self, request: PaidRequest) -> str:
+        return request.fingerprint(self.terms.conn_id)
+
+    def _report(self, record: SubmissionRecord) -> None:
+        """Keep that an error shows the candidates: a person who clears the task from now on has seen them."""
+        try:
+            self._persist(record)
+        except Exception:
+            log.exception("The record could not take in that its submission was reported.")
+
+    def kill(self) -> str:
+        """Send nothing any more that pays. Gives what was sent, which the API cannot cancel, and what a retry does."""
+        self.killed = True
+        return self.sent if self.sent == NOTHING_SENT else f"{self.sent}; {self.next_try}"
+
+    def billed(self, prediction_id: str, cost_usd: float | None = None) -> None:
+        """Let a kill say from now on that a prediction is paid."""
+        price = "" if cost_usd is None else f" (${cost_usd:g})"
+        self.sent = f"Prediction {prediction_id} is not cancelled and stays billed{price}"
+
+    def remember(self, prediction_id: str) -> None:
+        """Record what was submitted, where the record was away at that time."""
+        record = self.record
+        if record is None or record.phase is not Phase.INTENT:
+            return
+        deadline = record.deadline or time.time() + self.terms.timeout
+        try:
+            self._write(record.submitted(prediction_id, at=record.intent_at, deadline=deadline))
+        except Exception:
+            log.exception("Prediction %s could not be recorded.", prediction_id)
+
+    def delivered(self) -> None:
+        """Record that the result goes to Airflow now: only a clear, no retry, can follow."""
+        try:
+            if self.store.outlives_a_try and self.record is not None:
+                self._write(replace(self.record, delivered=True))
+        except Exception:
+            log.warning("The record could not take in that the set was delivered.", exc_info=True)
+
+    def failed(self, *, for_good: bool) -> None:
+        """Record that this try failed.
+
+        :param for_good: whether only a clear, no retry, can follow.
+        """
+        if not self.store.outlives_a_try:
+            return
+        if self.record is None and self.terms.attempt.first:
+            # So that a retry need not search the account for what this try may have paid.
+            self._write(SubmissionRecord.nothing(self.terms.attempt))
+        elif self.record is not None and for_good and not self.record.given_up:
+            self._write(replace(self.record, given_up=True))
+
+    def _keep(self, record: SubmissionRecord, prediction: Prediction) -> None:
+        now = time.time()
+        try:
+            self._persist(record.submitted(prediction.id, at=now, deadline=now + self.terms.timeout))
+        except Exception:
+            # The prediction is paid and its id is at hand: a store that is away must not lose it.
+            what = "Prediction %s is paid ($%g) but could not be recorded; this try goes on with it."
+            log.exception(what, prediction.id, record.cost_usd)
+
+    def _write(self, record: SubmissionRecord) -> None:
+        self.store.set(xcom.SUBMISSION, record.to_json())
+        self.record = record
+
+    def _persist(self, record: SubmissionRecord) -> None:
+        """Write what no one else knows: again, if the store is away for a moment. It holds in memory in any case."""
+        self.record = record
+        for attempt in Retrying(stop=stop_after_attempt(4), wait=wait_exponential(0.25, max=2), reraise=True):
+            with attempt:
+                self._write(record)

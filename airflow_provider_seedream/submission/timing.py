@@ -1,0 +1,42 @@
+"""How long a submission waits for what. Tests hurry it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long a submission waits for what. Seconds.
+
+    :param send_within: from ``intent`` to the last moment at which the paying request may be sent. A minute holds some
+        attempts to connect; more would only delay the search after a loss.
+    :param answer_within: for the answer to the paying request; ``None``: as long as the connection says.
+    :param gateway_patience: that a gateway may hold a request before the API has it: usual gateways give up after 60.
+    :param searches: before each search for a lost submission: the API may list a new prediction late (reference 4.1).
+    :param first_pause: after the first rate limit whose answer names no time.
+    :param longest_pause: of the pauses that double from there: a turn that came is used within five minutes.
+    :param shortest_pause: of all pauses.
+    """
+
+    send_within: float = 60.0
+    answer_within: float | None = None
+    gateway_patience: float = 60.0
+    searches: tuple[float, ...] = (0.0, 5.0, 10.0)
+    first_pause: float = 15.0
+    longest_pause: float = 300.0
+    shortest_pause: float = 1.0
+
+    def pause(self, asked: float | None, refusals: int, luck: float) -> float:
+        """Seconds until the next attempt to submit, after a rate limit.
+
+        What the server asks for, or a guess that doubles; and on top of it a share that grows with each refusal, so that
+        many tasks refused at the same moment do not return at the same moment.
+
+        :param asked: seconds in the server's ``Retry-After``, if it sent one.
+        :param refusals: how often this submission was refused, this time included.
+        :param luck: a random number in [0, 1).
+        """
+        doubled = min(self.longest_pause, self.first_pause * 2.0 ** min(refusals - 1, 10))
+        least = asked if asked is not None else doubled / 2
+        return max(self.shortest_pause, least + luck * doubled)
