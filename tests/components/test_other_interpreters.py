@@ -196,7 +196,9 @@ def test_without_airflows_form_the_rounds_are_refused_with_a_reason_and_the_exam
     )
 
 
-@pytest.mark.parametrize("face", ["submission", "publishing", "waiting", "wavespeed", "hooks", "operators.worker"])
+@pytest.mark.parametrize(
+    "face", ["submission", "publishing", "waiting", "wavespeed", "hooks", "operators.worker"]
+)
 def test_a_face_lists_exactly_what_it_names_for_types_and_loads_each(
     after_airflow: Callable[[str], str], face: str
 ) -> None:
