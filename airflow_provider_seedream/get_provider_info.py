@@ -1,4 +1,7 @@
-"""What Airflow reads about this package, by the entry point ``apache_airflow_provider``."""
+"""What Airflow reads about this package, by the entry point ``apache_airflow_provider``.
+
+``python -m airflow_provider_seedream.get_provider_info`` writes ``provider.yaml``, which only packaging tools read, from it.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,7 @@ INTEGRATION = "Seedream"
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Give the content of ``provider.yaml`` that matters at run time, without reading YAML in every process.
-
-    Left out are ``state`` and ``source-date-epoch``, which only packaging tools read.
-    """
+    """What matters at run time, without reading YAML in every process."""
     return {
         "package-name": "airflow-provider-seedream",
         "name": "Seedream",
@@ -35,6 +35,8 @@ def get_provider_info() -> dict[str, Any]:
                 "airflow_provider_seedream.operators.prompt",
                 "airflow_provider_seedream.operators.publish",
                 "airflow_provider_seedream.operators.cost",
+                "airflow_provider_seedream.operators.approval",
+                "airflow_provider_seedream.operators.review",
             )
         ],
         "task-decorators": [
@@ -116,3 +118,19 @@ def _connection_type() -> dict[str, Any]:
             },
         },
     }
+
+
+def as_yaml() -> str:
+    """The content of ``provider.yaml``."""
+    import yaml  # type: ignore[import-untyped]
+
+    info = get_provider_info()
+    packaging = {"state": "ready", "source-date-epoch": 1795305600}
+    head = "# Written by python -m airflow_provider_seedream.get_provider_info; edit that, not this.\n"
+    return head + str(yaml.safe_dump(info | packaging, sort_keys=False, width=120))
+
+
+if __name__ == "__main__":
+    from pathlib import Path
+
+    Path(__file__).with_name("provider.yaml").write_text(as_yaml())

@@ -44,10 +44,52 @@ class Import:
 
 def main(revisions: list[str]) -> None:
     """Print one column for each tree."""
-    columns = [shape(_files_of(revision)) for revision in (*revisions, "")]
+    columns = [shape(files_of(revision)) for revision in (*revisions, "")]
     print(f"{'':34}" + "".join(f"{name or 'this tree':>12}" for name in (*revisions, "")))
     for line in columns[0]:
         print(f"{line:34}" + "".join(f"{column[line]:>12}" for column in columns))
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """Which way the modules of a tree depend on each other; names are those within the package.
+
+    :param imports: what each module imports of the package.
+    """
+
+    imports: Mapping[str, list[Import]]
+
+    @classmethod
+    def of(cls, files: Mapping[str, str]) -> Structure:
+        """The structure of a tree.
+
+        :param files: source text by path within the package.
+        """
+        modules = {_module(path): text for path, text in files.items()}
+        return cls({name: list(_imports(text, name, modules)) for name, text in modules.items()})
+
+    @property
+    def up(self) -> list[str]:
+        """Imports that lead to a higher room."""
+        return [
+            f"{name} -> {target}"
+            for name, targets in self.runtime.items()
+            for target in sorted(targets)
+            if _rank(target) > _rank(name) >= 0
+        ]
+
+    @property
+    def circles(self) -> set[frozenset[str]]:
+        """Pairs of modules that reach each other, through imports in functions as well."""
+        return _circles(self.runtime)
+
+    @property
+    def runtime(self) -> dict[str, set[str]]:
+        """What each module imports when it runs, not only for types."""
+        return {
+            name: {each.target for each in found if not each.for_types}
+            for name, found in self.imports.items()
+        }
 
 
 def shape(files: Mapping[str, str]) -> dict[str, str]:
@@ -55,32 +97,24 @@ def shape(files: Mapping[str, str]) -> dict[str, str]:
 
     :param files: source text by path within the package.
     """
-    modules = {_module(path): text for path, text in files.items()}
-    imports = {name: list(_imports(text, name, modules)) for name, text in modules.items()}
+    structure = Structure.of(files)
     lines = {path: text.count("\n") for path, text in files.items()}
     total = sum(lines.values())
-    inside = sum(_inside(text) for text in files.values())
-    runtime = {name: {each.target for each in found if not each.for_types} for name, found in imports.items()}
-    up = [
-        f"{name} -> {each.target}"
-        for name, found in imports.items()
-        for each in found
-        if not each.for_types and _rank(each.target) > _rank(name) >= 0
-    ]
     return {
         "files": str(len(files)),
         "lines": f"{total:,}",
         "median lines of a file": f"{statistics.median(lines.values()):.0f}",
         "longest file": str(max(lines.values())),
         "lines that import, %": f"{100 * sum(map(_import_lines, files.values())) / total:.1f}",
-        "imports inside functions": str(inside),
-        "circles of imports": str(len(_circles(runtime))),
-        "arrows up": str(len(up)),
+        "imports inside functions": str(sum(map(imports_inside_functions, files.values()))),
+        "circles of imports": str(len(structure.circles)),
+        "arrows up": str(len(structure.up)),
         "comment lines, %": f"{100 * sum(map(_comments, files.values())) / total:.1f}",
     }
 
 
-def _files_of(revision: str) -> dict[str, str]:
+def files_of(revision: str) -> dict[str, str]:
+    """The source text of the package by path within it: of a commit, or of this tree where none is named."""
     if not revision:
         root = Path(__file__).parent.parent / PACKAGE
         return {str(path.relative_to(root)): path.read_text() for path in sorted(root.rglob("*.py"))}
@@ -119,14 +153,17 @@ def _imports(text: str, name: str, modules: Mapping[str, str]) -> Iterator[Impor
     yield from (each for each in walk(ast.parse(text), False, False) if each.target != name)
 
 
-def _inside(text: str) -> int:
+def imports_inside_functions(text: str) -> int:
+    """How many import statements of a source text stand in functions."""
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return sum(
-        isinstance(inner, ast.Import | ast.ImportFrom)
+    inside = {
+        inner
         for node in ast.walk(ast.parse(text))
         if isinstance(node, functions)
         for inner in ast.walk(node)
-    )
+        if isinstance(inner, ast.Import | ast.ImportFrom)
+    }
+    return len(inside)
 
 
 def _import_lines(text: str) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-from airflow_provider_seedream import waiting, wavespeed
+from airflow_provider_seedream import hooks, waiting, wavespeed
 from airflow_provider_seedream.wavespeed.errors import (
     ApiError,
     InvalidResponseError,
@@ -64,15 +64,11 @@ class SeedreamHook(BaseHook):
         :raises AirflowNotFoundException: if there is no such connection.
         :raises ApiConnectionError: if a secrets backend fails, so that it is not known whether there is one.
         """
-        from airflow_provider_seedream.hooks.settings import read_settings
-
-        return read_settings(self.seedream_conn_id, self.default_conn_name)
+        return hooks.read_settings(self.seedream_conn_id, self.default_conn_name)
 
     async def asettings(self) -> ConnectionSettings:
         """Like :attr:`settings`, for the event loop. Read on each call."""
-        from airflow_provider_seedream.hooks.settings import read_settings_in_loop
-
-        return await read_settings_in_loop(self.seedream_conn_id, self.default_conn_name)
+        return await hooks.read_settings_in_loop(self.seedream_conn_id, self.default_conn_name)
 
     async def read_endpoint(self) -> Endpoint:
         """Where the connection says the API is, with the key, for the event loop. Read on each call."""

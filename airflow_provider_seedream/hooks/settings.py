@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
+from asgiref.sync import sync_to_async
 
 from airflow_provider_seedream.wavespeed.endpoint import Endpoint
 from airflow_provider_seedream.wavespeed.errors import ApiConnectionError, InvalidInputError
@@ -143,9 +145,6 @@ def read_settings(conn_id: str, default_conn_id: str) -> ConnectionSettings:
 
 async def read_settings_in_loop(conn_id: str, default_conn_id: str) -> ConnectionSettings:
     """Like :func:`read_settings`, for the event loop."""
-    from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
-    from asgiref.sync import sync_to_async
-
     try:
         connection = await get_async_connection(conn_id)
     except AirflowNotFoundException:
@@ -213,13 +212,11 @@ def _has(backend: Any, conn_id: str) -> bool:
     if type(backend).__name__ != "ExecutionAPISecretsBackend":
         return bool(backend.get_connection(conn_id=conn_id))
     # This one says None for every error of the API server; its question, asked again, shows which.
-    from airflow.sdk.exceptions import ErrorType
-    from airflow.sdk.execution_time.comms import ErrorResponse, GetConnection
-    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+    from airflow.sdk.execution_time import comms, task_runner
 
-    answer = SUPERVISOR_COMMS.send(GetConnection(conn_id=conn_id))
-    if not isinstance(answer, ErrorResponse):
+    answer = task_runner.SUPERVISOR_COMMS.send(comms.GetConnection(conn_id=conn_id))
+    if not isinstance(answer, comms.ErrorResponse):
         return True
-    if answer.error != ErrorType.CONNECTION_NOT_FOUND:
+    if answer.error.name != "CONNECTION_NOT_FOUND":
         raise ConnectionError(answer.error.value)
     return False

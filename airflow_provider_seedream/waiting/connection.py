@@ -9,7 +9,7 @@ from math import inf
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
-from airflow_provider_seedream.wavespeed.client import AsyncWaveSpeedClient, prepare_for_loop
+from airflow_provider_seedream import wavespeed
 from airflow_provider_seedream.wavespeed.endpoint import Endpoint
 from airflow_provider_seedream.wavespeed.errors import (
     ApiConnectionError,
@@ -35,7 +35,7 @@ class Session:
     __slots__ = ("client", "polls", "replaced")
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self.client = AsyncWaveSpeedClient(endpoint)
+        self.client = wavespeed.AsyncWaveSpeedClient(endpoint)
         self.polls = 0
         self.replaced = False
 
@@ -137,7 +137,8 @@ class ConnectionCache:
 
     async def _read(self) -> Endpoint:
         async with asyncio.timeout(LOOKUP_TIMEOUT):
-            await prepare_for_loop()
+            # The client's library as well: importing it would block the loop.
+            await asyncio.to_thread(lambda: wavespeed.async_client.prepare())
             return await self._look_up()
 
     def _was_read(self, reading: asyncio.Task[Endpoint]) -> None:

@@ -45,8 +45,7 @@ from airflow_provider_seedream.waiting.poll import Outcome, PollAnswer, PollResu
 from airflow_provider_seedream.waiting.schedule import FLOOR, Durations, PollSchedule
 from airflow_provider_seedream.waiting.throttle import Throttle
 from airflow_provider_seedream.wavespeed import operations
-from airflow_provider_seedream.wavespeed.client import CONNECTIONS
-from airflow_provider_seedream.wavespeed.endpoint import Endpoint
+from airflow_provider_seedream.wavespeed.endpoint import CONNECTIONS, Endpoint
 from airflow_provider_seedream.wavespeed.errors import ApiError, OversizedAnswerError
 from airflow_provider_seedream.wavespeed.prediction import Prediction
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from airflow_provider_seedream._lazy import attach
 
 if TYPE_CHECKING:
-    from airflow_provider_seedream.wavespeed import image_set, operations
-    from airflow_provider_seedream.wavespeed.client import AsyncWaveSpeedClient, WaveSpeedClient
+    from airflow_provider_seedream.wavespeed import async_client, image_set, operations
+    from airflow_provider_seedream.wavespeed.async_client import AsyncWaveSpeedClient
+    from airflow_provider_seedream.wavespeed.client import WaveSpeedClient
     from airflow_provider_seedream.wavespeed.errors import (
         AccountChangedError,
         ApiConnectionError,
@@ -75,6 +76,7 @@ __all__ = [
     "UnusableEnhancementError",
     "WaveSpeedClient",
     "WaveSpeedError",
+    "async_client",
     "image_set",
     "operations",
     "read_answer",
@@ -82,7 +84,8 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
-    "AsyncWaveSpeedClient": "client",
+    "AsyncWaveSpeedClient": "async_client",
+    "async_client": "async_client",
     "WaveSpeedClient": "client",
     "GeneratedImage": "image_set",
     "ImageSet": "image_set",

@@ -17,6 +17,9 @@ DEFAULT_ORIGIN = "https://api.wavespeed.ai"
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 60.0
 
+CONNECTIONS = 100
+"""Most connections of one event loop to one endpoint: enough for 1,000 polls a second at 0.1 s each."""
+
 HURRIED = 9.0
 """Seconds that a person who presses a button waits."""
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from html import unescape
+from html.entities import html5
 from typing import Any
+from urllib.parse import unquote
 
 from airflow_provider_seedream.wavespeed.prediction import HIDDEN, Status
 
@@ -98,8 +101,6 @@ def _forms(key: str) -> re.Pattern[str]:
 
 @lru_cache(maxsize=128)
 def _forms_of(character: str) -> str:
-    from html.entities import html5
-
     number, digits = ord(character), _any_case(f"{ord(character):02x}")
     named = "|".join(re.escape(name.removesuffix(";")) for name, meant in html5.items() if meant == character)
     entity = rf"(?:#0{{0,8}}{number}|#[xX]0{{0,8}}{digits}{'|' if named else ''}{named});?"
@@ -114,9 +115,6 @@ def _any_case(digits: str) -> str:
 
 
 def _decoded(text: str) -> str:
-    from html import unescape
-    from urllib.parse import unquote
-
     if "\\" in text:
         for escape in ("\\\\", '\\"', "\\/", "\\'"):
             text = text.replace(escape, escape[1])

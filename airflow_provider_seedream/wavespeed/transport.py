@@ -1,6 +1,7 @@
-"""One request on its way over a connection of requests, and its answer: what left, and how long each may take.
+"""How bytes reach the API and come back: proxies, certificates, one exchange over a connection of requests, bounded bodies.
 
-The libraries raise the same error for a TLS handshake that hangs and for an answer that does not come, and their time-outs
+What both clients take from the machine's environment is here, so that what reaches the API from a worker does from a
+triggerer. An exchange knows what left and how long each step may take. The libraries raise the same error for a TLS handshake that hangs and for an answer that does not come, and their time-outs
 count silence only. So the connection itself notes when the request begins to leave, and gives each read what is left of
 the time.
 """
@@ -8,27 +9,27 @@ the time.
 from __future__ import annotations
 
 import io
+import os
+import ssl
 import time
+import zlib
 from collections.abc import Callable
 from contextvars import ContextVar, Token
+from functools import cache
 from http.client import HTTPResponse
 from math import inf
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
-
-if TYPE_CHECKING:
-    from requests.adapters import HTTPAdapter
-import os
-from functools import cache
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from certifi import where
 
 from airflow_provider_seedream.wavespeed.endpoint import is_loopback
 from airflow_provider_seedream.wavespeed.errors import ApiConnectionError
 
 if TYPE_CHECKING:
-    import ssl
-import zlib
+    from requests.adapters import HTTPAdapter
 
 _current: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
 
@@ -246,8 +247,6 @@ class _Timely(io.RawIOBase):
 
 def proxy_for(origin: str) -> str | None:
     """The proxy that the environment names for an origin; none for this machine, which would get the key in clear."""
-    from urllib.request import getproxies
-
     if is_loopback(urlsplit(origin).hostname or "") or not getproxies():
         return None
     # Only now: it brings thousands of objects into a triggerer that has no other use for it.
@@ -259,8 +258,6 @@ def proxy_for(origin: str) -> str | None:
 
 def certificates() -> str:
     """File or folder of the certificates to trust: ``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE``, or certifi's."""
-    from certifi import where
-
     return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or where()
 
 
@@ -270,8 +267,6 @@ def ssl_context(certificates: str) -> ssl.SSLContext:
 
     :raises ApiConnectionError: if they cannot be read.
     """
-    import ssl
-
     folder = os.path.isdir(certificates)  # noqa: PTH112 - as the libraries ask it
     try:
         context = ssl.create_default_context(

@@ -7,7 +7,7 @@ from tenacity import wait_none
 from airflow_provider_seedream.operators.base import PayingOperator
 from airflow_provider_seedream.submission import Timing
 from airflow_provider_seedream.waiting.schedule import PollSchedule
-from airflow_provider_seedream.wavespeed import client
+from airflow_provider_seedream.wavespeed import driver
 
 HURRIED = Timing(send_within=2.0, answer_within=0.0, gateway_patience=0.0, searches=(0.0, 0.05))
 
@@ -15,9 +15,9 @@ HURRIED = Timing(send_within=2.0, answer_within=0.0, gateway_patience=0.0, searc
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that waits for the API waits a moment only; what it does is the same."""
-    policy = client._policy
+    policy = driver.policy
     monkeypatch.setattr(
-        client, "_policy", lambda call, attempts: {**policy(call, attempts), "wait": wait_none()}
+        driver, "policy", lambda call, attempts: {**policy(call, attempts), "wait": wait_none()}
     )
     monkeypatch.setattr(PayingOperator, "timing", HURRIED)
     fast = PollSchedule(first=0.02, interval=0.05, cap=0.05)

@@ -119,7 +119,11 @@ def test_a_task_leaves_to_the_worker_what_only_the_worker_needs(
     "module",
     [
         "airflow_provider_seedream.get_provider_info",
-        "airflow_provider_seedream.wavespeed",
+        "airflow_provider_seedream.wavespeed.async_client",
+        "airflow_provider_seedream.wavespeed.client",
+        "airflow_provider_seedream.waiting.poll",
+        "airflow_provider_seedream.waiting.schedule",
+        "airflow_provider_seedream.waiting.throttle",
         "airflow_provider_seedream.submission.record",
         "airflow_provider_seedream.publishing.manifest",
         "airflow_provider_seedream.emulator.emulator",
@@ -136,9 +140,9 @@ def test_a_loop_is_given_the_library_that_knows_proxies_only_where_there_are_any
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
     prepare = (
-        "import asyncio, sys\n"
-        "from airflow_provider_seedream.wavespeed.client import prepare_for_loop\n"
-        "asyncio.run(prepare_for_loop())\n"
+        "import sys\n"
+        "from airflow_provider_seedream.wavespeed import async_client\n"
+        "async_client.prepare()\n"
         "print(*sys.modules)"
     )
     assert {"aiohttp", "requests"} & set(_run(prepare).split()) == {"aiohttp"}
@@ -192,7 +196,9 @@ def test_without_airflows_form_the_rounds_are_refused_with_a_reason_and_the_exam
     )
 
 
-@pytest.mark.parametrize("face", ["submission", "publishing", "waiting", "wavespeed", "operators.worker"])
+@pytest.mark.parametrize(
+    "face", ["submission", "publishing", "waiting", "wavespeed", "hooks", "operators.worker"]
+)
 def test_a_face_lists_exactly_what_it_names_for_types_and_loads_each(
     after_airflow: Callable[[str], str], face: str
 ) -> None:
@@ -206,6 +212,12 @@ def test_a_face_lists_exactly_what_it_names_for_types_and_loads_each(
         "print(*(name for name in sorted(named) if getattr(face, name) is None))\n"
     )
     assert printed.split() == []
+
+
+def test_a_dag_file_that_imports_the_vendors_room_loads_nothing_of_it() -> None:
+    printed = _run("import sys, airflow_provider_seedream.wavespeed\nprint(*sys.modules)")
+    ours = {name for name in printed.split() if name.startswith("airflow_provider_seedream.")}
+    assert ours == {"airflow_provider_seedream._lazy", "airflow_provider_seedream.wavespeed"}
 
 
 def test_a_paying_task_loads_nothing_of_the_rooms_that_only_a_worker_needs(

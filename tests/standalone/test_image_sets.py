@@ -14,7 +14,7 @@ from PIL import Image
 from airflow_provider_seedream.emulator import Emulator
 from airflow_provider_seedream.emulator.faults import FailPrediction
 from airflow_provider_seedream.publishing.manifest import Manifest
-from airflow_provider_seedream.wavespeed.client import CONNECTIONS
+from airflow_provider_seedream.wavespeed.endpoint import CONNECTIONS
 from tests.standalone.conftest import KEY, WRONG_KEY
 from tests.standalone.rest import Airflow, Run, wait_until
 from tests.standalone.standalone import Standalone

@@ -16,9 +16,14 @@ from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.publishing.download import DownloadLimits, download
 from airflow_provider_seedream.publishing.errors import ImageError, ImageFault
 from airflow_provider_seedream.publishing.image_check import Expectation
-from airflow_provider_seedream.wavespeed import ApiError, ApiTimeoutError, InvalidResponseError, operations
-from airflow_provider_seedream.wavespeed import client as clients
-from airflow_provider_seedream.wavespeed.client import AsyncWaveSpeedClient
+from airflow_provider_seedream.wavespeed import (
+    ApiError,
+    ApiTimeoutError,
+    InvalidResponseError,
+    driver,
+    operations,
+)
+from airflow_provider_seedream.wavespeed.async_client import AsyncWaveSpeedClient
 from airflow_provider_seedream.wavespeed.endpoint import Endpoint
 from airflow_provider_seedream.wavespeed.errors import OversizedAnswerError
 from tests.loopback import Loopback, answer, server_context, tunnel_to
@@ -35,9 +40,9 @@ def send(request):
 
 @pytest.fixture(autouse=True)
 def no_pauses_between_attempts(monkeypatch):
-    policy = clients._policy
+    policy = driver.policy
     monkeypatch.setattr(
-        clients, "_policy", lambda call, attempts: {**policy(call, attempts), "wait": wait_none()}
+        driver, "policy", lambda call, attempts: {**policy(call, attempts), "wait": wait_none()}
     )
 
 

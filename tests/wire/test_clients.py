@@ -26,10 +26,11 @@ from airflow_provider_seedream.wavespeed import (
     RateLimitError,
     Status,
     WaveSpeedError,
+    driver,
     operations,
 )
-from airflow_provider_seedream.wavespeed import client as clients
-from airflow_provider_seedream.wavespeed.client import AsyncWaveSpeedClient, WaveSpeedClient
+from airflow_provider_seedream.wavespeed.async_client import AsyncWaveSpeedClient
+from airflow_provider_seedream.wavespeed.client import WaveSpeedClient
 from airflow_provider_seedream.wavespeed.endpoint import Endpoint
 
 pytest_plugins = ["airflow_provider_seedream.emulator.pytest_plugin"]
@@ -66,9 +67,9 @@ def send(request):
 
 @pytest.fixture(autouse=True)
 def no_pauses_between_attempts(monkeypatch):
-    policy = clients._policy
+    policy = driver.policy
     monkeypatch.setattr(
-        clients, "_policy", lambda call, attempts: {**policy(call, attempts), "wait": wait_none()}
+        driver, "policy", lambda call, attempts: {**policy(call, attempts), "wait": wait_none()}
     )
 
 
@@ -192,13 +193,13 @@ def test_a_submission_is_sent_again_where_no_connection_came_about(send, seedrea
         sent.append(arguments)
         return failed(*arguments)
 
-    failed = clients._failed
-    monkeypatch.setattr(clients, "_failed", counted)
+    failed = driver.failed
+    monkeypatch.setattr(driver, "failed", counted)
     endpoint = endpoint_of(seedream_emulator)
     seedream_emulator.stop()
     with pytest.raises(ApiConnectionError):
         send(endpoint, operations.submit(REQUEST))
-    assert len(sent) == clients.ATTEMPTS
+    assert len(sent) == driver.ATTEMPTS
 
 
 def test_a_wait_that_is_too_long_is_declined_rather_than_slept(send, seedream_emulator):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import ssl
 import time
@@ -17,9 +16,10 @@ from airflow_provider_seedream.wavespeed import (
     ImageSetRequest,
     InternalServerError,
     InvalidResponseError,
+    async_client,
+    driver,
     operations,
 )
-from airflow_provider_seedream.wavespeed import client as clients
 from airflow_provider_seedream.wavespeed.client import WaveSpeedClient
 from airflow_provider_seedream.wavespeed.endpoint import Endpoint
 from airflow_provider_seedream.wavespeed.errors import Arrival, rule_of
@@ -46,9 +46,9 @@ def no_proxy_of_the_machine(monkeypatch):
         monkeypatch.delenv(name)
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
-    policy = clients._policy
+    policy = driver.policy
     monkeypatch.setattr(
-        clients, "_policy", lambda call, attempts: {**policy(call, attempts), "wait": wait_none()}
+        driver, "policy", lambda call, attempts: {**policy(call, attempts), "wait": wait_none()}
     )
 
 
@@ -207,7 +207,7 @@ def test_the_error_names_the_certificates_that_a_loop_cannot_read(kind, tmp_path
         bundle.write_text("")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
     with pytest.raises(ApiConnectionError, match=r"No certificates can be read from .*bundle"):
-        asyncio.run(clients.prepare_for_loop())
+        async_client.prepare()
 
 
 def test_a_request_whose_time_is_over_when_the_connection_stands_is_not_sent(tmp_path, monkeypatch):
