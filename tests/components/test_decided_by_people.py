@@ -87,7 +87,7 @@ def test_the_wrong_clock_of_a_worker_that_was_killed_pays_nothing_twice(
     wrong.time = lambda: real() + ahead
     with monkeypatch.context() as patch:
         patch.setattr(submission, "time", wrong)
-        for module in ("client", "transport"):
+        for module in ("client", "driver", "transport"):
             patch.setattr(f"airflow_provider_seedream.wavespeed.{module}.time", wrong)
         die_in_flight(patch, operator(on_lost_submission=policy), tries)
     paid = seedream_emulator.predictions[0]["id"]
