@@ -291,11 +291,8 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
                 # What is paid is not given up for a file that another worker may have.
                 raise error.for_another_try() from None
             raise
-        known = self._links(context)
+        known = dict(self._pull(context, xcom.UPLOADED_IMAGES) or {})
         return [replace(each, url=each.url or known.get(each.sha256 or "")) for each in references]
-
-    def _links(self, context: Context) -> dict[str, str]:
-        return dict(self._pull(context, xcom.UPLOADED_IMAGES) or {})
 
     def _folder(self) -> ObjectStoragePath | None:
         """Where to publish to, checked to be a known kind of store before anything is paid."""
@@ -310,7 +307,7 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
             )
         if all(each.url for each in request.images):
             return request
-        before = len(known := self._links(context))
+        before = len(known := dict(self._pull(context, xcom.UPLOADED_IMAGES) or {}))
         request = replace(
             request, images=tuple(worker.upload(each, self.hook, known) for each in request.images)
         )
@@ -432,12 +429,8 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
 
 
 def _take_it(prediction: Prediction, submission: Submission, what: str) -> str:
-    """How a person runs the task again without paying: a clear alone may ask for new images.
-
-    :param what: is to be done before that.
-    """
-    choice = 'on_clear="reuse"' if submission.store.outlives_a_try else 'on_lost_submission="adopt"'
-    return f"Prediction {prediction.id} is paid. {what} set {choice} and {submission.terms.clear}. This pays nothing."
+    remembered, clear = submission.store.outlives_a_try, submission.terms.clear
+    return paying.take_paid(prediction.id, what, remembered=remembered, clear=clear)
 
 
 def _ordered(request: ImageSetRequest, paid: Paid, submission: Submission) -> ImageSet:

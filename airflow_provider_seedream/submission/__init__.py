@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_seedream._lazy import attach
 
 if TYPE_CHECKING:
+    from airflow_provider_seedream.submission.advice import take_paid as take_paid
     from airflow_provider_seedream.submission.decisions import Collect as Collect
     from airflow_provider_seedream.submission.decisions import GiveUp as GiveUp
     from airflow_provider_seedream.submission.decisions import Paid as Paid
@@ -46,5 +47,6 @@ __getattr__, __dir__ = attach(
         "Timing": "timing",
         "digest": "kept_prompt",
         "how_to_clear": "run",
+        "take_paid": "advice",
     },
 )

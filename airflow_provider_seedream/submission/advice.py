@@ -70,6 +70,15 @@ def next_try(*, remembered: bool) -> str:
     return "this Airflow keeps no record of it; a retry searches the account for it before it pays"
 
 
+def take_paid(prediction_id: str, what: str, *, remembered: bool, clear: str) -> str:
+    """How a person runs a task again without paying: a clear alone may ask for new images.
+
+    :param what: is to be done before that.
+    """
+    choice = 'on_clear="reuse"' if remembered else 'on_lost_submission="adopt"'
+    return f"Prediction {prediction_id} is paid. {what} set {choice} and {clear}. This pays nothing."
+
+
 def lost(
     record: SubmissionRecord, request: PaidRequest, found: list[Prediction], way_out: WayOut
 ) -> LostSubmissionError:

@@ -53,9 +53,8 @@ from airflow_provider_seedream.submission.decisions import (
 from airflow_provider_seedream.submission.matching import digest_of
 from airflow_provider_seedream.submission.record import Phase, SubmissionRecord, spent_before
 from airflow_provider_seedream.submission.run import ClaimsUnreadableError
-from airflow_provider_seedream.submission.timing import Timing
+from airflow_provider_seedream.submission.timing import FORGOTTEN, Timing
 from airflow_provider_seedream.waiting.poll import refusal
-from airflow_provider_seedream.wavespeed import operations
 from airflow_provider_seedream.wavespeed.errors import (
     ApiError,
     Arrival,
@@ -73,9 +72,6 @@ if TYPE_CHECKING:
     from airflow_provider_seedream.wavespeed.request import PaidRequest
 
 log = logging.getLogger(__name__)
-
-FORGOTTEN = 7 * 86400.0
-"""Seconds for which the API knows a prediction at the least (API reference 3.3)."""
 
 NOTHING_SENT = "Nothing was sent that pays"
 
@@ -247,23 +243,14 @@ class Submission:
             attempt=self.terms.attempt,
             cost_usd=cost_usd,
             at=now,
-            arrives_by=now + self._in_transit(request),
+            arrives_by=now + self.timing.in_transit(request, self.hook.settings.endpoint),
             deadline=deadline or now + self.terms.timeout,
             clock_ahead=self.hook.clock_ahead,
             paid_from=self.hook.settings.source,
         )
 
-    def _in_transit(self, request: PaidRequest) -> float:
-        """Seconds for which a paying request may be on its way, from the intent on."""
-        answer, endpoint = self.timing.answer_within, self.hook.settings.endpoint
-        if answer is None:
-            answer = endpoint.connect_timeout + (
-                operations.submission_timeout(request) or endpoint.read_timeout
-            )
-        return self.timing.send_within + answer + self.timing.gateway_patience
-
     def _named_in(self, error: ApiError) -> Prediction | None:
-        """The prediction that an answer names although it is no success, if the API knows it: a gateway has ids, too."""
+        """The prediction that an answer names although it is no success; a gateway has ids that the API does not know."""
         if error.prediction_id is None:
             return None
         try:
@@ -337,23 +324,23 @@ class Submission:
         pauses, sent_now = self.timing.searches, self._sent_now
         try:
             found = recovery.search(self.hook, record, request, self.claims, pauses=pauses, sent_now=sent_now)
+            ahead = self.hook.clock_ahead
+            if sent_now and record.clock_ahead is None:
+                record = replace(record, clock_ahead=ahead)
+            self.record = record
+            judged = recovery.Judgement(record, found, self.terms, self.claims.others_lost(), ahead or 0.0)
+            mine = judged.mine
+            if mine is not None and self.claims.claim_alone(mine.id):
+                return self._adopt(
+                    mine, record, "identified" if mine in judged.found.identified else "adopted"
+                )
         except (ApiError, ClaimsUnreadableError) as error:
             raise advice.unsearched(record, request, error, self._way_out) from None
-        ahead = self.hook.clock_ahead
-        if sent_now and record.clock_ahead is None:
-            record = replace(record, clock_ahead=ahead)
-        self.record = record
-        judged = recovery.Judgement(record, found, self.terms, self.claims.others_lost(), ahead or 0.0)
-        mine = judged.mine
-        try:
-            claimed = mine is not None and self.claims.claim_alone(mine.id)
-        except ClaimsUnreadableError as error:
-            raise advice.unsearched(record, request, error, self._way_out) from None
-        if mine is not None and claimed:
-            return self._adopt(mine, record, "identified" if mine in judged.found.identified else "adopted")
         step = judged.next_step(time.time())
         if step is None:
-            self._report(record.reported_in(self.terms.attempt, digest_of(judged.in_doubt)))
+            # A person who clears the task from now on has seen the candidates.
+            reported = record.reported_in(self.terms.attempt, digest_of(judged.in_doubt))
+            self._note(reported, "its submission was reported")
             raise advice.lost(record, request, judged.in_doubt, judged.way_out(self._way_out))
         if isinstance(step, RetryLater):
             log.warning("The lost submission may still arrive; searching again in %.0f s.", step.seconds)
@@ -368,7 +355,10 @@ class Submission:
             attempt=self.terms.attempt,
             cost_usd=request.cost_usd,
             since=self.terms.moments.run_began_at,
-            arrives_by=max(time.time(), self.terms.moments.quiet_since + self._in_transit(request)),
+            arrives_by=max(
+                time.time(),
+                self.terms.moments.quiet_since + self.timing.in_transit(request, self.hook.settings.endpoint),
+            ),
         )
         log.warning(
             "Try %d finds no record of the tries before it; searching the account for what they may have paid. So that Airflow "
@@ -396,12 +386,12 @@ class Submission:
     def _fingerprint(self, request: PaidRequest) -> str:
         return request.fingerprint(self.terms.conn_id)
 
-    def _report(self, record: SubmissionRecord) -> None:
-        """Keep that an error shows the candidates: a person who clears the task from now on has seen them."""
+    def _note(self, record: SubmissionRecord, what: str) -> None:
+        """Keep what makes a later decision easier. Nothing is lost where it cannot be kept."""
         try:
             self._persist(record)
         except Exception:
-            log.exception("The record could not take in that its submission was reported.")
+            log.warning("The record could not take in that %s.", what, exc_info=True)
 
     def kill(self) -> str:
         """Send nothing any more that pays. Gives what was sent, which the API cannot cancel, and what a retry does."""
@@ -426,11 +416,8 @@ class Submission:
 
     def delivered(self) -> None:
         """Record that the result goes to Airflow now: only a clear, no retry, can follow."""
-        try:
-            if self.store.outlives_a_try and self.record is not None:
-                self._write(replace(self.record, delivered=True))
-        except Exception:
-            log.warning("The record could not take in that the set was delivered.", exc_info=True)
+        if self.store.outlives_a_try and self.record is not None:
+            self._note(replace(self.record, delivered=True), "the set was delivered")
 
     def failed(self, *, for_good: bool) -> None:
         """Record that this try failed.

@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_provider_seedream.wavespeed import operations
+
+if TYPE_CHECKING:
+    from airflow_provider_seedream.wavespeed.endpoint import Endpoint
+    from airflow_provider_seedream.wavespeed.request import PaidRequest
+
+
+FORGOTTEN = 7 * 86400.0
+"""Seconds for which the API knows a prediction, or longer (API reference 3.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +51,12 @@ class Timing:
         doubled = min(self.longest_pause, self.first_pause * 2.0 ** min(refusals - 1, 10))
         least = asked if asked is not None else doubled / 2
         return max(self.shortest_pause, least + luck * doubled)
+
+    def in_transit(self, request: PaidRequest, endpoint: Endpoint) -> float:
+        """Seconds for which a paying request may be on its way, from the intent on."""
+        answer = self.answer_within
+        if answer is None:
+            answer = endpoint.connect_timeout + (
+                operations.submission_timeout(request) or endpoint.read_timeout
+            )
+        return self.send_within + answer + self.gateway_patience
