@@ -14,7 +14,7 @@ import pytest
 from airflow_provider_seedream.emulator import Emulator
 from airflow_provider_seedream.emulator.faults import Timeout
 from airflow_provider_seedream.xcom import SUBMISSION
-from tests.standalone.conftest import SUBMISSION as API_KEY
+from tests.standalone.conftest import KEY as API_KEY
 from tests.standalone.rest import Airflow, Run, wait_until
 from tests.standalone.standalone import Standalone
 from tests.standalone.watch import Watch
