@@ -1,4 +1,31 @@
-"""The error classes of the WaveSpeedAI API, and the one table that classifies answers and failures."""
+"""The error classes of the WaveSpeedAI API, and the one table that classifies answers and failures.
+
+WaveSpeedError
+  + InvalidInputError
+  + ApiError
+    + BadRequestError
+    + AuthenticationError
+    + InsufficientBalanceError
+    + PermissionDeniedError
+    + NotFoundError
+    + RateLimitError
+    + InternalServerError
+    + ApiConnectionError
+    + ApiTimeoutError
+    + InvalidResponseError
+      + OversizedAnswerError
+  + PredictionFailedError
+  + PredictionTimeoutError
+  + PollRejectedError
+  + PollInterruptedError
+  + ConnectionUnusableError
+  + LostSubmissionError
+  + RequestChangedError
+  + AccountChangedError
+  + BudgetExceededError
+  + DeliveryError
+  + UnusableEnhancementError
+"""
 
 from __future__ import annotations
 

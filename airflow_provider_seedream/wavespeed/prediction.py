@@ -239,5 +239,5 @@ def _elapsed(value: object) -> int | None:
 
 
 def _whole(value: object) -> int | None:
-    number = as_number(value)
+    number = None if value is None else as_number(value)
     return None if number is None or abs(number) >= _LARGEST else int(number)

@@ -12,6 +12,7 @@ import datetime as dt
 import json
 import re
 from collections.abc import Iterable
+from functools import cache
 from itertools import accumulate
 from typing import Any, get_args
 
@@ -35,7 +36,7 @@ MOST_OF_LINK = 4_096
 DEEPEST_JSON = 100
 """Levels of nesting that JSON from outside may have; answers, manifests and prompts have fewer than ten."""
 
-# Texts, which re compiles at first use: a DAG file that imports this module reads none of them.
+_DIGITS = r"\s*[0-9]{1,9}\s*"
 _CREDENTIALS = r"(?<=[:/]/)[^/\s]*@"
 _LINK = r"(?i:https?)://[^\s\"'<>]+"
 _ODD = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
@@ -44,6 +45,12 @@ _ODD_WITHIN_LINES = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]"
 _ID = r"[A-Za-z0-9_-]{1,128}"
 _BRACKETS = r"[\[\]{}]"
 _STRING = r'"(?:[^"\\]++|\\.)*+"?'
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    # At first use, as a DAG file that imports this module needs none of them.
+    return re.compile(pattern)
 
 
 class NestedTooDeepError(ValueError):
@@ -106,7 +113,7 @@ def as_integer(value: object) -> int | None:
     """
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,9}\s*", value):
+    if isinstance(value, str) and _compiled(_DIGITS).fullmatch(value):
         return int(value)
     return None
 
@@ -175,12 +182,12 @@ def without_secrets(value: object) -> object:
     text = value if isinstance(value, str) else repr(value)
     if text.startswith("/") and not text.startswith("//"):
         return text
-    return re.split(r"[?#]", re.sub(_CREDENTIALS, "***@", text), maxsplit=1)[0]
+    return re.split(r"[?#]", _compiled(_CREDENTIALS).sub("***@", text), maxsplit=1)[0]
 
 
 def links_without_secrets(text: str) -> str:
     """A text of others as a message may repeat it: the links in it may be signed."""
-    return re.sub(_LINK, lambda link: str(without_secrets(link[0])), text)
+    return _compiled(_LINK).sub(lambda link: str(without_secrets(link[0])), text)
 
 
 def plain(value: object, most: int, *, lines: bool = False) -> str:
@@ -200,10 +207,8 @@ def plain(value: object, most: int, *, lines: bool = False) -> str:
         value = f"{value[: most - 1]}…"
     if value.isprintable():
         return value
-    return re.sub(
-        _ODD_WITHIN_LINES if lines else _ODD,
-        lambda odd: " " if odd[0].isspace() else "\N{REPLACEMENT CHARACTER}",
-        value,
+    return _compiled(_ODD_WITHIN_LINES if lines else _ODD).sub(
+        lambda odd: " " if odd[0].isspace() else "\N{REPLACEMENT CHARACTER}", value
     )
 
 
@@ -228,12 +233,12 @@ def read_json(text: str | bytes, **options: Any) -> Any:
 
 def storable(text: str) -> bool:
     """Whether every store takes a text as it is; line breaks and tabs count as plain."""
-    return text.isprintable() or re.search(_ODD_WITHIN_LINES, text) is None
+    return text.isprintable() or _compiled(_ODD_WITHIN_LINES).search(text) is None
 
 
 def is_id(value: object) -> bool:
     """Whether a value looks like the id of a prediction."""
-    return isinstance(value, str) and re.fullmatch(_ID, value) is not None
+    return isinstance(value, str) and _compiled(_ID).fullmatch(value) is not None
 
 
 def is_link(text: str) -> bool:
@@ -249,7 +254,7 @@ def refuse_unsendable(field: str, text: str, *, place: str = "") -> None:
     :param place: what part of the field the text is, for instance ``"scene 2"``.
     :raises InvalidInputError: for a control character other than a line break or a tab, and for a lone surrogate.
     """
-    odd = None if text.isprintable() else re.search(_ODD_WITHIN_LINES, text)
+    odd = None if text.isprintable() else _compiled(_ODD_WITHIN_LINES).search(text)
     if odd is None:
         return
     what = "the lone surrogate" if "\ud800" <= odd[0] <= "\udfff" else "the control character"

@@ -10,6 +10,7 @@ import pytest
 
 from airflow_provider_seedream import wavespeed
 from airflow_provider_seedream._lazy import attach
+from airflow_provider_seedream.wavespeed import errors
 
 PACKAGE = wavespeed.__name__
 
@@ -49,6 +50,17 @@ def test_each_public_error_says_of_what_it_is_an_error() -> None:
     errors = [getattr(wavespeed, name) for name in wavespeed.__all__ if name.endswith("Error")]
     assert all(issubclass(error, wavespeed.WaveSpeedError) for error in errors)
     assert all(inspect.getdoc(error) for error in errors)
+
+
+def test_the_hierarchy_on_top_of_the_errors_is_the_real_one() -> None:
+    def tree(error: type, depth: int = 0) -> list[str]:
+        below = [each for each in error.__subclasses__() if each.__module__ == errors.__name__]
+        return [
+            "  " * depth + "+ " * bool(depth) + error.__name__,
+            *(line for each in below for line in tree(each, depth + 1)),
+        ]
+
+    assert "\n".join(tree(wavespeed.WaveSpeedError)) in (inspect.getdoc(errors) or "")
 
 
 def test_another_name_is_refused_as_any_module_does() -> None:
