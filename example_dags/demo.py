@@ -58,7 +58,7 @@ def main() -> int:
         if succeeded:
             show_pictures()
         if emulator:
-            print(f"\nOn the emulator: {emulator.paid_tasks} paid task, {emulator.polls()} look(s) at it")
+            print(f"\nOn the emulator: {emulator.paid_tasks} paid task, {emulator.polls()} poll(s)")
     print(f"{'Done' if succeeded else 'Failed'} after {time.monotonic() - began:.0f} s.")
     return 0 if succeeded else 1
 
