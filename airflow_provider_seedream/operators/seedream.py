@@ -308,13 +308,11 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
         if all(each.url for each in request.images):
             return request
         before = len(known := dict(self._pull(context, xcom.UPLOADED_IMAGES) or {}))
-        request = replace(
-            request, images=tuple(worker.upload(each, self.hook, known) for each in request.images)
-        )
+        images = tuple(worker.upload(each, self.hook, known) for each in request.images)
         if len(known) > before:
             self._push(context, xcom.UPLOADED_IMAGES, known)
             self.log.info("Uploaded %d reference image(s).", len(known) - before)
-        return request
+        return replace(request, images=images)
 
     def _wait(self, ordered: ImageSet, submission: Submission, context: Context) -> dict[str, Any]:
         submitted_at = submission.record.submitted_at if submission.record else None
@@ -416,8 +414,8 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
                 zones=zones_of_connection(self.hook),
             )
         except publishing.FolderTakenError as error:
-            what = "Free the folder, or give another output_path; then"
-            raise error.with_way_out(_take_it(prediction, submission, what)) from None
+            advice = _take_it(prediction, submission, "Free the folder, or give another output_path; then")
+            raise error.with_way_out(advice) from None
         except publishing.ImageError as error:
             raise error.for_paying_task(_take_it(prediction, submission, "To have its images,")) from None
         if prediction.has_links:

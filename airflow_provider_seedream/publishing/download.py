@@ -62,7 +62,6 @@ _GONE = frozenset({403, 404, 410})
 _LINKS_LIVE = 7 * 86400.0
 """Seconds (model page)."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_RETRY = "Run the task again; nothing is paid for it."
 _HEADERS = {
     "Accept": "image/*",
     "Accept-Encoding": "identity",
@@ -237,15 +236,15 @@ class _Attempt:
         # Texts of these hold the link with its query: the error is made from the class alone.
         except urllib3.exceptions.ProtocolError:
             self._within(1.0)
-            raise self._error(ImageFault.TRUNCATED, "a body that broke off", _RETRY) from None
+            raise self._error(ImageFault.TRUNCATED, "a body that broke off") from None
         except urllib3.exceptions.DecodeError:
             self._within(1.0)
             got = "a body that is not packed as its Content-Encoding says"
-            raise self._error(ImageFault.TRUNCATED, got, _RETRY) from None
+            raise self._error(ImageFault.TRUNCATED, got) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             self._within(1.0)
             got = f"no answer ({type(error).__name__})"
-            raise self._error(ImageFault.UNREACHABLE, got, _RETRY) from None
+            raise self._error(ImageFault.UNREACHABLE, got) from None
 
     @contextmanager
     def _answer(self) -> Iterator[requests.Response]:
@@ -302,7 +301,7 @@ class _Attempt:
         error = rule_for(status).error
         if error.transient:
             fault = ImageFault.THROTTLED if error is RateLimitError else ImageFault.SERVER_ERROR
-            raise self._error(fault, got, _RETRY, retry_after=retry_after(response.headers))
+            raise self._error(fault, got, retry_after=retry_after(response.headers))
         raise self._error(ImageFault.REFUSED, got, "Open the link in a browser to see what the CDN says.")
 
     def _gone(self, got: str) -> ImageError:
@@ -310,7 +309,7 @@ class _Attempt:
         age = None if self.made_at is None else time.time() - self.made_at
         if age is not None and age < FRESH:
             got += f" for an image that is {max(0.0, age):.0f} s old, which the CDN does not show yet"
-            return self._error(ImageFault.NOT_THERE_YET, got, _RETRY)
+            return self._error(ImageFault.NOT_THERE_YET, got)
         if age is not None and age < _LINKS_LIVE:
             way_out = (
                 f"Links live seven days, and this one is {age / 3600:.0f} hours old: open it from the worker, something "
@@ -352,14 +351,14 @@ class _Attempt:
         """``seconds``, or what is left of the time; refuses when nothing is left."""
         left = self.deadline - time.monotonic()
         if self.stop.is_set():
-            raise self._error(ImageFault.STOPPED, "a request to stop", _RETRY)
+            raise self._error(ImageFault.STOPPED, "a request to stop")
         if left <= 0:
             got = f"no whole image within {self.limits.total_timeout:g} s"
-            raise self._error(ImageFault.TIMED_OUT, got, _RETRY)
+            raise self._error(ImageFault.TIMED_OUT, got)
         return min(seconds, left)
 
     def _error(
-        self, fault: ImageFault, got: str, way_out: str, *, retry_after: float | None = None
+        self, fault: ImageFault, got: str, way_out: str | None = None, *, retry_after: float | None = None
     ) -> ImageError:
         where, expected = shown(self.url), str(self.expected)
         return ImageError(

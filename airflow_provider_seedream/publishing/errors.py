@@ -7,6 +7,8 @@ from enum import Enum
 
 from airflow_provider_seedream.wavespeed.errors import WaveSpeedError
 
+_PUBLISH_AGAIN = "Run the task again, which pays nothing; if it stays so, open the prediction in the WaveSpeedAI dashboard."
+
 
 class ImageFault(Enum):
     """What is wrong with one image, and whether another try may find it right."""
@@ -41,7 +43,7 @@ class ImageError(WaveSpeedError):
         signature), or its place in a base64 set.
     :param expected: what should have come.
     :param got: what came.
-    :param way_out: what to do next.
+    :param way_out: what to do next; ``None``: publish again, which pays nothing.
     :param retry_after: seconds the server asked to wait, when it did.
     """
 
@@ -52,10 +54,10 @@ class ImageError(WaveSpeedError):
         where: str,
         expected: str,
         got: str,
-        way_out: str,
+        way_out: str | None = None,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(f"Image {where}: expected {expected}, got {got}. {way_out}")
+        super().__init__(f"Image {where}: expected {expected}, got {got}. {way_out or _PUBLISH_AGAIN}")
         self.fault = fault
         self.transient = fault.transient
         self.where = where
@@ -69,13 +71,12 @@ class ImageError(WaveSpeedError):
 
         :param way_out: how to have the image without paying.
         """
-        general = self.way_out.startswith("Run the task again")
         return ImageError(
             self.fault,
             where=self.where,
             expected=self.expected,
             got=self.got,
-            way_out=way_out if general else f"{self.way_out} {way_out}",
+            way_out=way_out if self.way_out is None else f"{self.way_out} {way_out}",
             retry_after=self.retry_after,
         )
 

@@ -28,7 +28,6 @@ from airflow_provider_seedream.publishing.image_formats import (
 from airflow_provider_seedream.publishing.names import MediaType
 
 SNIFF_BYTES = 12
-_WAY_OUT = "Run the task again; if it stays so, open the prediction in the WaveSpeedAI dashboard."
 
 Piece = bytes | tuple[int, int]
 """Bytes, or a range of bytes of a file."""
@@ -119,7 +118,7 @@ def verify(file: BinaryIO, expected: Expectation, where: str) -> Media:
         ``WRONG_SIZE``.
     """
 
-    def refused(fault: ImageFault, got: str, way_out: str = _WAY_OUT) -> ImageError:
+    def refused(fault: ImageFault, got: str, way_out: str | None = None) -> ImageError:
         return ImageError(fault, where=where, expected=str(expected), got=got, way_out=way_out)
 
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import datetime as dt
 import hashlib
 import logging
 import re
@@ -25,6 +24,7 @@ from airflow_provider_seedream.publishing.names import MediaType
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import ImageSet
 from airflow_provider_seedream.wavespeed.sizes import parse_sides
+from airflow_provider_seedream.wavespeed.validation import as_moment
 
 log = logging.getLogger(__name__)
 
@@ -187,15 +187,7 @@ def _made_at(image_set: ImageSet) -> float | None:
     The latest moment counts: the worker's clock gave one of them, and the API's clock the others.
     """
     moments = (image_set.created_at, image_set.submitted_at, image_set.completed_at)
-    known = [moment for each in moments if (moment := _epoch(each)) is not None]
-    return max(known, default=None)
-
-
-def _epoch(moment: str | None) -> float | None:
-    try:
-        return None if moment is None else dt.datetime.fromisoformat(moment).timestamp()
-    except ValueError:  # a set from elsewhere may say anything
-        return None
+    return max(filter(None, map(as_moment, moments)), default=None)
 
 
 def _refuse_what_has_no_images(image_set: ImageSet) -> None:

@@ -26,7 +26,13 @@ from airflow_provider_seedream.operators.arguments import (
 from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
 from airflow_provider_seedream.options import OnFlagged, OnShortDelivery
 from airflow_provider_seedream.wavespeed.errors import ApiError, DeliveryError, InvalidInputError
-from airflow_provider_seedream.wavespeed.validation import is_id, parse_bool, parse_choice, parse_seconds
+from airflow_provider_seedream.wavespeed.validation import (
+    as_moment,
+    is_id,
+    parse_bool,
+    parse_choice,
+    parse_seconds,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -172,7 +178,7 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
                 prediction_id=self._id(),
                 deadline=time.time() + self.timeout,
                 poll_interval=self.poll_interval,
-                submitted_at=_epoch(requested.submitted_at) if requested else None,
+                submitted_at=as_moment(requested.submitted_at) if requested else None,
                 kind=waiting.job_class_of(requested) if requested else None,
             ),
             method_name="execute_complete",
@@ -228,10 +234,3 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
 def _over(error: Exception | None) -> AirflowFailException:
     """A failed prediction stays failed, whatever a new one might do: a sensor has no retry for that."""
     return AirflowFailException(f"{type(error).__name__}: {error}")
-
-
-def _epoch(moment: str | None) -> float | None:
-    try:
-        return None if moment is None else dt.datetime.fromisoformat(moment).timestamp()
-    except ValueError:
-        return None

@@ -28,6 +28,9 @@ LISTED_FOR = 7 * 86400.0
 RUNS = 30
 """Other runs of the DAG whose predictions are read: the newest, as a lost submission is minutes old. All runs at work are."""
 
+ROWS = 1000
+"""The same on Airflow 2, where one query reads the newest rows whatever their runs."""
+
 _OVER = frozenset({None, "success", "skipped", "failed", "upstream_failed", "removed"})
 
 
@@ -229,7 +232,7 @@ def _in_the_database(ti: Any, task_ids: list[str]) -> list[str]:
                 XCom.run_id != ti.run_id,
             )
             .order_by(XCom.timestamp.desc())
-            .limit(RUNS)
+            .limit(ROWS)
         )
         values = [XCom.deserialize_value(row) for row in rows]
         return [each for value in values for each in (value if isinstance(value, list) else [value]) if each]

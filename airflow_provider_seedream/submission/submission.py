@@ -167,7 +167,7 @@ class Submission:
         known = partial(
             decide,
             self.record,
-            fingerprint=self._fingerprint(request),
+            fingerprint=request.fingerprint(self.terms.conn_id),
             attempt=self.terms.attempt,
             on_clear=self.terms.on_clear,
         )
@@ -239,7 +239,7 @@ class Submission:
             )
         return SubmissionRecord.intent(
             before,
-            fingerprint=self._fingerprint(request),
+            fingerprint=request.fingerprint(self.terms.conn_id),
             attempt=self.terms.attempt,
             cost_usd=cost_usd,
             at=now,
@@ -257,7 +257,7 @@ class Submission:
             return self.hook.prediction(error.prediction_id)
         except ApiError as unseen:
             log.warning(
-                "The answer names prediction %s, which cannot be seen: %s", error.prediction_id, unseen
+                "The answer names prediction %s, which is not visible: %s", error.prediction_id, unseen
             )
             return None
 
@@ -306,7 +306,7 @@ class Submission:
         deadline = record.deadline if record.deadline and record.deadline > now else now + self.terms.timeout
         if record.prediction_id is None:
             record = replace(
-                record, fingerprint=self._fingerprint(request), cost_usd=request.cost_usd
+                record, fingerprint=request.fingerprint(self.terms.conn_id), cost_usd=request.cost_usd
             ).submitted(decision.prediction_id, at=(seen and seen.created) or now, deadline=deadline)
         self._write(record.continued(self.terms.attempt, deadline=deadline))
         return Paid(decision.prediction_id, seen)
@@ -318,7 +318,9 @@ class Submission:
         """
         record = self.record or self._missing(request)
         if record.phase is Phase.MISSING:
-            record = replace(record, fingerprint=self._fingerprint(request), cost_usd=request.cost_usd)
+            record = replace(
+                record, fingerprint=request.fingerprint(self.terms.conn_id), cost_usd=request.cost_usd
+            )
         else:
             self.claims.report_lost(record)
         pauses, sent_now = self.timing.searches, self._sent_now
@@ -331,9 +333,8 @@ class Submission:
             judged = recovery.Judgement(record, found, self.terms, self.claims.others_lost(), ahead or 0.0)
             mine = judged.mine
             if mine is not None and self.claims.claim_alone(mine.id):
-                return self._adopt(
-                    mine, record, "identified" if mine in judged.found.identified else "adopted"
-                )
+                how = "identified" if mine in judged.found.identified else "adopted"
+                return self._adopt(mine, record, how)
         except (ApiError, ClaimsUnreadableError) as error:
             raise advice.unsearched(record, request, error, self._way_out) from None
         step = judged.next_step(time.time())
@@ -351,7 +352,7 @@ class Submission:
     def _missing(self, request: PaidRequest) -> SubmissionRecord:
         """The record of a try that is not the first and found none: written, so that it is known after a deferral."""
         missing = SubmissionRecord.missing(
-            fingerprint=self._fingerprint(request),
+            fingerprint=request.fingerprint(self.terms.conn_id),
             attempt=self.terms.attempt,
             cost_usd=request.cost_usd,
             since=self.terms.moments.run_began_at,
@@ -382,9 +383,6 @@ class Submission:
     def _way_out(self) -> advice.WayOut:
         terms, remembered = self.terms, self.store.outlives_a_try
         return advice.WayOut(terms.on_lost_submission, terms.on_clear, remembered, terms.clear)
-
-    def _fingerprint(self, request: PaidRequest) -> str:
-        return request.fingerprint(self.terms.conn_id)
 
     def _note(self, record: SubmissionRecord, what: str) -> None:
         """Keep what makes a later decision easier. Nothing is lost where it cannot be kept."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import enum
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +17,7 @@ from airflow_provider_seedream.wavespeed.validation import (
     MOST_OF_TEXT,
     MOST_OF_WORD,
     as_integer,
+    as_moment,
     as_number,
     is_id,
     is_link,
@@ -35,10 +33,6 @@ HIDDEN = "***"
 
 _LONGEST_INPUTS = 32
 _LARGEST = 10**12
-
-
-_PLAUSIBLE = (0.0, 4_070_908_800.0)
-"""Epoch seconds of 1970 and of 2099: a time outside of them stands for "not known", such as Go's zero time."""
 
 
 class Status(enum.StrEnum):
@@ -126,16 +120,8 @@ class Prediction:
 
     @property
     def created(self) -> float | None:
-        """Epoch seconds of acceptance by the API's clock; ``None`` where the answer names no readable time.
-
-        The reference shows ISO 8601 (section 3). Seconds or milliseconds since 1970, and the form of HTTP headers, are
-        read as well.
-        """
-        try:
-            seconds = _epoch(self.created_at or "")
-            return seconds if _PLAUSIBLE[0] < seconds < _PLAUSIBLE[1] else None
-        except (ValueError, OverflowError, TypeError):
-            return None
+        """Epoch seconds of acceptance by the API's clock; ``None`` where the answer names no readable time."""
+        return as_moment(self.created_at)
 
     @property
     def has_links(self) -> bool:
@@ -156,14 +142,6 @@ class Prediction:
     def failure(self) -> PredictionFailedError:
         """The error of a prediction that ended without images."""
         return PredictionFailedError(self.id, self.status_word, self.code, self.error)
-
-
-def _epoch(moment: str) -> float:
-    if re.fullmatch(r"\d{9,14}(\.\d+)?", moment):
-        number = float(moment)
-        return number / 1000 if number > _PLAUSIBLE[1] else number
-    read = parsedate_to_datetime(moment) if "," in moment else dt.datetime.fromisoformat(moment)
-    return (read if read.tzinfo else read.replace(tzinfo=dt.UTC)).timestamp()
 
 
 def _outputs(outputs: object, flags: object) -> tuple[tuple[str, ...], tuple[bool | None, ...]]:

@@ -12,6 +12,7 @@ import datetime as dt
 import json
 import re
 from collections.abc import Iterable
+from email.utils import parsedate_to_datetime
 from functools import cache
 from itertools import accumulate
 from typing import Any, get_args
@@ -35,6 +36,9 @@ MOST_OF_LINK = 4_096
 
 DEEPEST_JSON = 100
 """Levels of nesting that JSON from outside may have; answers, manifests and prompts have fewer than ten."""
+
+_LATEST = 4_070_908_800.0
+"""Epoch seconds of 2099: a later time, or one before 1970, stands for "not known", such as Go's zero time."""
 
 _DIGITS = r"\s*[0-9]{1,9}\s*"
 _CREDENTIALS = r"(?<=[:/]/)[^/\s]*@"
@@ -144,6 +148,25 @@ def as_number(value: object, *, text: bool = False) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return number if abs(number) < float("inf") else None
+
+
+def as_moment(value: object) -> float | None:
+    """Epoch seconds of a moment in time, or None where a value names no plausible one.
+
+    Read are ISO 8601, which the API shows (section 3; without a zone it is UTC), seconds or milliseconds since 1970, and
+    the form of HTTP headers.
+    """
+    text = str(value)
+    try:
+        if re.fullmatch(r"\d{9,14}(\.\d+)?", text):
+            seconds = float(text)
+            seconds = seconds / 1000 if seconds > _LATEST else seconds
+        else:
+            moment = parsedate_to_datetime(text) if "," in text else dt.datetime.fromisoformat(text)
+            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
+    except (ValueError, OverflowError, TypeError):
+        return None
+    return seconds if 0.0 < seconds < _LATEST else None
 
 
 def parse_usd(field: str, value: object) -> float | None:
