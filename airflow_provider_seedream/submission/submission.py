@@ -16,9 +16,8 @@ Must never happen: a POST before ``intent`` is in the store; a POST after the ta
 because the store is away. Only ``pay`` sends what pays, and only the error table (``Arrival``) says whether a request
 that failed may have been accepted: never the text of an error.
 
-The store is written by ``pay`` (``intent``, then ``submitted``, ``delayed`` or what was before), ``resume`` and
-``recover`` (this try continues it), and at the end (``delivered``, ``given_up``). A worker that is killed between any
-two of these leaves a record that the next try can act on. Constants: see :mod:`.timing`.
+``pay``, ``resume`` and ``recover`` write the store, and so does the end (``delivered``, ``given_up``). A worker that is killed
+between any two writes leaves a record that the next try can act on. Constants: see :mod:`.timing`.
 """
 
 from __future__ import annotations
