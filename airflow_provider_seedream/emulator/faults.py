@@ -125,6 +125,14 @@ class Short(Ending):
     images: int = 1
 
 
+class LoseImages(Ending):
+    """Give no image at these places (from 0): an error object with a code and a message, or null for an empty message."""
+
+    indices: tuple[int, ...] = (1,)
+    code: str = "OutputImageSensitiveContentDetected"
+    message: str = "The output image may contain sensitive information."
+
+
 class Flag(Ending):
     """Flag these images (from 0) as not safe for work."""
 
@@ -139,6 +147,10 @@ class NoFlags(Ending):
 
 class OutputsAsObjects(Ending):
     """Give outputs as ``{"url": …}`` instead of strings (API reference 3.3)."""
+
+
+class DataUrls(Ending):
+    """Give images inside the answer as ``data:`` URLs with line breaks, not as bare base64."""
 
 
 class Writes(Ending):
@@ -169,6 +181,12 @@ class CdnWrongType(ImageFault):
     """Send the image under another content type."""
 
     content_type: str = "application/octet-stream"
+
+
+class CdnEncoding(ImageFault):
+    """Send the image with this ``Content-Encoding``; ``gzip`` and ``deflate`` are true, other words change nothing."""
+
+    encoding: str = "identity"
 
 
 class CdnHtml(ImageFault):
@@ -222,6 +240,7 @@ ROUTES = (
     "usage",
     "billing",
     "upload",
+    "reference",
     "webhook",
 )
 """What a fault can be set for, beside ``cdn``, the downloads, and ``*``, every route of the API."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hmac
 import json
 import time
+import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
 from http.client import responses
@@ -201,6 +203,10 @@ async def _apply_fault(
             return await _in_pieces(request, answer, seconds=seconds)
         case faults.CdnWrongType(content_type=content_type):
             answer.content_type = content_type
+        case faults.CdnEncoding(encoding=encoding):
+            if encoding in ("gzip", "deflate") and isinstance(answer.body, bytes):
+                answer.body = gzip.compress(answer.body) if encoding == "gzip" else zlib.compress(answer.body)
+            answer.headers["Content-Encoding"] = encoding
         case faults.CdnCorrupt():
             answer.body = b"\x00" * (answer.content_length or 0)
     return answer

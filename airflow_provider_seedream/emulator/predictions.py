@@ -72,6 +72,7 @@ class Prediction:
     :param take: counts the tasks with this very prompt from 1, for other images each time.
     :param ending: the status it ends with.
     :param code: task code, 0 for success (API reference 8.3).
+    :param lost: by output, from 0, what stands there in place of the image.
     :param text: what the prompt optimizer writes; None: its input, enhanced.
     """
 
@@ -90,6 +91,8 @@ class Prediction:
     code: int = 0
     error: str = ""
     outputs_as_objects: bool = False
+    data_urls: bool = False
+    lost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     text: str | None = None
     refunded: bool = False
     deleted: bool = False
@@ -137,6 +140,11 @@ class Prediction:
             case faults.Short(images=images):
                 flags = self.flags[:images] if self.flags else self.flags
                 change = {"images": min(images, self.images), "flags": flags}
+            case faults.LoseImages(indices=indices, code=word, message=message):
+                error_object = {"error": {"code": word, "message": message}} if message else None
+                change = {"lost": {**self.lost, **{str(place): error_object for place in indices}}}
+            case faults.DataUrls():
+                change = {"data_urls": True}
             case faults.Flag(indices=indices):
                 change = {"flags": tuple(position in indices for position in range(self.images))}
             case faults.NoFlags(empty=empty):
@@ -193,9 +201,8 @@ class Prediction:
             "timings": {"inference": inference},
         }
         if done:
-            body["outputs"] = (
-                [{"url": each} for each in outputs] if self.outputs_as_objects else list(outputs)
-            )
+            given = [{"url": each} if self.outputs_as_objects else each for each in outputs]
+            body["outputs"] = [self.lost.get(str(place), each) for place, each in enumerate(given)]
         if self.flags is None:
             del body["has_nsfw_contents"]
         if over and self.code:

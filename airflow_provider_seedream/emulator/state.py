@@ -121,8 +121,14 @@ class AppState:
             ):
                 positions = range(1, prediction.images + 1) if inline else ()
                 drawn = [await self.draw(prediction.image(position)) for position in positions]
-                outputs = [base64.b64encode(raw).decode() for raw in drawn]
+                outputs = [self._inline(raw, prediction) for raw in drawn]
         return prediction.to_json(now, origin=self.origin(request), outputs=outputs, **options)
+
+    @staticmethod
+    def _inline(raw: bytes, prediction: Prediction) -> str:
+        if prediction.data_urls:
+            return f"data:image/{prediction.form};base64,{base64.encodebytes(raw).decode()}"
+        return base64.b64encode(raw).decode()
 
     def keep_upload(self, upload: Upload) -> None:
         """Keep a ticket, or the file that came on it."""

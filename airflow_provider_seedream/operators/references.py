@@ -1,4 +1,4 @@
-"""Reading and uploading the reference pictures of a task."""
+"""Reading and uploading the reference images of a task."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_seedream.operators.arguments import object_store_path, path_text
+from airflow_provider_seedream.operators.deployment import zones_of_connection
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.references import MAX_BYTES, Reference, media_type, sources_of
 from airflow_provider_seedream.wavespeed.validation import is_link, without_secrets
@@ -15,14 +16,18 @@ if TYPE_CHECKING:
     from airflow_provider_seedream.hooks.seedream import SeedreamHook
 
 
-def read_references(images: object) -> list[Reference]:
-    """The reference pictures of a rendered ``images`` argument; files are read for their digest, one at a time.
+def read_references(images: object, hook: SeedreamHook) -> list[Reference]:
+    """The reference images of a rendered ``images`` argument; files are read for their digest, one at a time.
 
-    :raises InvalidInputError: for what is neither a link nor a picture that can be read.
+    :param hook: of the account that pays: an API in a private network can fetch from there.
+    :raises InvalidInputError: for what is neither a link that the vendor can fetch, nor an image that can be read.
     """
+    zones = zones_of_connection(hook)
     images = [path_text(each) for each in images] if isinstance(images, list | tuple) else path_text(images)
     return [
-        Reference.link(each) if is_link(each) else Reference.file(each, _content(each))
+        Reference.link(each, api_is_near=lambda: bool(zones()))
+        if is_link(each)
+        else Reference.file(each, _content(each))
         for each in sources_of(images)
     ]
 

@@ -39,11 +39,11 @@ def review_form(image_set: ImageSet, *, number: int, rounds: int, spent_usd: flo
     else:
         next_step = "It is the last one: if you reject it, nothing is published and nothing more is drawn."
     prompt = image_set.prompt or ""
-    scenes = scenes_of(prompt)
-    captions = scenes if len(scenes) == len(image_set.images) else [""] * len(image_set.images)
+    # The whole prompt of a single image stands below.
+    captions = image_set.scenes if scenes_of(prompt) else [None] * len(image_set.images)
     shown = [
-        _picture(place, picture, caption)
-        for place, (picture, caption) in enumerate(zip(image_set.images, captions, strict=True), start=1)
+        _picture(number, picture, caption or "")
+        for number, picture, caption in zip(image_set.numbers, image_set.images, captions, strict=True)
     ]
     return "\n\n".join(
         [

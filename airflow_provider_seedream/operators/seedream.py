@@ -284,7 +284,7 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
         if self.images is None:
             return None
         try:
-            references = worker.read_references(self.images)
+            references = worker.read_references(self.images, self.hook)
         except InvalidInputError as error:
             record = submission.record
             if submission.store.outlives_a_try and record is not None and record.prediction_id:
@@ -420,9 +420,8 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
             raise error.for_paying_task(_take_it(prediction, submission, "To have its images,")) from None
         if prediction.has_links:
             return image_set
-        placed = (
-            worker.GeneratedImage(str(folder / each.file), each.flagged) for each in published.manifest.images
-        )
+        files = (str(folder / each.file) for each in published.manifest.images)
+        placed = (replace(each, url=file) for each, file in zip(image_set.images, files, strict=True))
         return replace(image_set, images=tuple(placed))
 
 

@@ -60,6 +60,7 @@ def contact_sheet(
     images: Iterable[bytes | Path],
     captions: Sequence[str],
     *,
+    numbers: Sequence[int] | None = None,
     title: str = "",
     subtitle: str = "",
 ) -> bytes:
@@ -69,6 +70,7 @@ def contact_sheet(
 
     :param images: files or their bytes; each is fitted into a tile with the aspect ratio of the first.
     :param captions: one for each image; empty for none. Long ones are cut to three lines.
+    :param numbers: one for each image; default: 1, 2, 3, ….
     :param title: the line on top.
     :param subtitle: a smaller line beside it.
     :returns: a JPEG, 1800 pixels wide.
@@ -76,6 +78,8 @@ def contact_sheet(
     """
     require_pillow("contact_sheet", True)
     from PIL import Image, ImageDraw
+
+    numbers = numbers or range(1, len(captions) + 1)
 
     layout: _Layout | None = None
     tiles: list[Image.Image] = []
@@ -103,7 +107,7 @@ def contact_sheet(
             y += heights[row - 1]
         x = MARGIN + column * (layout.tile_width + GAP)
         sheet.paste(tile, (x, y), tile)
-        _draw_caption(draw, face, layout, x, y + layout.tile_height, index + 1, texts[index])
+        _draw_caption(draw, face, layout, x, y + layout.tile_height, numbers[index], texts[index])
     out = io.BytesIO()
     sheet.save(out, "JPEG", quality=88, optimize=True, progressive=True)
     return out.getvalue()

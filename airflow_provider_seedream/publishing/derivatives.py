@@ -198,6 +198,7 @@ class Derivatives:
         return contact_sheet(
             map(self._readable_for_sheet, images),
             [image.scene or "" for image in images],
+            numbers=image_set.numbers,
             title=f"{len(images)} {'scene' if len(images) == 1 else 'scenes'}",
             subtitle=" · ".join(
                 [

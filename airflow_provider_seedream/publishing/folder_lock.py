@@ -23,9 +23,9 @@ from airflow_provider_seedream.publishing.names import (
     FileNames,
     is_file_name,
     possible_files,
-    scenes_by_image,
 )
 from airflow_provider_seedream.publishing.storage import Folder
+from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -173,10 +173,8 @@ def refuse_others(
                 transient=_is_in_doubt(each.published_by, me),
             )
     # Fewer images may come than were requested, and their scenes are not known then.
-    scenes = [
-        *enumerate(scenes_by_image(prompt, images, images), 1),
-        *((n, None) for n in range(1, images + 1)),
-    ]
+    whole = ImageSet("", "", prompt, None, images, (GeneratedImage(""),) * images, None)
+    scenes = [*zip(whole.numbers, whole.scenes, strict=True), *((number, None) for number in whole.numbers)]
     stems = {FileNames().stem(number, scene, "") for number, scene in scenes}
     wanted = [name for stem in sorted(stems) for name in possible_files(stem, None)]
     contents.refuse_strangers(wanted, "replace_own", paid=False)

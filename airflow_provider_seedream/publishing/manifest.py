@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_seedream.publishing.names import MediaType
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
-from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet
+from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet, MissingImage
 from airflow_provider_seedream.wavespeed.validation import read_json
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class Manifest:
         """Plain JSON: every key of the result, each image with its file, and a version."""
         plain = self.image_set.to_json()
         plain["images"] = [
-            {"url": link.url or None, **asdict(image)}
+            {**link.to_json(), "url": link.url or None, **asdict(image)}
             for link, image in zip(self.image_set.images, self.images, strict=True)
         ]
         return {
@@ -174,11 +174,15 @@ class Manifest:
         :raises InvalidInputError: it does not follow the schema; names the place.
         """
         validate(document)
-        links = tuple(GeneratedImage(image["url"] or "", image["flagged"]) for image in document["images"])
-        own = {field.name: document[field.name] for field in fields(ImageSet)}
+        links = tuple(
+            GeneratedImage(image["url"] or "", image["flagged"], image.get("index"))
+            for image in document["images"]
+        )
+        own = {field.name: document[field.name] for field in fields(ImageSet) if field.name in document}
+        missing = tuple(MissingImage(**each) for each in document.get("missing", ()))
         publisher = document["published_by"]
         return cls(
-            image_set=ImageSet(**{**own, "images": links}),
+            image_set=ImageSet(**{**own, "images": links, "missing": missing}),
             images=tuple(read_image(image) for image in document["images"]),
             derivatives=tuple(Derivative.from_json(each) for each in document["companions"]),
             published_by=None if publisher is None else TaskInstanceKey(**publisher),

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
-from airflow_provider_seedream.wavespeed.prompt_parsing import scenes_of
 from airflow_provider_seedream.wavespeed.validation import parse_integer, refuse_unknown
 
 SLUG_LENGTH = 48
@@ -154,18 +153,6 @@ def possible_files(stem: str, media_type: MediaType | None) -> list[str]:
     """
     types = MediaType if media_type is None else [media_type]
     return [f"{stem}.{each.extension}" for each in types]
-
-
-def scenes_by_image(prompt: str | None, images: int, requested: int | None) -> Sequence[str | None]:
-    """The scene of each image; unknown for all where fewer images came, as the API does not say which are missing."""
-    if prompt is None:
-        return [None] * images
-    scenes = scenes_of(prompt)
-    if len(scenes) == images:
-        return scenes
-    if images == requested == 1:
-        return [" ".join(prompt.split())]
-    return [None] * images
 
 
 @dataclass(frozen=True, slots=True, order=True)

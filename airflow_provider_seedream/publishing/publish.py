@@ -43,7 +43,6 @@ from airflow_provider_seedream.publishing.names import (
     is_file_name,
     possible_files,
     read_renditions,
-    scenes_by_image,
 )
 from airflow_provider_seedream.publishing.source import ImageSource, Refresh
 from airflow_provider_seedream.publishing.storage import Folder
@@ -153,7 +152,7 @@ def publish(
         work = _Publication(
             image_set=image_set,
             names=FileNames(file_names),
-            scenes=scenes_by_image(image_set.prompt, len(image_set.images), image_set.requested),
+            scenes=image_set.scenes,
             source=source,
             journal=journal,
             derivatives=Derivatives(image_set, journal, options),
@@ -267,7 +266,9 @@ class _Publication:
         yield from options.of_the_set()
 
     def _stem(self, index: int) -> str:
-        return self.names.stem(index + 1, self.scenes[index], self.image_set.prediction_id)
+        return self.names.stem(
+            self.image_set.numbers[index], self.scenes[index], self.image_set.prediction_id
+        )
 
     def _begin(self, contents: Contents) -> None:
         """From here on the folder is in work: what is known is written down, then the old manifest goes."""

@@ -140,8 +140,10 @@ class ImageSource:
         for link in self._renewed:
             if _without_query(link) == old:
                 return link
-        # Of a set that lost its flagged images it is not known which link is which.
-        return self._renewed[index] if len(self._renewed) == len(images) else None
+        if len(self._renewed) not in (len(images), self._image_set.requested):
+            return None  # it is not known which link is which
+        number = index + 1 if len(self._renewed) == len(images) else images[index].index
+        return self._renewed[number - 1] if number else None
 
     def _write(self, source: str | bytes, destination: Path, where: str) -> VerifiedImage:
         digest, length = hashlib.sha256(), 0

@@ -50,7 +50,11 @@ def storyboard_page(
             ("Made", _readable((image_set.completed_at or image_set.created_at or "")[:10]), True),
             ("Cost", "" if image_set.cost_usd is None else f"${image_set.cost_usd:g}", False),
         ],
-        scenes=[_scene(image, [each for each in renditions if each.of == image.file]) for image in images],
+        scenes=[
+            _scene(number, image, [each for each in renditions if each.of == image.file])
+            for number, image in zip(image_set.numbers, images, strict=True)
+        ],
+        missing=[(each.index, _readable(each.reason)) for each in image_set.missing],
         prompt=_readable(image_set.prompt or "", lines=True),
         prediction_id=_readable(image_set.prediction_id),
         manifest=MANIFEST_NAME,
@@ -58,9 +62,10 @@ def storyboard_page(
     return page.encode("utf-8", "replace")
 
 
-def _scene(image: PublishedImage, smaller: Sequence[Derivative]) -> dict[str, Any]:
+def _scene(number: int, image: PublishedImage, smaller: Sequence[Derivative]) -> dict[str, Any]:
     text = _readable(image.scene or "")
     return {
+        "number": number,
         "file": image.file,
         "width": image.width,
         "height": image.height,

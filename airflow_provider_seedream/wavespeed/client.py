@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Self, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 from tenacity import Retrying
 
 from airflow_provider_seedream.wavespeed import driver
 from airflow_provider_seedream.wavespeed.endpoint import Endpoint
-from airflow_provider_seedream.wavespeed.operations import Call
+from airflow_provider_seedream.wavespeed.errors import (
+    ApiConnectionError,
+    ApiError,
+    InvalidResponseError,
+    rule_for,
+)
+from airflow_provider_seedream.wavespeed.operations import Call, UploadTicket
 from airflow_provider_seedream.wavespeed.transport import (
     PIECE,
     Body,
@@ -41,14 +49,8 @@ class WaveSpeedClient:
         self.may_have_left = False
         self.endpoint = endpoint
         self.clock_ahead: float | None = None
-        self._session = requests.Session()
+        self._session = _session(endpoint.origin)
         self._session.auth = _bearer(endpoint)
-        self._session.trust_env = False
-        self._session.verify = certificates()
-        proxy = proxy_for(endpoint.origin)
-        self._session.proxies = {"http": proxy, "https": proxy} if proxy else {}
-        for adapter in self._session.adapters.values():
-            watch(adapter)  # type: ignore[arg-type]  # requests' own
 
     def send(self, call: Call[T], *, attempts: int = driver.ATTEMPTS) -> T:
         """Send a call, again where the error table allows it, and give its result.
@@ -58,6 +60,46 @@ class WaveSpeedClient:
         """
         result: T = Retrying(**driver.policy(call, attempts))(self._once, call)
         return result
+
+    def put(self, ticket: UploadTicket, image: bytes) -> None:
+        """Send an image where a ticket says, once, without the key.
+
+        :raises ApiError: of the class that the error table names.
+        """
+        parts = urlsplit(ticket.url)
+        shown = f"PUT {parts.hostname}{parts.path[:200]}"
+        if parts.scheme != "https" and not self.endpoint.origin.startswith("http:"):
+            raise InvalidResponseError(f"{shown} is not sent: the link has no TLS.")
+        patience = self.endpoint.read_timeout
+        exchange = Exchange(
+            connecting=self.endpoint.connect_timeout,
+            silence=patience,
+            answering=patience,
+            ends_at=time.monotonic() + self.endpoint.total_timeout,
+        )
+        sent = {name: value for name, value in ticket.headers.items() if name.lower() not in _OF_THE_CLIENT}
+        try:
+            with (
+                exchange,
+                _session(ticket.url) as session,
+                session.put(
+                    ticket.url,
+                    data=io.BytesIO(image),
+                    headers={**driver.headers("requests"), **sent},
+                    timeout=(self.endpoint.connect_timeout, patience),
+                    allow_redirects=False,
+                    stream=True,
+                ) as response,
+            ):
+                status = response.status_code
+        except Exception as error:  # noqa: BLE001 - a library's text may repeat the signature
+            failed = f"got no answer: {type(error).__name__}" if exchange.begun else "found no connection"
+            failure: ApiError = ApiConnectionError(f"{shown} {failed}.")
+        else:
+            if 200 <= status < 300:
+                return
+            failure = rule_for(status).error(f"{shown} was answered {status}.", status=status)
+        raise failure
 
     def close(self) -> None:
         """Close the connections."""
@@ -119,6 +161,24 @@ class WaveSpeedClient:
             self.may_have_left = exchange.begun
         # Raised out here, so that the library's error, which holds the request with the key, does not hang on it.
         raise failure
+
+
+_OF_THE_CLIENT = frozenset(
+    {"authorization", "cookie", "host", "content-length", "transfer-encoding", "connection"}
+)
+"""Headers that no ticket may set."""
+
+
+def _session(url: str) -> requests.Session:
+    """A session for a server, which takes nothing but proxy and certificates from the environment."""
+    session = requests.Session()
+    session.trust_env = False
+    session.verify = certificates()
+    proxy = proxy_for(url)
+    session.proxies = {"http": proxy, "https": proxy} if proxy else {}
+    for adapter in session.adapters.values():
+        watch(adapter)  # type: ignore[arg-type]  # requests' own
+    return session
 
 
 def _ahead(date: str | None) -> float | None:

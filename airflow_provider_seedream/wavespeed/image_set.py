@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar
 
 from airflow_provider_seedream.options import OnFlagged, OnShortDelivery
 from airflow_provider_seedream.wavespeed.errors import DeliveryError, InvalidInputError
-from airflow_provider_seedream.wavespeed.prediction import Prediction
+from airflow_provider_seedream.wavespeed.prediction import MOST_OF_REASON, MissingOutput, Prediction
+from airflow_provider_seedream.wavespeed.prompt_parsing import scenes_of
 from airflow_provider_seedream.wavespeed.request import MAX_IMAGES, PRICES_USD
 from airflow_provider_seedream.wavespeed.sizes import parse_sides
-from airflow_provider_seedream.wavespeed.validation import as_number, read_json, refuse_unknown
+from airflow_provider_seedream.wavespeed.validation import as_number, parse_integer, read_json, refuse_unknown
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +33,32 @@ class GeneratedImage:
 
     :param url: where it can be fetched for seven days.
     :param flagged: whether the vendor holds it for unsafe (NSFW); None where the vendor did not say.
+    :param index: its number in the set as requested, from 1; None where that is not known, because fewer images came and
+        the API does not say which.
     """
 
     url: str
     flagged: bool | None = None
+    index: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON; an index that is not known is left out."""
+        return {"url": self.url, "flagged": self.flagged} | (
+            {} if self.index is None else {"index": self.index}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MissingImage:
+    """An image that was requested and is not in the set.
+
+    :param index: its number in the set as requested, from 1; None where that is not known. So is ``scene``.
+    :param reason: why it is missing, in the API's words where it gives some.
+    """
+
+    index: int | None
+    scene: str | None
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +75,7 @@ class ImageSet:
     :param created_at: the vendor's time of the prediction; this and the next two are ISO 8601 in UTC.
     :param submitted_at: our time of the submission.
     :param completed_at: our time of seeing it completed.
+    :param missing: the images that were requested and did not come, or were dropped; empty for a whole set.
     """
 
     prediction_id: str
@@ -65,12 +89,37 @@ class ImageSet:
     created_at: str | None = None
     submitted_at: str | None = None
     completed_at: str | None = None
+    missing: tuple[MissingImage, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: the operator's ``return_value``, and what the publishing reads."""
         plain: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
-        plain["images"] = [{"url": image.url, "flagged": image.flagged} for image in self.images]
+        plain["images"] = [image.to_json() for image in self.images]
+        if missing := plain.pop("missing"):
+            plain["missing"] = [asdict(each) for each in missing]
         return plain
+
+    @property
+    def _is_numbered(self) -> bool:
+        return all(image.index is not None for image in self.images)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The number of each image, from 1: its index where all are known, else its place in :attr:`images`."""
+        places = enumerate(self.images, start=1)
+        return tuple(image.index if self._is_numbered and image.index else place for place, image in places)
+
+    @property
+    def scenes(self) -> tuple[str | None, ...]:
+        """The scene of each image; None for all where the prompt names none, or it is not known which images came."""
+        if self.prompt is None:
+            return (None,) * len(self.images)
+        scenes = scenes_of(self.prompt)
+        if len(scenes) == len(self.images) or (self._is_numbered and scenes):
+            return tuple(scenes[number - 1] if number <= len(scenes) else None for number in self.numbers)
+        if len(self.images) == self.requested == 1:
+            return (" ".join(self.prompt.split()),)
+        return (None,) * len(self.images)
 
     @classmethod
     def from_json(cls, mapping: Mapping[str, Any]) -> ImageSet:
@@ -93,6 +142,7 @@ class ImageSet:
             created_at=_optional(mapping, "created_at", _text),
             submitted_at=_optional(mapping, "submitted_at", _text),
             completed_at=_optional(mapping, "completed_at", _text),
+            missing=_missing(mapping.get("missing") or ()),
         )
 
 
@@ -144,11 +194,14 @@ def accept(
             most,
             most,
         )
-        prediction = replace(prediction, outputs=prediction.outputs[:most], flags=prediction.flags[:most])
+        prediction = _with(prediction, range(most))
     delivered, flagged = len(prediction.outputs), sum(flag is True for flag in prediction.flags)
     paid = f"Prediction {prediction.id} is complete and paid"
+    why = _why(prediction.missing)
     if not delivered:
-        raise DeliveryError(f"{paid}, but holds no image. Ask the vendor for the money back, naming the id.")
+        raise DeliveryError(
+            f"{paid}, but holds no image{why}. Ask the vendor for the money back, naming the id."
+        )
     if requested is None and on_short_delivery == "fail":
         raise DeliveryError(
             f'{paid}, but the number of requested images is not known, and on_short_delivery="fail" needs to know. Give '
@@ -157,10 +210,10 @@ def accept(
     if requested is not None and delivered < requested:
         if on_short_delivery == "fail":
             raise DeliveryError(
-                f'{paid}, but holds {delivered} of {requested} images. Set on_short_delivery="accept" and clear the '
+                f'{paid}, but holds {delivered} of {requested} images{why}. Set on_short_delivery="accept" and clear the '
                 'task with on_clear="reuse" to take them.'
             )
-        log.warning("Prediction %s delivered %d of %d images.", prediction.id, delivered, requested)
+        log.warning("Prediction %s delivered %d of %d images%s.", prediction.id, delivered, requested, why)
     if not flagged or on_flagged == "keep":
         return prediction
     if on_flagged == "fail" or flagged == delivered:
@@ -169,12 +222,31 @@ def accept(
             'on_flagged="keep" and clear the task with on_clear="reuse" to take them.'
         )
     log.warning("Prediction %s: %d of %d images are flagged and dropped.", prediction.id, flagged, delivered)
-    kept = [place for place, flag in enumerate(prediction.flags) if flag is not True]
+    kept = [at for at, flag in enumerate(prediction.flags) if flag is not True]
+    dropped = [
+        MissingOutput(place, "flagged as unsafe by the API, and dropped")
+        for place, flag in zip(prediction.places, prediction.flags, strict=True)
+        if flag is True
+    ]
+    every = sorted((*prediction.missing, *dropped), key=lambda each: each.place)
+    return replace(_with(prediction, kept), missing=tuple(every))
+
+
+def _with(prediction: Prediction, kept: Iterable[int]) -> Prediction:
+    """The prediction with some of its outputs."""
+    kept = list(kept)
     return replace(
         prediction,
-        outputs=tuple(prediction.outputs[place] for place in kept),
-        flags=tuple(prediction.flags[place] for place in kept),
+        outputs=tuple(prediction.outputs[at] for at in kept),
+        flags=tuple(prediction.flags[at] for at in kept),
+        places=tuple(prediction.places[at] for at in kept),
     )
+
+
+def _why(missing: Sequence[MissingOutput]) -> str:
+    """The reasons of the API, in brackets."""
+    reasons = [f"image {each.place}: {each.reason.rstrip('.')}" for each in missing[:MAX_IMAGES]]
+    return f" ({'; '.join(reasons)})" if reasons else ""
 
 
 def requested_image_set(prediction: Prediction) -> ImageSet:
@@ -203,9 +275,25 @@ def delivered(requested: ImageSet, accepted: Prediction, *, links: bool = True) 
     :param links: whether the outputs are links; the others have none yet.
     """
     urls = accepted.outputs if links else [""] * len(accepted.outputs)
+    scenes = scenes_of(requested.prompt or "")
+    wanted = requested.requested or len(scenes)
+    # Where the list is shorter than the request, an image's place in it does not say which scene it shows.
+    listed = len(accepted.outputs) + len(accepted.missing)
+    numbered = listed == wanted
+    indexes = accepted.places if numbered else [None] * len(urls)
+    missing = [
+        MissingImage(
+            each.place if numbered else None,
+            scenes[each.place - 1] if numbered and len(scenes) == wanted else None,
+            each.reason,
+        )
+        for each in accepted.missing
+    ]
+    missing += [MissingImage(None, None, "the API delivered fewer images than requested")] * (wanted - listed)
     return replace(
         requested,
-        images=tuple(GeneratedImage(*pair) for pair in zip(urls, accepted.flags, strict=True)),
+        images=tuple(GeneratedImage(*each) for each in zip(urls, accepted.flags, indexes, strict=True)),
+        missing=tuple(missing[:MAX_IMAGES]),
         inference_ms=accepted.inference_ms,
         created_at=accepted.created_at,
         completed_at=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
@@ -267,7 +355,11 @@ def _amount(mapping: Mapping[str, Any], key: str, *, whole: bool = False) -> flo
 def _images(value: object) -> tuple[GeneratedImage, ...]:
     if not isinstance(value, list | tuple):
         raise InvalidInputError("image_set.images", value, "it must be a list", _WAY_OUT)
-    return tuple(_image(item) for item in value)
+    images = tuple(_image(item) for item in value)
+    indexes = [image.index for image in images if image.index is not None]
+    if len(set(indexes)) != len(indexes):
+        raise InvalidInputError("image_set.images.index", indexes, "each must be another", _WAY_OUT)
+    return images
 
 
 def _image(item: object) -> GeneratedImage:
@@ -275,10 +367,30 @@ def _image(item: object) -> GeneratedImage:
         raise InvalidInputError(
             "image_set.images", item, 'each must be {"url": ..., "flagged": ...}', _WAY_OUT
         )
-    refuse_unknown(item, ("url", "flagged"), what="key of an image")
+    refuse_unknown(item, ("url", "flagged", "index"), what="key of an image")
     flagged = item.get("flagged")
     if flagged is not None and not isinstance(flagged, bool):
         raise InvalidInputError(
             "image_set.images.flagged", flagged, "it must be true, false or null", _WAY_OUT
         )
-    return GeneratedImage(url=_text(item, "url", filled=True), flagged=flagged)
+    url, index = _text(item, "url", filled=True), item.get("index")
+    return GeneratedImage(url, flagged, None if index is None else _index(index))
+
+
+def _missing(value: object) -> tuple[MissingImage, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(each, Mapping) for each in value):
+        raise InvalidInputError("image_set.missing", value, "it must be a list of mappings", _WAY_OUT)
+    for each in value:
+        refuse_unknown(each, [field.name for field in fields(MissingImage)], what="key of a missing image")
+    return tuple(
+        MissingImage(
+            None if each.get("index") is None else _index(each["index"]),
+            _optional(each, "scene", _text),
+            _text(each, "reason")[:MOST_OF_REASON],
+        )
+        for each in value[:MAX_IMAGES]
+    )
+
+
+def _index(value: object) -> int:
+    return parse_integer("image_set.images.index", value, 1, MAX_IMAGES, _WAY_OUT)

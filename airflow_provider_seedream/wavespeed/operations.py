@@ -278,10 +278,34 @@ def price(request: PaidRequest, *, path: Literal["price", "pricing"] = "price") 
     return Call("POST", f"/api/v3/model/{path}", lambda data: _price(data, request), json=body)
 
 
-def upload(filename: str, media_type: str, image: bytes) -> Call[str]:
-    """Upload a reference image; gives its link, good for seven days (API reference 10). Free, so it may be repeated.
+@dataclass(frozen=True, slots=True)
+class UploadTicket:
+    """Where a reference image may be sent to.
 
-    Of the two documented ways the one with a form: it is one call, to the API's own origin, as the key must be.
+    :param url: for ``PUT``. It is another server's, which must not see the key.
+    :param headers: to send with it.
+    :param download_url: the image's link once it is there, good for seven days.
+    """
+
+    url: str
+    headers: Mapping[str, str]
+    download_url: str
+
+
+def upload_ticket(filename: str, media_type: str, length: int) -> Call[UploadTicket]:
+    """Ask where to send a reference image: the way of the vendor's SDKs (API reference 10). Free.
+
+    :param filename: plain ASCII, without quotes.
+    :param length: bytes.
+    """
+    body = {"filename": filename, "size": length, "content_type": media_type}
+    return Call("POST", "/api/v3/media/uploads", _ticket, json=body)
+
+
+def upload(filename: str, media_type: str, image: bytes) -> Call[str]:
+    """Upload a reference image in a form, the documented way; gives its link, good for seven days (API reference 10).
+
+    Free, so it may be repeated. The image is sent before the API can refuse it.
 
     :param filename: plain ASCII, without quotes.
     """
@@ -365,12 +389,28 @@ def _believable(price: float, request: PaidRequest, name: str) -> float:
     )
 
 
+def _ticket(data: Any) -> UploadTicket:
+    instruction = data["upload"]
+    if instruction["method"] != "PUT":
+        raise InvalidResponseError("Its upload is no PUT.")
+    headers = instruction.get("headers") or {}
+    if not all(isinstance(name, str) and isinstance(value, str) for name, value in headers.items()):
+        raise InvalidResponseError("The headers of its upload are no texts.")
+    if not all(len(each) <= MOST_OF_LINK and each.isprintable() for pair in headers.items() for each in pair):
+        raise InvalidResponseError("The headers of its upload are not plain.")
+    return UploadTicket(_usable(instruction["url"]), headers, _download_url(data))
+
+
 def _download_url(data: Any) -> str:
-    link = data["download_url"]
+    return _usable(data["download_url"])
+
+
+def _usable(link: Any) -> str:
+    """A link of an answer that is sent on."""
     if not isinstance(link, str) or not is_link(link) or len(link) > MOST_OF_LINK:
-        raise ValueError("download_url is no link")
+        raise ValueError("it names no link")
     if not link.isprintable() or " " in link or HIDDEN in link:
-        raise InvalidResponseError("Its download_url is not plain, or repeats the API key.")
+        raise InvalidResponseError("A link of it is not plain, or repeats the API key.")
     return link
 
 

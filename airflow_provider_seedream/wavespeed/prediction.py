@@ -31,7 +31,11 @@ log = logging.getLogger(__name__)
 HIDDEN = "***"
 """What stands in an answer in place of the API key."""
 
+MOST_OF_REASON = 500
+"""Characters of the reason why an image is missing."""
+
 _LONGEST_INPUTS = 32
+_MOST_MISSING = 100
 _LARGEST = 10**12
 
 
@@ -58,6 +62,18 @@ _FINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.TI
 
 
 @dataclass(frozen=True, slots=True)
+class MissingOutput:
+    """An entry of ``outputs`` that holds no image.
+
+    :param place: of the entry, from 1.
+    :param reason: why, in the API's words where it gives some.
+    """
+
+    place: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """One submitted job as the API describes it. Its texts are plain and short, so that every store takes them.
 
@@ -67,6 +83,8 @@ class Prediction:
     :param status_word: the API's own word for it.
     :param outputs: links to the images, or bare base64 where that was asked for; empty until completed.
     :param flags: per output, whether the API flagged it (NSFW); ``None`` where it says nothing.
+    :param places: per output, its place in the API's list, from 1.
+    :param missing: the entries of that list that hold no image.
     :param error: the API's text on a failure; links in it without what may be a signature.
     :param code: task code of a failure (API reference 8.3).
     :param created_at: ISO 8601 time of acceptance.
@@ -81,6 +99,8 @@ class Prediction:
     status_word: str
     outputs: tuple[str, ...] = ()
     flags: tuple[bool | None, ...] = ()
+    places: tuple[int, ...] = ()
+    missing: tuple[MissingOutput, ...] = ()
     error: str = ""
     code: int | None = None
     created_at: str | None = None
@@ -99,7 +119,7 @@ class Prediction:
             shown = plain(ascii(plain(data["id"], 80)), 120)
             raise InvalidResponseError(f"The answer's prediction id {shown} does not look like one.")
         word = plain(data.get("status") or "", MOST_OF_WORD)
-        outputs, flags = _outputs(data.get("outputs"), data.get("has_nsfw_contents"))
+        found, missing = _outputs(data.get("outputs"), data.get("has_nsfw_contents"))
         timings = data.get("timings")
         inference = timings.get("inference") if isinstance(timings, dict) else None
         return cls(
@@ -107,8 +127,10 @@ class Prediction:
             model=plain(data.get("model") or "", MOST_OF_MODEL),
             status=Status(word) if word in Status._value2member_map_ else Status.UNKNOWN,
             status_word=word,
-            outputs=outputs,
-            flags=flags,
+            outputs=tuple(link for _, link, _ in found),
+            flags=tuple(flag for _, _, flag in found),
+            places=tuple(place for place, _, _ in found),
+            missing=missing,
             error=_reason(data.get("error")),
             code=_code(data.get("code")),
             created_at=plain(data["created_at"], MOST_OF_WORD) if data.get("created_at") else None,
@@ -144,16 +166,32 @@ class Prediction:
         return PredictionFailedError(self.id, self.status_word, self.code, self.error)
 
 
-def _outputs(outputs: object, flags: object) -> tuple[tuple[str, ...], tuple[bool | None, ...]]:
-    """The links and their flags; paired before blank outputs are left out, for a flag belongs to a place."""
-    if not outputs:
-        return (), ()
+def _outputs(
+    outputs: object, flags: object
+) -> tuple[list[tuple[int, str, bool | None]], tuple[MissingOutput, ...]]:
+    """Place, link and flag of each image, and the entries without one: a flag belongs to a place."""
     items = [outputs] if isinstance(outputs, str | dict) else outputs if isinstance(outputs, list) else []
-    links = [item.get("url") if isinstance(item, dict) else item for item in items]
-    flagged = [flag if isinstance(flag, bool) else None for flag in flags] if isinstance(flags, list) else []
-    pairs = zip(links, flagged + [None] * len(links), strict=False)
-    found = [(_output(link), flag) for link, flag in pairs if isinstance(link, str) and link.strip()]
-    return tuple(link for link, _ in found if link), tuple(flag for link, flag in found if link)
+    said = flags if isinstance(flags, list) else []
+    found: list[tuple[int, str, bool | None]] = []
+    missing: list[MissingOutput] = []
+    for place, item in enumerate(items, start=1):
+        link = item.get("url") if isinstance(item, dict) else item
+        flag = said[place - 1] if place <= len(said) and isinstance(said[place - 1], bool) else None
+        if isinstance(link, str) and (usable := _output(link)):
+            found.append((place, usable, flag))
+        elif len(missing) < _MOST_MISSING:
+            missing.append(MissingOutput(place, _reason_of_missing(item, link)))
+    return found, tuple(missing)
+
+
+def _reason_of_missing(item: object, link: object) -> str:
+    """Why an entry holds no image: an error object has a code, a message, or both."""
+    if isinstance(link, str) and link.strip():
+        return "its link cannot be used"
+    said = item.get("error") or item if isinstance(item, dict) else None
+    parts = [said.get(key) for key in ("code", "message")] if isinstance(said, dict) else [said]
+    text = ": ".join(str(part) for part in parts if isinstance(part, str | int) and part)
+    return plain(_reason(text), MOST_OF_REASON) or "the API gave no image here, and no reason"
 
 
 def _output(text: str) -> str:
@@ -164,7 +202,7 @@ def _output(text: str) -> str:
     text = text.strip()
     if not is_link(text):
         # Base64 is as long as it must be; the limit on the answer is its limit.
-        inline = text.isascii() and text.isprintable() and " " not in text
+        inline = text.isascii() and " " not in text and "".join(text.split()).isprintable()
         return text if inline else plain(text, MOST_OF_TEXT, lines=True)
     link = text.replace(" ", "%20")
     if len(link) <= MOST_OF_LINK and link.isprintable() and HIDDEN not in link and _is_well_formed(link):

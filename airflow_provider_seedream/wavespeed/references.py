@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import ipaddress
+import re
+import socket
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -41,10 +44,12 @@ class Reference:
     url: str | None = None
 
     @classmethod
-    def link(cls, source: str) -> Reference:
+    def link(cls, source: str, *, api_is_near: Callable[[], bool] = lambda: False) -> Reference:
         """An image that the vendor fetches itself.
 
-        :raises InvalidInputError: for what is no link, or carries a password.
+        :param api_is_near: says whether the API is on this machine or in its network, as the emulator is. It can then
+            fetch from there. Called only for a link that leads there.
+        :raises InvalidInputError: for what is no link, carries a password, or cannot be fetched from outside.
         """
         try:
             parts = urlsplit(source)
@@ -57,6 +62,13 @@ class Reference:
             raise InvalidInputError("images", shown, "it carries a user or password", way_out)
         if not host or not is_link(source) or " " in source or not source.isprintable():
             raise InvalidInputError("images", without_secrets(source), _ALLOWED, _LISTED)
+        if _is_internal(host) and not api_is_near():
+            raise InvalidInputError(
+                "images",
+                without_secrets(source),
+                f"the vendor cannot fetch it: {host} is a name or an address of this machine or its network",
+                "Give the file itself (a path, s3://, gs://, ...), which is then uploaded, or a public link.",
+            )
         return cls(source, url=source)
 
     @classmethod
@@ -77,6 +89,30 @@ class Reference:
     def shown(self) -> object:
         """What a message may repeat of its source."""
         return without_secrets(self.source)
+
+
+_INTERNAL = re.compile(
+    r"(?:.*\.)?(?:localhost|local|localdomain|internal|intranet|lan|home\.arpa|svc|test|invalid)"
+)
+"""Names that no public DNS has: reserved ones (RFC 6761, 6762, 8375, ICANN's "internal"), and what networks use."""
+
+
+def _is_internal(host: str) -> bool:
+    """Whether only this machine or its network can resolve a host name, or reach an address."""
+    host = host.rstrip(".").partition("%")[0].lower()
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        if not re.search(r"(?:^|\.)(?:0x[0-9a-f]*|[0-9]+)\Z", host):
+            return "." not in host or _INTERNAL.fullmatch(host) is not None
+        # An IPv4 address as browsers read it: "127.1", "0x7f.0.0.1", one number.
+        try:
+            address = ipaddress.ip_address(socket.inet_aton(host))
+        except (OSError, ValueError):
+            return True
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or address.sixtofour or address
+    return not address.is_global or address.is_multicast
 
 
 def media_type(source: str, content: bytes) -> str:

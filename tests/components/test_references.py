@@ -299,3 +299,49 @@ def test_what_is_paid_is_not_given_up_for_a_reference_that_is_gone(seedream_emul
     picture.write_bytes(content)
     assert len(run(operator(images=[str(picture)]), tries)["images"]) == 2
     assert seedream_emulator.paid_tasks == 1
+
+
+def routes_of_uploads(emulator):
+    return [
+        (each.method, each.path.partition("?")[0].split("/")[-1], each.status, each.authorization)
+        for each in emulator.journal
+        if "upload" in each.path and each.method != "GET"
+    ]
+
+
+def test_an_upload_goes_where_a_ticket_says_and_without_the_key(seedream_emulator, picture):
+    run(operator(images=[str(picture)]), Tries())
+    (asked, _, _, with_key), (sent_by, _, _, key_sent) = routes_of_uploads(seedream_emulator)
+    assert (asked, with_key, sent_by, key_sent) == ("POST", True, "PUT", False)
+
+
+def test_a_wrong_key_is_refused_before_an_image_is_sent(seedream_emulator, picture, monkeypatch):
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_SEEDREAM_DEFAULT",
+        json.dumps({"conn_type": "seedream", "host": seedream_emulator.url, "password": "wrong"}),
+    )
+    with pytest.raises(AirflowFailException, match="401"):
+        run(operator(images=[str(picture)]), Tries())
+    assert [status for *_, status, _ in routes_of_uploads(seedream_emulator)] == [401]
+    assert seedream_emulator.paid_tasks == 0
+
+
+@pytest.mark.parametrize(
+    ("route", "fault"),
+    [
+        ("upload", faults.Status(404)),
+        ("upload", faults.Status(405)),
+        ("reference", faults.Status(403)),
+        ("reference", faults.DropAfter()),
+    ],
+    ids=repr,
+)
+def test_where_the_way_by_ticket_is_closed_the_image_is_sent_in_a_form(
+    seedream_emulator, picture, route, fault
+):
+    seedream_emulator.faults.add(route, fault, times=1)
+    assert len(run(operator(images=[str(picture)]), Tries())["images"]) == 2
+    assert routes_of_uploads(seedream_emulator)[-1][:3] == ("POST", "binary", 200)
+    (link,) = sent(seedream_emulator)[0]["images"]
+    assert requests.get(link, timeout=10).content == picture.read_bytes()
+    assert seedream_emulator.paid_tasks == 1

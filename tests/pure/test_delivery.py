@@ -6,8 +6,16 @@ import logging
 
 import pytest
 
-from airflow_provider_seedream.wavespeed import DeliveryError, Prediction
-from airflow_provider_seedream.wavespeed.image_set import accept, requested_image_set
+from airflow_provider_seedream.wavespeed import DeliveryError, InvalidInputError, Prediction
+from airflow_provider_seedream.wavespeed.image_set import (
+    GeneratedImage,
+    ImageSet,
+    MissingImage,
+    accept,
+    read_image_set,
+    requested_image_set,
+)
+from airflow_provider_seedream.wavespeed.image_set import delivered as image_set_of
 
 
 def delivered(flags, requested=3, *, on_short_delivery="accept", on_flagged="keep"):
@@ -79,3 +87,104 @@ def test_what_was_asked_for_is_taken_from_what_the_api_tells():
 def test_what_the_api_does_not_tell_is_not_made_up(inputs):
     ordered = told_as_asked(**inputs)
     assert (ordered.prompt, ordered.size, ordered.requested, ordered.cost_usd) == (None, None, None, None)
+
+
+REASON = "OutputImageSensitiveContentDetected: the output may contain sensitive information"
+ERROR = {"error": {"code": REASON.partition(": ")[0], "message": REASON.partition(": ")[2]}}
+ORDERED = ImageSet(
+    "abc", "m", "3 images. First, a fox. Second, an owl. Third, a bear.", "2048*2048", 3, (), 0.105
+)
+
+
+def made(outputs, flags=(), *, ordered=ORDERED, **policies):
+    answer = {"id": "abc", "status": "completed", "outputs": outputs, "has_nsfw_contents": list(flags)}
+    how = {"on_short_delivery": "accept", "on_flagged": "keep"} | policies
+    accepted = accept(Prediction.from_json(answer), requested=ordered.requested, **how)
+    return image_set_of(ordered, accepted)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "reason"),
+    [
+        (["https://c/1", None, "https://c/3"], "the API gave no image here, and no reason"),
+        (["https://c/1", "", "https://c/3"], "the API gave no image here, and no reason"),
+        (["https://c/1", ERROR, "https://c/3"], REASON),
+        ([{"url": "https://c/1"}, {"url": None, **ERROR}, {"url": "https://c/3"}], REASON),
+        (["https://c/1", {"error": "refused"}, "https://c/3"], "refused"),
+        (["https://c/1", {"code": 1401, "message": "refused"}, "https://c/3"], "1401: refused"),
+        (["https://c/1", "https://c/\u202e", "https://c/3"], "its link cannot be used"),
+    ],
+)
+def test_a_set_that_lost_its_second_image_knows_the_places_of_the_others_and_the_reason(outputs, reason):
+    seen = made(outputs)
+    assert [(each.url[-1], each.index) for each in seen.images] == [("1", 1), ("3", 3)]
+    assert seen.scenes == ("a fox", "a bear")
+    assert [(each.index, each.reason) for each in seen.missing] == [(2, reason)]
+    assert "owl" in str(seen.missing[0].scene)
+    assert read_image_set(seen.to_json()) == seen
+
+
+def test_a_dropped_image_is_missing_and_the_others_keep_their_numbers():
+    seen = made([f"https://c/{n}" for n in (1, 2, 3)], [False, True, False], on_flagged="drop")
+    assert seen.numbers == (1, 3)
+    assert [each.index for each in seen.missing] == [2]
+    assert "flagged" in seen.missing[0].reason
+
+
+def test_a_list_that_is_shorter_than_the_request_says_no_numbers_and_no_scenes():
+    seen = made(["https://c/1", "https://c/2"])
+    assert [each.index for each in seen.images] == [None, None]
+    assert seen.scenes == (None, None)
+    assert seen.numbers == (1, 2)
+    assert seen.missing == (MissingImage(None, None, "the API delivered fewer images than requested"),)
+
+
+def test_dropping_from_a_list_that_is_shorter_than_the_request_invents_no_number():
+    seen = made(["https://c/1", "https://c/2"], [True, False], on_flagged="drop")
+    assert [(each.url, each.index) for each in seen.images] == [("https://c/2", None)]
+    assert [each.index for each in seen.missing] == [None, None]
+
+
+def test_a_whole_set_numbers_its_images_and_misses_none():
+    seen = made([f"https://c/{n}" for n in (1, 2, 3)])
+    assert [each.index for each in seen.images] == [1, 2, 3]
+    assert seen.missing == ()
+    assert "missing" not in seen.to_json()
+
+
+def test_where_every_image_failed_the_error_has_the_reason_of_the_api():
+    with pytest.raises(DeliveryError, match=f"holds no image.*image 2: {REASON}"):
+        made([None, ERROR])
+
+
+def test_a_policy_that_wants_all_images_says_which_is_missing_and_why():
+    with pytest.raises(DeliveryError, match=f"holds 2 of 3 images.*image 2: {REASON}"):
+        made(["https://c/1", ERROR, "https://c/3"], on_short_delivery="fail")
+
+
+def test_a_reason_is_short_plain_and_without_signatures():
+    odd = {"error": {"message": "see\x00 https://c/x?Signature=canary " + "y" * 5_000}}
+    (missing,) = made(["https://c/1", odd, "https://c/3"]).missing
+    assert len(missing.reason) <= 500
+    assert "canary" not in missing.reason
+    assert "\x00" not in missing.reason
+
+
+def test_a_flood_of_empty_places_stays_small():
+    seen = made([*[None] * 100_000, "https://c/1"])
+    assert len(seen.missing) <= 15
+    assert len(seen.images) == 1
+
+
+@pytest.mark.parametrize(
+    "images", [[{"url": "a", "flagged": None, "index": n} for n in (2, 2)], [{"url": "a", "index": 16}]]
+)
+def test_an_image_set_with_impossible_numbers_is_refused(images):
+    with pytest.raises(InvalidInputError, match="index"):
+        read_image_set({**ORDERED.to_json(), "images": images})
+
+
+def test_an_image_set_of_an_earlier_version_has_numbers_by_its_places():
+    old = {**ORDERED.to_json(), "images": [{"url": "a", "flagged": None}, {"url": "b", "flagged": True}]}
+    assert read_image_set(old).images == (GeneratedImage("a"), GeneratedImage("b", True))
+    assert read_image_set(old).numbers == (1, 2)

@@ -198,3 +198,35 @@ def test_a_lost_submission_is_told_by_its_references_as_far_as_they_are_known():
     assert not told_of([OWL, "https://cdn/upload.png"], request)
     assert not told_of([FOX], request)
     assert not told_of([FOX], build(prompt=request.prompt))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost", "LOCALHOST.", "minio:9000", "minio", "127.0.0.1:9000", "127.1", "10.0.0.5", "172.20.1.1", "192.168.1.5",
+        "169.254.1.1", "100.64.0.9", "0.0.0.0", "2130706433", "0x7f.0.0.1", "[::1]", "[fe80::1]", "[fd00::5]", "[::ffff:10.0.0.5]",
+        "store.local", "minio.default.svc", "minio.default.svc.cluster.local", "ip-10-0-0-5.ec2.internal", "nas.home.arpa",
+        "files.corp.lan", "assets.localhost", "224.0.0.1", "a.test",
+    ],
+)  # fmt: skip
+def test_a_link_that_the_vendor_cannot_fetch_is_refused_unless_its_api_is_near(host):
+    link = f"http://{host}/fox.png?Signature=canary"
+    with pytest.raises(
+        InvalidInputError, match=r"the vendor cannot fetch it.*which is then uploaded"
+    ) as caught:
+        Reference.link(link)
+    assert "canary" not in str(caught.value)
+    assert Reference.link(link, api_is_near=lambda: True).url == link
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["example.org", "8.8.8.8", "cdn.example.com:8443", "[2606:4700::1111]", "bücher.example", "local.example.org",
+     "10.0.0.5.nip.example.org", "v2.example", "d1234.cloudfront.net", "my-bucket.s3.eu-central-1.amazonaws.com"],
+)  # fmt: skip
+def test_a_public_link_is_taken_without_asking_where_the_api_is(host):
+    def never() -> bool:
+        raise AssertionError("asked")
+
+    link = f"https://{host}/fox.png"
+    assert Reference.link(link, api_is_near=never).url == link
