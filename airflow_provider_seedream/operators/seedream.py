@@ -32,6 +32,7 @@ from airflow_provider_seedream.wavespeed.errors import (
     ApiError,
     DeliveryError,
     InvalidInputError,
+    NotFoundError,
     OversizedAnswerError,
 )
 from airflow_provider_seedream.wavespeed.validation import parse_bool, parse_choice, parse_seconds
@@ -61,11 +62,9 @@ DEFAULT_SIZE = _DefaultSize("2048*2048")
 class SeedreamSequentialOperator(TellsLineage, PayingOperator):
     """Makes an image set: several pictures with the same characters, palette and style from one prompt.
 
-    Submits one paid job to WaveSpeedAI and waits for it, by default deferred. A retry takes up the job that an
-    earlier try paid for (Airflow 3.3+). Gives the image set as plain JSON: ``prediction_id``, ``model``, ``prompt``,
-    ``size``, ``requested``, ``images`` (``url`` and ``flagged`` each), ``cost_usd``, ``inference_ms``, ``created_at``,
-    ``submitted_at``, ``completed_at``. Also pushes ``prediction_id`` as soon as it is known, and ``image_urls``. The
-    links live seven days. The events of its ``outlets`` say in ``extra`` what was made and what it cost.
+    Submits one paid job to WaveSpeedAI and waits for it, by default deferred. A retry resumes the job that an earlier
+    try paid for (Airflow 3.3+). Gives an :class:`ImageSet` as plain JSON. Also pushes ``prediction_id`` as soon as it is
+    known, and ``image_urls``. The links live seven days. The events of its ``outlets`` say in ``extra`` what was made.
 
     :param prompt: the scenes: a text, an ``ImageSetPrompt`` or a list of scenes.
     :param images: reference pictures to draw from, 1 to 10, with the pictures to make at most 15: links that the vendor
@@ -88,7 +87,7 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
     :param deferrable: wait in the triggerer instead of in the worker.
     :param timeout: how long to wait for the pictures from submission on; seconds or timedelta, default one hour. A
         job that takes longer stays paid; a retry takes it up again.
-    :param poll_interval: seconds between two looks, 2 at the least; default: a schedule that begins after 5 s.
+    :param poll_interval: seconds between two polls, at least 2; default: a schedule that begins after 5 s.
     :param max_cost: ceiling in USD for this image set; over it nothing is sent.
     :param on_lost_submission: what to do where a paying request got no answer: ``"fail"``, ``"adopt"`` the one
         candidate that the API lists, or ``"resubmit"`` if it lists none.
@@ -358,7 +357,9 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
             trouble = prediction.status_word
         except ApiError as error:
             oversized = isinstance(error, OversizedAnswerError)
-            if oversized or not error.transient or time.time() >= submission.deadline:
+            # A poll saw it complete: a server that knows nothing of it yet will.
+            may_pass = error.transient or isinstance(error, NotFoundError)
+            if oversized or not may_pass or time.time() >= submission.deadline:
                 raise
             trouble = str(error)
         self.log.warning("Prediction %s is complete but cannot be seen so now: %s", prediction_id, trouble)

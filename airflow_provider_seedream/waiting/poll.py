@@ -34,6 +34,13 @@ _MOST_OF_MESSAGE = 2 * MOST_OF_ERROR
 """An error of ours names the prediction and repeats the API's own text."""
 
 
+FRESH = 600.0
+"""Seconds after a submission for which the API may answer 404 for a prediction that it has accepted."""
+
+NOT_FOUND_IN_A_ROW = 3
+"""So many polls in a row that answer 404 end the wait for a fresh prediction of ours."""
+
+
 class Outcome(enum.StrEnum):
     """How a wait ends."""
 
@@ -186,7 +193,7 @@ class PollState:
         else:
             self._trouble = answer
             self._failures += 1
-            if refused(answer):
+            if self._is_final(answer, now):
                 error = refusal(self.prediction_id, answer)
                 return PollResult(Outcome.REFUSED, self.prediction_id, self._seen, error)
         if began >= self.deadline:
@@ -225,7 +232,9 @@ class PollState:
         Once for a run of failures, from the second on, and once for a status that is not documented.
         """
         if isinstance(answer, ApiError):
-            if self._failures != 1 or refused(answer):
+            if self._is_final(answer, self.due):
+                return None
+            if self._failures != 1 and not isinstance(answer, NotFoundError):
                 return None
             limited = "rate limited (HTTP 429): " if isinstance(answer, RateLimitError) else ""
             return f"cannot be seen ({limited}{answer}); retrying"
@@ -235,6 +244,11 @@ class PollState:
         if answer.status_word == before:
             return None
         return f"has the unknown status {answer.status_word!r}; polling again"
+
+    def _is_final(self, error: ApiError, now: float) -> bool:
+        """Whether polling again would not change an error: a server that has not heard of a new prediction will."""
+        fresh = self._dated and now - self._born < FRESH and self._failures < NOT_FOUND_IN_A_ROW
+        return refused(error) and not (fresh and isinstance(error, NotFoundError))
 
     def _next(self, began: float, now: float) -> float:
         self._gap = self._schedule.gap(now - self._born, self._gap)

@@ -468,7 +468,14 @@ def test_a_refused_look_stops_at_once_with_the_id(seedream_emulator, status, def
     with pytest.raises(AirflowFailException, match="is paid, but the API refuses to show it") as failed:
         run(operator(deferrable=deferrable), Tries())
     assert seedream_emulator.predictions[0]["id"] in str(failed.value)
-    assert seedream_emulator.polls() == 1
+    assert seedream_emulator.polls() == (3 if status == 404 else 1)
+
+
+@pytest.mark.event("A poll answers 404 for a new prediction")
+def test_a_server_that_does_not_know_a_new_prediction_yet_ends_nothing(seedream_emulator, deferrable):
+    seedream_emulator.faults.add("result", faults.Status(404), times=2)
+    assert len(run(operator(deferrable=deferrable), Tries())["images"]) == 2
+    assert seedream_emulator.paid_tasks == 1
 
 
 @pytest.mark.event("Submission rate limited (429)")

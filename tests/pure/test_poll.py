@@ -15,6 +15,7 @@ from airflow_provider_seedream.wavespeed import (
     ApiTimeoutError,
     AuthenticationError,
     InternalServerError,
+    NotFoundError,
     PollInterruptedError,
     PollRejectedError,
     Prediction,
@@ -77,6 +78,19 @@ def test_a_refused_poll_ends_the_wait_at_once_with_the_id():
     assert waiting.result.outcome is Outcome.REFUSED
     assert isinstance(waiting.result.error, PollRejectedError)
     assert "abc" in str(waiting.result.error)
+
+
+def test_a_fresh_prediction_of_ours_may_be_unknown_to_a_server_twice():
+    unknown = NotFoundError("prediction not found", code=404)
+    waiting = Waiting([unknown, unknown, seen("processing"), unknown, seen("completed")], age=60.0)
+    assert waiting.result.outcome is Outcome.COMPLETED
+
+
+@pytest.mark.parametrize(("age", "polls"), [(60.0, 3), (3_600.0, 1), (None, 1)])
+def test_a_prediction_that_stays_unknown_ends_the_wait(age, polls):
+    waiting = Waiting([NotFoundError("prediction not found", code=404)] * 5, age=age)
+    assert waiting.result.outcome is Outcome.REFUSED
+    assert len(waiting.gaps) == polls
 
 
 def test_the_deadline_ends_the_wait_after_one_last_poll():
