@@ -34,5 +34,8 @@ OnExisting = Literal["replace_own", "replace", "fail"]
 OnRenditionError = Literal["skip", "fail"]
 """What becomes of a publish where a rendition, the contact sheet or the page cannot be made."""
 
+CheckSize = Literal["fail"] | bool
+"""What becomes of images of another size than requested: published with (True) or without a warning, or refused."""
+
 OutputFormat = Literal["jpeg", "png"]
 """The formats in which the API delivers images."""

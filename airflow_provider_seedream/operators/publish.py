@@ -19,7 +19,7 @@ from airflow_provider_seedream.operators.arguments import (
 from airflow_provider_seedream.operators.deployment import publisher, zones_of_connection
 from airflow_provider_seedream.operators.lineage import TellsLineage
 from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
-from airflow_provider_seedream.options import OnExisting, OnRenditionError, OutputFormat
+from airflow_provider_seedream.options import CheckSize, OnExisting, OnRenditionError, OutputFormat
 from airflow_provider_seedream.publishing.names import DEFAULT_NAMES, FileNames, read_renditions
 from airflow_provider_seedream.wavespeed.errors import WaveSpeedError
 from airflow_provider_seedream.wavespeed.validation import (
@@ -53,7 +53,8 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
         connection's host is there. It need not exist. Its key is never sent to the CDN.
     :param storage_conn_id: connection of the object store; default: none, or the one named in ``path``.
     :param output_format: ``"jpeg"`` or ``"png"``, to insist on what was requested; default: what comes.
-    :param check_size: refuse images of another size than was requested; ``False`` takes them as they are.
+    :param check_size: for images of another size than requested: True publishes them and warns, False only
+        publishes them, ``"fail"`` refuses them.
     :param file_names: template of the images' names: ``{index}`` from 1 (``{index:02d}`` fills with zeros),
         ``{scene_slug}``, ``{prediction_id}`` and ``{ext}``, between lower-case letters, digits and hyphens; default
         ``"{index:02d}-{scene_slug}.{ext}"``.
@@ -89,7 +90,7 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
         seedream_conn_id: str = "seedream_default",
         storage_conn_id: str | None = None,
         output_format: OutputFormat | None = None,
-        check_size: bool = True,
+        check_size: CheckSize = True,
         file_names: str = DEFAULT_NAMES,
         renditions: Mapping[str, Sequence[int]] | None = None,
         contact_sheet: bool = False,
@@ -108,7 +109,9 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
         self.seedream_conn_id = seedream_conn_id
         self.storage_conn_id = storage_conn_id
         self.output_format = output_format
-        self.check_size = parse_bool("check_size", check_size)
+        self.check_size: CheckSize = (
+            check_size if check_size == "fail" else parse_bool("check_size", check_size)
+        )
         self.file_names = FileNames(file_names).template
         read_renditions(renditions)
         self.renditions = renditions

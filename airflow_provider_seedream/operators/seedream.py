@@ -75,7 +75,7 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
     :param size: ``"W*H"``, ``(w, h)``, or a preset such as ``"16:9"``; default ``"2048*2048"``.
     :param width: pixels, together with ``height``, instead of ``size``.
     :param height: pixels, together with ``width``, instead of ``size``.
-    :param resolution: ``"2K"`` or ``"4K"``, with a preset.
+    :param resolution: ``"2K"``, ``"3K"`` or ``"4K"``, with a preset.
     :param output_format: ``"jpeg"`` or ``"png"``; default: the API's.
     :param enable_base64_output: take the pictures out of the answer instead of from links; they go to
         ``output_path``, never to XCom.
@@ -233,6 +233,8 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
                 self.log.info(
                     'The prompt named no count; "%d images." was put in front of it.', request.max_images
                 )
+            if request.size_may_differ:
+                self.log.warning("%s is over 10.4 megapixels: the images may come smaller.", request.size)
             paid = self._pay_once(request, submission, context)
             ordered = _ordered(request, paid, submission)
             # What was paid for: after the deferral, a template may render to something else.
@@ -409,8 +411,6 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
                 image_set,
                 folder,
                 sources=None if prediction.has_links else prediction.outputs,
-                # Paid is paid: images of another size than was asked for are kept, and their size is in the manifest.
-                check_size=False,
                 published_by=publisher(context),
                 zones=zones_of_connection(self.hook),
             )

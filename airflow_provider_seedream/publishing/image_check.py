@@ -132,7 +132,7 @@ def verify(file: BinaryIO, expected: Expectation, where: str) -> Media:
     if expected.media_type not in (None, media.media_type):
         raise refused(ImageFault.WRONG_FORMAT, str(media), "Leave output_format out to take it as it is.")
     if expected.size not in (None, (media.width, media.height)):
-        raise refused(ImageFault.WRONG_SIZE, str(media), "Set check_size=False to take it as it is.")
+        raise refused(ImageFault.WRONG_SIZE, str(media), "Set check_size=True to publish it as it is.")
     if (wrong := _undecodable(file, media, layout)) is not None:
         raise refused(ImageFault.DAMAGED, f"{media} that is damaged: {wrong}")
     return media

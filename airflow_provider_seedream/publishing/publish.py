@@ -48,11 +48,12 @@ from airflow_provider_seedream.publishing.source import ImageSource, Refresh
 from airflow_provider_seedream.publishing.storage import Folder
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import ImageSet
+from airflow_provider_seedream.wavespeed.sizes import parse_sides
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-    from airflow_provider_seedream.options import OnExisting, OnRenditionError
+    from airflow_provider_seedream.options import CheckSize, OnExisting, OnRenditionError
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ def publish(
     *,
     sources: Sequence[str | bytes] | None = None,
     output_format: str | None = None,
-    check_size: bool = True,
+    check_size: CheckSize = True,
     file_names: str = DEFAULT_NAMES,
     renditions: Mapping[str, Sequence[int]] | None = None,
     contact_sheet: bool = False,
@@ -104,7 +105,8 @@ def publish(
     :param sources: the images themselves, one for each image of the set: inline base64 text as the API
         gives it (API reference, section 9), or the bytes. Default: fetched from the links of the set.
     :param output_format: ``"jpeg"`` or ``"png"``: what was requested; None accepts what comes.
-    :param check_size: refuse images of another size than was requested.
+    :param check_size: for images of another size than requested: True warns of them, ``"fail"`` refuses them. Their size
+        is in the manifest.
     :param file_names: see :class:`FileNames`; images that are there already keep their names.
     :param renditions: smaller copies, see :func:`read_renditions` (needs Pillow).
     :param contact_sheet: also draw ``contact-sheet.jpg`` (needs Pillow).
@@ -144,7 +146,7 @@ def publish(
         image_set,
         sources=sources,
         output_format=output_format,
-        check_size=check_size,
+        check_size=check_size == "fail",
         limits=limits,
         refresh=refresh,
         zones=zones,
@@ -157,6 +159,7 @@ def publish(
             journal=journal,
             derivatives=Derivatives(image_set, journal, options),
             on_rendition_error=on_rendition_error,
+            warns_of_size=check_size is True,
         )
         return work.run(on_existing, concurrency)
 
@@ -179,6 +182,7 @@ class _Publication:
     journal: Journal
     derivatives: Derivatives
     on_rendition_error: OnRenditionError
+    warns_of_size: bool
 
     @property
     def folder(self) -> Folder:
@@ -204,6 +208,8 @@ class _Publication:
             replace(self.journal.images[index], scene=self.scenes[index], flagged=image.flagged)
             for index, image in enumerate(self.image_set.images)
         )
+        if self.warns_of_size:
+            self._warn_of_size(images)
         derivatives = self.derivatives.complete(images)
         left_out = tuple(self.derivatives.left_out)
         manifest = Manifest(self.image_set, images, derivatives, self.journal.published_by, left_out)
@@ -220,6 +226,17 @@ class _Publication:
         if left_out and self.on_rendition_error == "fail":
             raise RenditionError(str(self.folder), [(each.file, each.reason) for each in left_out])
         return Published(str(self.folder), manifest, fetched)
+
+    def _warn_of_size(self, images: Sequence[PublishedImage]) -> None:
+        requested = parse_sides(self.image_set.size)
+        others = [each for each in images if requested not in (None, (each.width, each.height))]
+        if others:
+            log.warning(
+                "Prediction %s: %s was requested, but %s. They are paid for, so they are published.",
+                self.image_set.prediction_id,
+                self.image_set.size,
+                ", ".join(f"{each.file} has {each.width}*{each.height}" for each in others),
+            )
 
     def _is_whole(self, found: Manifest) -> bool:
         """Whether all that is wanted is in the folder, with its manifest."""

@@ -15,7 +15,13 @@ from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.prompt import PromptInput, counted, ordinal
 from airflow_provider_seedream.wavespeed.prompt_parsing import prompt_text, scenes_of
 from airflow_provider_seedream.wavespeed.references import Reference
-from airflow_provider_seedream.wavespeed.sizes import DEFAULT_SIZE, STRICTEST, Size, SizeRules
+from airflow_provider_seedream.wavespeed.sizes import (
+    DEFAULT_SIZE,
+    STRICTEST,
+    UPSTREAM_MAX_PIXELS,
+    Size,
+    SizeRules,
+)
 from airflow_provider_seedream.wavespeed.validation import parse_bool, parse_integer, refuse_unknown, suggest
 
 MAX_IMAGES = 15
@@ -235,7 +241,7 @@ class ImageSetRequest:
         :param size: see :meth:`Size.parse`; left out: 2048*2048, or ``width`` and ``height``.
         :param width: pixels, only together with ``height`` and instead of ``size``.
         :param height: pixels, only together with ``width`` and instead of ``size``.
-        :param resolution: "2K" or "4K" for a ``size`` that is a preset; left out: 2K.
+        :param resolution: "2K", "3K" or "4K" for a ``size`` that is a preset; left out: 2K.
         :param model: a key of ``PRICES_USD``; left out: :data:`DEFAULT_MODEL`, or its sibling where there are ``images``.
         :param output_format: "jpeg" or "png", where the model can choose; left out: the vendor's choice.
         :param enable_base64_output: get the images in the answer instead of URLs.
@@ -269,6 +275,11 @@ class ImageSetRequest:
     def describe(self) -> str:
         """What is paid for, for logs and errors."""
         return f"{self.max_images} image(s) of {self.size}"
+
+    @property
+    def size_may_differ(self) -> bool:
+        """Whether images of another size than requested may come: it is over what the model's maker allows."""
+        return "v5.0-lite" in self.model and self.size.pixels > UPSTREAM_MAX_PIXELS
 
     @property
     def most_outputs(self) -> int:

@@ -124,7 +124,7 @@ class Size:
 
         :param value: ``"W*H"``, ``"WxH"``, ``"W×H"``, ``(w, h)``, ``[w, h]``, a preset such as ``"16:9"``, or a
             Size.
-        :param resolution: ``"2K"`` or ``"4K"``, for a preset only; None means 2K.
+        :param resolution: ``"2K"``, ``"3K"`` or ``"4K"``, for a preset only; None means 2K.
         :raises InvalidInputError: for anything else, and for sides outside the vendor's rules.
         """
         preset = _preset(value)
@@ -200,7 +200,7 @@ def _resolution(value: object) -> str:
     if isinstance(value, str) and value.strip().upper() in PRESETS:
         return value.strip().upper()
     raise InvalidInputError(
-        "resolution", value, f"it must be {' or '.join(PRESETS)}", 'Write "2K", "4K" or leave it out.'
+        "resolution", value, f"it must be {', '.join(PRESETS)}", 'Write "2K", "3K", "4K" or leave it out.'
     )
 
 
@@ -227,12 +227,16 @@ def _both_ways(sizes: Mapping[str, tuple[int, int]]) -> dict[str, Size]:
 
 
 PRESETS: Mapping[str, Mapping[str, Size]] = {
-    # The exact sizes of section 2.1 of the API reference.
-    "2K": _both_ways({"1:1": (2048, 2048), "16:9": (2560, 1440), "4:3": (2304, 1728), "3:2": (2496, 1664)}),
-    # The largest of the exact ratio whose sides are multiples of 16, as all those of 2K are.
+    # The model's own tiers, as its maker lists them (head of the API reference), within the rules of the model page.
+    "2K": _both_ways({"1:1": (2048, 2048), "16:9": (2848, 1600), "4:3": (2304, 1728), "3:2": (2496, 1664)}),
+    "3K": _both_ways({"1:1": (3072, 3072), "16:9": (4096, 2304), "4:3": (3456, 2592), "3:2": (3744, 2496)}),
+    # The largest of the exact ratio whose sides are multiples of 16, as all those of the tiers are.
     "4K": _both_ways({"1:1": (4096, 4096), "16:9": (4096, 2304), "4:3": (4096, 3072), "3:2": (4080, 2720)}),
 }
 """Size by resolution and preset. The presets are the vendor's playground's; the API takes only ``W*H``."""
+
+UPSTREAM_MAX_PIXELS = 10_404_496
+"""Pixels from which some hosts of Seedream V5.0 Lite refuse a size or scale the image down (head of the API reference)."""
 
 DEFAULT_SIZE = Size(2048, 2048)
 """The API's own default (API reference, section 2.1)."""

@@ -62,7 +62,7 @@ def test_whatever_form_of_a_prompt_the_function_gives_is_drawn(seedream_emulator
     model = Model(given)
     result = run(operator(model, deferrable=deferrable, size="16:9"), Tries())
     assert result["prompt"] == "2 images. First, a fox. Second, an owl."
-    assert (len(result["images"]), result["size"]) == (2, "2560*1440")
+    assert (len(result["images"]), result["size"]) == (2, "2848*1600")
     assert (model.calls, seedream_emulator.paid_tasks) == (1, 1)
 
 

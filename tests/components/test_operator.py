@@ -70,7 +70,7 @@ def test_an_image_set_is_made_paid_once_and_told_in_full(seedream_emulator, defe
         ({"prompt": "a fox"}, {"prompt": "a fox", "size": "2048*2048", "max_images": 1}),
         (
             {"prompt": "a fox", "max_images": "2", "size": "16:9", "output_format": "png"},
-            {"prompt": "2 images. a fox", "size": "2560*1440", "max_images": 2, "output_format": "png"},
+            {"prompt": "2 images. a fox", "size": "2848*1600", "max_images": 2, "output_format": "png"},
         ),
         (
             {"prompt": "a fox", "width": 4096, "height": 4096},

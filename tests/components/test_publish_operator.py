@@ -316,7 +316,13 @@ def test_bad_base64_is_refused_like_bad_downloads(
 ) -> None:
     given = image_set(cdn, images=(GeneratedImage("", None),))
     with pytest.raises(ImageError) as caught:
-        publish(given, ObjectStoragePath(f"file://{tmp_path}"), sources=[source], output_format="png")
+        publish(
+            given,
+            ObjectStoragePath(f"file://{tmp_path}"),
+            sources=[source],
+            output_format="png",
+            check_size="fail",
+        )
     assert caught.value.fault is fault
     assert "1 of prediction p1" in str(caught.value)
     assert files(tmp_path) == ["manifest.json.partial"]
@@ -338,7 +344,7 @@ def test_as_many_sources_as_images_are_needed(cdn: Cdn, tmp_path: Path) -> None:
 def test_bad_bytes_fail_at_once_and_nothing_of_them_stays(cdn: Cdn, tmp_path: Path, data: bytes) -> None:
     cdn.paths["/p1/1.jpg"] = body(data)
     with pytest.raises(AirflowFailException, match=r"127\.0\.0\.1/p1/1\.jpg"):
-        run(image_set(cdn).to_json(), tmp_path, output_format="jpeg")
+        run(image_set(cdn).to_json(), tmp_path, output_format="jpeg", check_size="fail")
     assert NAMES[1] not in files(tmp_path)
     assert "manifest.json" not in files(tmp_path)
     assert not [name for name in files(tmp_path) if name.endswith(TEMPORARY_SUFFIX)]
@@ -670,12 +676,22 @@ def test_the_operator_asks_the_api_for_new_links(
     assert run(image_set(cdn, count=1).to_json(), tmp_path)["images"] == 1
 
 
-def test_a_picture_of_another_size_can_be_taken_as_it_is(cdn: Cdn, tmp_path: Path) -> None:
+@pytest.mark.parametrize("check_size", [True, False, "true", "false"])
+def test_an_image_of_another_size_is_published_and_the_log_says_so_if_asked(
+    cdn: Cdn, tmp_path: Path, check_size: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     cdn.paths["/p1/1.jpg"] = body(picture(width=32))
-    with pytest.raises(AirflowFailException, match="check_size=False"):
-        run(image_set(cdn).to_json(), tmp_path)
-    assert run(image_set(cdn).to_json(), tmp_path, check_size=False)["images"] == 3
+    assert run(image_set(cdn).to_json(), tmp_path, check_size=check_size)["images"] == 3
     assert [each.width for each in manifest_of(tmp_path).images] == [64, 32, 64]
+    warned = "64*48 was requested, but 02-" in caplog.text
+    assert warned is (check_size in (True, "true"))
+
+
+def test_an_image_of_another_size_is_refused_on_request(cdn: Cdn, tmp_path: Path) -> None:
+    cdn.paths["/p1/1.jpg"] = body(picture(width=32))
+    with pytest.raises(AirflowFailException, match="Set check_size=True to publish it"):
+        run(image_set(cdn).to_json(), tmp_path, check_size="fail")
+    assert run(image_set(cdn).to_json(), tmp_path)["images"] == 3
 
 
 @pytest.fixture(scope="module")
@@ -730,7 +746,7 @@ def test_what_the_emulators_cdn_does_wrong_is_refused_or_outlived(
         assert publish(emulated, target, output_format="png").fetched == 2
         return
     with pytest.raises(ImageError) as caught:
-        publish(emulated, target, output_format="png")
+        publish(emulated, target, output_format="png", check_size="fail")
     assert caught.value.fault is fault
     assert len([name for name in files(tmp_path) if name.endswith(".png")]) == 1
 

@@ -95,7 +95,7 @@ def test_a_set_of_which_only_the_pictures_are_known_is_published(seedream_emulat
     manifest = json.loads((tmp_path / "set" / "manifest.json").read_text())
     assert [manifest[key] for key in ("prompt", "size", "requested", "cost_usd")] == [None] * 4
     assert {(image["width"], image["height"], image["scene"]) for image in manifest["images"]} == {
-        (2560, 1440, None)
+        (2848, 1600, None)
     }
 
 

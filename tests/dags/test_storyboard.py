@@ -36,7 +36,7 @@ def test_the_storyboard_is_drawn_and_published(
     for image in manifest.images:
         with Image.open(tmp_path / "fox" / image.file) as picture:
             picture.verify()
-            assert picture.size == (2560, 1440)
+            assert picture.size == (2848, 1600)
     assert seedream_emulator.paid_tasks == 1
 
 

@@ -65,7 +65,7 @@ def test_a_function_is_mapped_overridden_and_chained(
     )
     assert results(run, "count") == [5]
     (alone,) = results(run, "one")
-    assert (alone["size"], alone["prompt"]) == ("2560*1440", "1 image. First, a fox. Style: pop art.")
+    assert (alone["size"], alone["prompt"]) == ("2848*1600", "1 image. First, a fox. Style: pop art.")
     assert results(run, "single")[0]["prompt"].startswith("2 images. First, a badger.")
     assert rendered(run, "one")["prompt"] == alone["prompt"], "the UI shows what the function gave"
     assert seedream_emulator.paid_tasks == 4

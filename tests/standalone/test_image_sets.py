@@ -102,7 +102,7 @@ def test_a_storyboard_waits_deferred_and_is_published(storyboard: Observed, tmp_
     assert [image.scene is not None for image in manifest.images] == [True] * 3
     for image in manifest.images:
         with Image.open(folder / image.file) as picture:
-            assert picture.size == (image.width, image.height) == (2560, 1440)
+            assert picture.size == (image.width, image.height) == (2848, 1600)
     assert {each.name for each in folder.iterdir()} == {"manifest.json", *manifest.files}
 
 
