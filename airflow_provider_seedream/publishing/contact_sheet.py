@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_provider_seedream.publishing.pixels import decoded, open_image, require_pillow, upright_size
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -31,31 +32,6 @@ _NO_LETTER = "\U000fffff"
 _SELECTORS = frozenset(map(chr, range(0xFE00, 0xFE10)))
 
 
-def require_pillow(field: str, value: object) -> None:
-    """Refuse early where Pillow is missing.
-
-    :param field: the argument that needs it.
-    :raises InvalidInputError: with the extra to install.
-    """
-    try:
-        import PIL  # noqa: F401
-    except ImportError:
-        raise InvalidInputError(
-            field,
-            value,
-            "Pillow is not installed on this worker",
-            f'Install "airflow-provider-seedream[pictures]", or leave {field} out.',
-        ) from None
-
-
-def open_image(source: bytes | Path) -> Image.Image:
-    """An image that has been verified (``image_check.py``, which bounds its pixels), not decoded yet."""
-    from PIL import Image
-
-    file = io.BytesIO(source) if isinstance(source, bytes) else source
-    return Image.open(file, formats=("PNG", "JPEG", "WEBP"))
-
-
 def contact_sheet(
     images: Iterable[bytes | Path],
     captions: Sequence[str],
@@ -63,6 +39,7 @@ def contact_sheet(
     numbers: Sequence[int] | None = None,
     title: str = "",
     subtitle: str = "",
+    xmp: bytes = b"",
 ) -> bytes:
     """Draw a contact sheet.
 
@@ -73,6 +50,7 @@ def contact_sheet(
     :param numbers: one for each image; default: 1, 2, 3, ….
     :param title: the line on top.
     :param subtitle: a smaller line beside it.
+    :param xmp: packet to put into the file.
     :returns: a JPEG, 1800 pixels wide.
     :raises InvalidInputError: no images, or Pillow is missing.
     """
@@ -85,9 +63,11 @@ def contact_sheet(
     tiles: list[Image.Image] = []
     for source in images:
         with open_image(source) as image:
+            width, height = upright_size(image)
             if layout is None:
-                layout = _Layout.of(len(captions), image.height / image.width)
-            tiles.append(_tile(image, layout))
+                layout = _Layout.of(len(captions), height / width)
+            pixels, _ = decoded(image, 2 * layout.tile_width, 2 * layout.tile_height)
+            tiles.append(_tile(pixels, layout))
     if layout is None:
         raise InvalidInputError(
             "images", [], "a contact sheet needs one at least", "Give the images of a set."
@@ -109,7 +89,7 @@ def contact_sheet(
         sheet.paste(tile, (x, y), tile)
         _draw_caption(draw, face, layout, x, y + layout.tile_height, numbers[index], texts[index])
     out = io.BytesIO()
-    sheet.save(out, "JPEG", quality=88, optimize=True, progressive=True)
+    sheet.save(out, "JPEG", quality=88, optimize=True, progressive=True, xmp=xmp)
     return out.getvalue()
 
 
@@ -146,7 +126,6 @@ def _tile(image: Image.Image, layout: _Layout) -> Image.Image:
     from PIL import Image, ImageOps
 
     size = layout.tile_width, layout.tile_height
-    image.draft("RGB", (2 * size[0], 2 * size[1]))  # a JPEG is decoded at a fraction of its size
     tile = ImageOps.fit(image.convert("RGB"), size, Image.Resampling.LANCZOS)
     mask = Image.new("L", size, 255)
     corner = _corner()

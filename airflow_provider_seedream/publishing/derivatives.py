@@ -13,10 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from airflow_provider_seedream.publishing.contact_sheet import contact_sheet, open_image, require_pillow
+from airflow_provider_seedream.publishing.contact_sheet import contact_sheet
 from airflow_provider_seedream.publishing.journal import Journal
 from airflow_provider_seedream.publishing.manifest import Derivative, LeftOut, PublishedImage, Role
 from airflow_provider_seedream.publishing.names import CONTACT_SHEET_NAME, PAGE_NAME, MediaType, Rendition
+from airflow_provider_seedream.publishing.pixels import decoded, open_image, require_pillow, upright_size
+from airflow_provider_seedream.publishing.provenance import Marks, marks_of, read_marks, xmp_packet
 from airflow_provider_seedream.publishing.storyboard import storyboard_page
 from airflow_provider_seedream.wavespeed.image_set import ImageSet
 from airflow_provider_seedream.wavespeed.sizes import parse_sides
@@ -160,7 +162,7 @@ class Derivatives:
         source = self._readable(image)
         opened = self._unless_it_fails(
             [each.file(image.file) for each in wanted],
-            lambda: Opened.of(source, max(w.width for w in wanted)),
+            lambda: Opened.of(source, max(w.width for w in wanted), image.sha256),
         )
         if opened is None:
             return
@@ -199,6 +201,9 @@ class Derivatives:
             map(self._readable_for_sheet, images),
             [image.scene or "" for image in images],
             numbers=image_set.numbers,
+            xmp=xmp_packet(
+                [marks_in(self._readable(each)) for each in images], [each.sha256 for each in images]
+            ),
             title=f"{len(images)} {'scene' if len(images) == 1 else 'scenes'}",
             subtitle=" · ".join(
                 [
@@ -253,27 +258,24 @@ class _UnreadableError(Exception):
 class Opened:
     """An image, decoded once for all its renditions. Needs Pillow.
 
-    Nothing but colours is taken over: no EXIF, no text.
+    Its colours are taken over, and its marks of origin; no other EXIF, no text.
     """
 
     pixels: Image.Image
-    ratio: float
     profile: bytes | None
+    xmp: bytes
 
     @classmethod
-    def of(cls, source: bytes | Path, widest: int) -> Opened:
+    def of(cls, source: bytes | Path, widest: int, sha256: str) -> Opened:
         """Decode an image.
 
         :param widest: pixels of the widest rendition.
+        :param sha256: of the image, in hex.
         """
         with open_image(source) as image:
-            ratio = image.height / image.width
-            profile = image.info.get("icc_profile")
-            # A JPEG is decoded at a fraction of its size.
-            image.draft("RGB", (2 * widest, round(2 * widest * ratio)))
-            pixels = image.convert("RGBA" if image.has_transparency_data else "RGB")
-        pixels.info.clear()  # or a JPEG keeps the comment of its original
-        return cls(pixels, ratio, profile)
+            width, height = upright_size(image)
+            pixels, profile = decoded(image, 2 * widest, round(2 * widest * height / width))
+        return cls(pixels, profile, xmp_packet([marks_in(source)], [sha256]))
 
     def render(self, rendition: Rendition, original: str) -> tuple[Derivative, bytes]:
         """Make one rendition. A JPEG of an image with transparency is laid on white.
@@ -282,25 +284,31 @@ class Opened:
         """
         from PIL import Image
 
-        size = rendition.width, max(1, round(rendition.width * self.ratio))
+        width = min(rendition.width, self.pixels.width)  # an image that was turned may be narrower
+        size = width, max(1, round(width * self.pixels.height / self.pixels.width))
         small = self.pixels.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-        data = _encoded(small, rendition.media_type, self.profile)
+        data = _encoded(small, rendition.media_type, self.profile, self.xmp)
         name = rendition.file(original)
         return _derivative(Role.RENDITION, name, data, rendition.media_type, of=original, size=size), data
 
 
-def _encoded(image: Image.Image, media_type: MediaType, profile: bytes | None) -> bytes:
+def marks_in(source: bytes | Path) -> Marks:
+    """The marks of an original in the folder."""
+    return read_marks(io.BytesIO(source)) if isinstance(source, bytes) else marks_of(source)
+
+
+def _encoded(image: Image.Image, media_type: MediaType, profile: bytes | None, xmp: bytes) -> bytes:
     from PIL import Image
 
     out = io.BytesIO()
     if media_type is MediaType.WEBP:
-        image.save(out, "WEBP", quality=82, method=4, icc_profile=profile or b"")
+        image.save(out, "WEBP", quality=82, method=4, icc_profile=profile or b"", xmp=xmp)
         return out.getvalue()
     if image.mode == "RGBA":
         ground = Image.new("RGB", image.size, "white")
         ground.paste(image, mask=image)
         image = ground
-    image.save(out, "JPEG", quality=85, optimize=True, progressive=True, icc_profile=profile)
+    image.save(out, "JPEG", quality=85, optimize=True, progressive=True, icc_profile=profile, xmp=xmp)
     return out.getvalue()
 
 
@@ -313,4 +321,7 @@ def _derivative(
     of: str | None = None,
     size: tuple[int, int] | tuple[None, None] = (None, None),
 ) -> Derivative:
-    return Derivative(role, name, hashlib.sha256(data).hexdigest(), len(data), media_type, of, *size)
+    marks = None if role is Role.STORYBOARD_PAGE else read_marks(io.BytesIO(data))
+    origin = (marks.source_type, marks.names) if marks else (None, None)
+    digest = hashlib.sha256(data).hexdigest()
+    return Derivative(role, name, digest, len(data), media_type, of, *size, *origin)

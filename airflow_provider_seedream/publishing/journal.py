@@ -31,7 +31,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -305,7 +305,7 @@ class Journal:
             "key": self.key,
             "prediction_id": self.prediction_id,
             "published_by": None if self.published_by is None else self.published_by.to_json(),
-            "pictures": {str(index): asdict(image) for index, image in self.images.items()},
+            "pictures": {str(index): image.to_json() for index, image in self.images.items()},
             "companions": [each.to_json() for each in self.derivatives.values()],
             "replaces": {
                 name: sorted(digests) for name, digests in sorted(merged(self.replaces, self.beside).items())

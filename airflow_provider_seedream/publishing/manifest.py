@@ -66,6 +66,9 @@ class PublishedImage:
     :param width: pixels, read from the file; so are height and media type.
     :param scene: its scene of the prompt, or None where that is not known.
     :param flagged: whether the vendor holds it for unsafe; None where it did not say.
+    :param digital_source_type: IPTC's word for how it was made, as the file says it, else that a model made it; None where
+        the file was published by an earlier version.
+    :param marks: which marks of origin the file bears: ``"c2pa"``, ``"iptc"``, ``"aigc"``; None as above.
     """
 
     file: str
@@ -76,6 +79,15 @@ class PublishedImage:
     height: int
     scene: str | None
     flagged: bool | None
+    digital_source_type: str | None = None
+    marks: tuple[str, ...] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON; what is not known of its origin is left out."""
+        plain = asdict(self) | {"marks": None if self.marks is None else list(self.marks)}
+        return {
+            key: value for key, value in plain.items() if value is not None or key in ("scene", "flagged")
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +95,7 @@ class Derivative:
     """A file made from the images, in the same folder.
 
     :param media_type: ``text/html`` for the page, else an image's.
+    :param digital_source_type: see :class:`PublishedImage`; so are ``marks``. None for the page.
     :param of: of a rendition: the file it was made from. The next two are its own size in pixels.
     """
 
@@ -94,15 +107,25 @@ class Derivative:
     of: str | None = None
     width: int | None = None
     height: int | None = None
+    digital_source_type: str | None = None
+    marks: tuple[str, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; what only renditions have is left out of the others."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        plain = asdict(self) | {"marks": None if self.marks is None else list(self.marks)}
+        return {key: value for key, value in plain.items() if value is not None}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Derivative:
         """Read one entry of ``companions`` that has been validated."""
-        return cls(**{**document, "role": Role(document["role"])})
+        marks = document.get("marks")
+        return cls(
+            **{
+                **document,
+                "role": Role(document["role"]),
+                "marks": None if marks is None else tuple(marks),
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +171,7 @@ class Manifest:
         """Plain JSON: every key of the result, each image with its file, and a version."""
         plain = self.image_set.to_json()
         plain["images"] = [
-            {**link.to_json(), "url": link.url or None, **asdict(image)}
+            {**link.to_json(), "url": link.url or None, **image.to_json()}
             for link, image in zip(self.image_set.images, self.images, strict=True)
         ]
         return {
@@ -206,8 +229,9 @@ class Manifest:
 
 def read_image(mapping: Mapping[str, Any]) -> PublishedImage:
     """The image of one entry of ``images`` that has been validated."""
-    own = {field.name: mapping[field.name] for field in fields(PublishedImage)}
-    return PublishedImage(**{**own, "media_type": MediaType(own["media_type"])})
+    own = {field.name: mapping[field.name] for field in fields(PublishedImage) if field.name in mapping}
+    marks = None if own.get("marks") is None else tuple(own["marks"])
+    return PublishedImage(**{**own, "media_type": MediaType(own["media_type"]), "marks": marks})
 
 
 @cache

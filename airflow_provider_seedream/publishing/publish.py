@@ -44,6 +44,7 @@ from airflow_provider_seedream.publishing.names import (
     possible_files,
     read_renditions,
 )
+from airflow_provider_seedream.publishing.provenance import MADE_BY_AI, marks_of
 from airflow_provider_seedream.publishing.source import ImageSource, Refresh
 from airflow_provider_seedream.publishing.storage import Folder
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
@@ -363,7 +364,7 @@ class _Publication:
         staged = stage(name)
         verified = self.source.fetch(index, staged, stop)
         self.folder.settle(staged)
-        media = verified.media
+        media, marks = verified.media, marks_of(staged)
         image = PublishedImage(
             file=f"{name}.{media.media_type.extension}",
             sha256=verified.sha256,
@@ -373,6 +374,8 @@ class _Publication:
             height=media.height,
             scene=self.scenes[index],
             flagged=self.image_set.images[index].flagged,
+            digital_source_type=marks.source_type or MADE_BY_AI,
+            marks=marks.names,
         )
         return _Arrived(index, image, staged)
 

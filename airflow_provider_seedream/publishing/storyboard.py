@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from airflow_provider_seedream.publishing.manifest import MANIFEST_NAME, Derivative, PublishedImage
+from airflow_provider_seedream.publishing.provenance import MADE_BY_AI
 from airflow_provider_seedream.wavespeed.image_set import ImageSet
 
 SHORT = 200
@@ -70,6 +71,7 @@ def _scene(number: int, image: PublishedImage, smaller: Sequence[Derivative]) ->
         "width": image.width,
         "height": image.height,
         "flagged": image.flagged,
+        "source_type": image.digital_source_type or MADE_BY_AI,
         "sources": _sources(image, smaller),
         "alt": _cut(text, ALT),
         "short": _cut(text, SHORT),

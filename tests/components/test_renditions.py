@@ -93,7 +93,7 @@ def test_transparency_is_kept_in_webp_and_laid_on_white_in_jpeg() -> None:
     out = io.BytesIO()
     Image.new("RGBA", (64, 64), (255, 0, 0, 0)).save(out, "PNG")
     for media_type, pixel in ((MediaType.WEBP, (0,)), (MediaType.JPEG, (255, 255, 255))):
-        _, data = Opened.of(out.getvalue(), 32).render(Rendition(media_type, 32), "01.png")
+        _, data = Opened.of(out.getvalue(), 32, "0" * 64).render(Rendition(media_type, 32), "01.png")
         with Image.open(io.BytesIO(data)) as opened:
             assert opened.size == (32, 32)
             assert opened.getpixel((9, 9))[-len(pixel) :] == pixel  # type: ignore[index]
@@ -106,7 +106,7 @@ def test_nothing_but_colours_is_taken_over() -> None:
     Image.new("RGB", (64, 64)).save(out, "JPEG", exif=exif, comment=b"canary")
     assert b"canary" in out.getvalue()
     wanted = [Rendition(MediaType.WEBP, 32), Rendition(MediaType.JPEG, 32)]
-    opened = Opened.of(out.getvalue(), max(each.width for each in wanted))
+    opened = Opened.of(out.getvalue(), max(each.width for each in wanted), "0" * 64)
     for each in wanted:
         _, data = opened.render(each, "01.jpg")
         assert b"canary" not in data
@@ -189,3 +189,54 @@ def test_a_store_in_trouble_is_no_reason_to_leave_anything_out(
     monkeypatch.setattr(Folder, "readable", lambda *_: (_ for _ in ()).throw(OSError("the store is away")))
     with pytest.raises(OSError, match="the store is away"):
         put(cdn, tmp_path, **ALL)
+
+
+def rendered(data: bytes, width: int = 32, media_type: MediaType = MediaType.JPEG) -> Any:
+    _, made = Opened.of(data, width, "0" * 64).render(Rendition(media_type, width), "01.jpg")
+    return Image.open(io.BytesIO(made))
+
+
+def saved(image: Any, form: str, **options: Any) -> bytes:
+    out = io.BytesIO()
+    image.save(out, form, **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("media_type", [MediaType.JPEG, MediaType.WEBP])
+@pytest.mark.parametrize(
+    ("orientation", "size", "red"), [(1, (32, 16), (3, 8)), (6, (32, 64), (16, 5)), (3, (32, 16), (28, 8))]
+)
+def test_an_image_that_says_how_it_is_turned_is_turned(orientation, size, red, media_type) -> None:
+    half = Image.new("RGB", (64, 32), "blue")
+    half.paste("red", (0, 0, 32, 32))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    small = rendered(saved(half, "JPEG", exif=exif, quality=95), 32, media_type)
+    assert small.size == size
+    pixel = small.convert("RGB").getpixel(red)
+    assert pixel[0] > 200 > 60 > pixel[2]
+
+
+def test_sixteen_bits_of_grey_stay_grey() -> None:
+    grey = Image.new("I;16", (64, 64), 0x8080)
+    assert all(abs(value - 0x80) <= 2 for value in rendered(saved(grey, "PNG")).getpixel((5, 5)))
+
+
+def test_a_profile_of_another_colour_space_is_not_kept() -> None:
+    from PIL import ImageCms
+
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[16:20] = b"GRAY"
+    small = rendered(saved(Image.new("L", (64, 64), 90), "JPEG", icc_profile=bytes(profile)))
+    assert small.mode == "RGB"
+    assert "icc_profile" not in small.info
+
+
+def test_the_profile_of_an_rgb_image_is_kept() -> None:
+    from PIL import ImageCms
+
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert (
+        rendered(saved(Image.new("RGB", (64, 64)), "JPEG", icc_profile=profile)).info["icc_profile"]
+        == profile
+    )

@@ -1,0 +1,83 @@
+"""The pixels of an image as a person sees them: upright, in RGB, in colours that its profile means. Needs Pillow."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+def require_pillow(field: str, value: object) -> None:
+    """Refuse early where Pillow is missing.
+
+    :param field: the argument that needs it.
+    :raises InvalidInputError: with the extra to install.
+    """
+    try:
+        import PIL  # noqa: F401
+    except ImportError:
+        raise InvalidInputError(
+            field,
+            value,
+            "Pillow is not installed on this worker",
+            f'Install "airflow-provider-seedream[pictures]", or leave {field} out.',
+        ) from None
+
+
+def open_image(source: bytes | Path) -> Image.Image:
+    """An image that has been verified (``image_check.py``, which bounds its pixels), not decoded yet."""
+    from PIL import Image
+
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    return Image.open(file, formats=("PNG", "JPEG", "WEBP"))
+
+
+_ORIENTATION = 0x0112
+_TURNED = frozenset({5, 6, 7, 8})
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height as a person sees them: a camera's orientation may turn the image."""
+    width, height = image.size
+    return (height, width) if image.getexif().get(_ORIENTATION) in _TURNED else (width, height)
+
+
+def decoded(image: Image.Image, width: int, height: int) -> tuple[Image.Image, bytes | None]:
+    """Pixels in RGB or RGBA, and the profile of their colours, None for sRGB.
+
+    A profile of another colour space, of CMYK or grey, is applied: in an RGB file it would be wrong.
+
+    :param width: pixels that are enough, upright; so is ``height``. A JPEG is decoded at a fraction of its size.
+    """
+    from PIL import ImageOps
+
+    profile = image.info.get("icc_profile")
+    image.draft("RGB", (width, height) if upright_size(image) == image.size else (height, width))
+    image = ImageOps.exif_transpose(image)
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+        # 16 bits of grey: Pillow would cut off what is over 255.
+        image = image.convert("I").point(lambda value: value * (1 / 257)).convert("L")
+    is_rgb = image.mode in ("RGB", "RGBA", "RGBX", "P", "PA")
+    if profile and not (is_rgb and profile[16:20] == b"RGB "):
+        image, profile = _in_srgb(image, profile), None
+    pixels = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    pixels.info.clear()  # or a JPEG keeps the comment of its original
+    return pixels, profile
+
+
+def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    from PIL import ImageCms
+
+    if image.mode not in ("CMYK", "L"):
+        return image
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError):
+        return image  # a profile that cannot be used is as none
+    return image if converted is None else converted
