@@ -11,12 +11,17 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_seedream.publishing.pixels import decoded, open_image, require_pillow, upright_size
+from airflow_provider_seedream.publishing.pillow import (
+    Image,
+    ImageDraw,
+    ImageFont,
+    ImageOps,
+    require_pillow,
+)
+from airflow_provider_seedream.publishing.pixels import decoded, open_image, upright_size
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from PIL import Image, ImageDraw, ImageFont
-
     Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 SHEET_WIDTH = 1800
@@ -55,8 +60,6 @@ def contact_sheet(
     :raises InvalidInputError: no images, or Pillow is missing.
     """
     require_pillow("contact_sheet", True)
-    from PIL import Image, ImageDraw
-
     numbers = numbers or range(1, len(captions) + 1)
 
     layout: _Layout | None = None
@@ -123,8 +126,6 @@ class _Layout:
 
 
 def _tile(image: Image.Image, layout: _Layout) -> Image.Image:
-    from PIL import Image, ImageOps
-
     size = layout.tile_width, layout.tile_height
     tile = ImageOps.fit(image.convert("RGB"), size, Image.Resampling.LANCZOS)
     mask = Image.new("L", size, 255)
@@ -140,8 +141,6 @@ def _tile(image: Image.Image, layout: _Layout) -> Image.Image:
 @cache
 def _corner() -> Image.Image:
     """The mask of a round corner, at the top left. Drawn four times larger and shrunk: Pillow's own are not smoothed."""
-    from PIL import Image, ImageDraw
-
     large = Image.new("L", (4 * RADIUS, 4 * RADIUS), 0)
     ImageDraw.Draw(large).rounded_rectangle((0, 0, 12 * RADIUS, 12 * RADIUS), 4 * RADIUS, fill=255)
     return large.resize((RADIUS, RADIUS), Image.Resampling.LANCZOS)
@@ -252,8 +251,6 @@ class Typeface:
 
 
 def _load(name: str | None, size: int) -> Font:
-    from PIL import ImageFont
-
     return ImageFont.load_default(size) if name is None else ImageFont.truetype(name, size)
 
 

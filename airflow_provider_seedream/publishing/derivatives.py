@@ -11,21 +11,19 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from airflow_provider_seedream.publishing.contact_sheet import contact_sheet
 from airflow_provider_seedream.publishing.journal import Journal
 from airflow_provider_seedream.publishing.manifest import Derivative, LeftOut, PublishedImage, Role
 from airflow_provider_seedream.publishing.names import CONTACT_SHEET_NAME, PAGE_NAME, MediaType, Rendition
-from airflow_provider_seedream.publishing.pixels import decoded, open_image, require_pillow, upright_size
+from airflow_provider_seedream.publishing.pillow import Image, require_pillow
+from airflow_provider_seedream.publishing.pixels import decoded, open_image, upright_size
 from airflow_provider_seedream.publishing.provenance import Marks, marks_of, read_marks, xmp_packet
 from airflow_provider_seedream.publishing.storyboard import storyboard_page
 from airflow_provider_seedream.wavespeed.image_set import ImageSet
 from airflow_provider_seedream.wavespeed.sizes import parse_sides
 from airflow_provider_seedream.wavespeed.validation import plain
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 log = logging.getLogger(__name__)
 
@@ -298,8 +296,6 @@ def marks_in(source: bytes | Path) -> Marks:
 
 
 def _encoded(image: Image.Image, media_type: MediaType, profile: bytes | None, xmp: bytes) -> bytes:
-    from PIL import Image
-
     out = io.BytesIO()
     if media_type is MediaType.WEBP:
         image.save(out, "WEBP", quality=82, method=4, icc_profile=profile or b"", xmp=xmp)

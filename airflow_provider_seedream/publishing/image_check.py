@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from airflow_provider_seedream.publishing import pillow
 from airflow_provider_seedream.publishing.errors import ImageError, ImageFault, MediaError, UnknownMediaError
 from airflow_provider_seedream.publishing.image_formats import (
     CHUNK,
@@ -201,12 +202,10 @@ def _undecodable(file: BinaryIO, media: Media, layout: Layout) -> str | None:
     other bytes in two places. Behind its end they must change nothing, or the data was too short. In place of its last
     bytes they must change something, or the data was too long.
     """
-    try:
-        from PIL import Image, features
-    except ImportError:
+    if not pillow.is_installed():
         return None
     name, codec = _CODECS[media.media_type]
-    if not features.check(codec):
+    if not pillow.features.check(codec):
         return None
     with _one_at_a_time:
         try:
@@ -217,7 +216,7 @@ def _undecodable(file: BinaryIO, media: Media, layout: Layout) -> str | None:
                 return "its coded data ends before its pixels"
             if _has_too_much(file, layout, name, pixels):
                 return "its coded data goes on behind its pixels"
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        except (pillow.Image.DecompressionBombError, pillow.Image.DecompressionBombWarning):
             return None  # the user's own limit of Pillow is lower than ours, and says nothing about the image
         except (OSError, EOFError, SyntaxError, ValueError, IndexError, TypeError) as error:
             return f"it cannot be decoded ({type(error).__name__})"
@@ -263,11 +262,9 @@ def _spoiled(layout: Layout, count: int, noise: bytes) -> list[Piece]:
 
 def _pixels(file: BinaryIO, pieces: Sequence[Piece], name: str, layout: Layout) -> int:
     """A checksum of the decoded pixels, of a JPEG."""
-    from PIL import Image
-
     checksum = 0
     joined = io.BufferedReader(_Joined(file, pieces), CHUNK)
-    with Image.open(joined, formats=[name]) as image:
+    with pillow.Image.open(joined, formats=[name]) as image:
         if layout.is_plain:
             # Half the size takes half the time, and every code is read all the same.
             image.draft(image.mode, (-(-image.width // 2), -(-image.height // 2)))

@@ -4,35 +4,12 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from airflow_provider_seedream.wavespeed.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-
-def require_pillow(field: str, value: object) -> None:
-    """Refuse early where Pillow is missing.
-
-    :param field: the argument that needs it.
-    :raises InvalidInputError: with the extra to install.
-    """
-    try:
-        import PIL  # noqa: F401
-    except ImportError:
-        raise InvalidInputError(
-            field,
-            value,
-            "Pillow is not installed on this worker",
-            f'Install "airflow-provider-seedream[pictures]", or leave {field} out.',
-        ) from None
+from airflow_provider_seedream.publishing.pillow import Image, ImageCms, ImageOps
 
 
 def open_image(source: bytes | Path) -> Image.Image:
     """An image that has been verified (``image_check.py``, which bounds its pixels), not decoded yet."""
-    from PIL import Image
-
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     return Image.open(file, formats=("PNG", "JPEG", "WEBP"))
 
@@ -54,8 +31,6 @@ def decoded(image: Image.Image, width: int, height: int) -> tuple[Image.Image, b
 
     :param width: pixels that are enough, upright; so is ``height``. A JPEG is decoded at a fraction of its size.
     """
-    from PIL import ImageOps
-
     profile = image.info.get("icc_profile")
     image.draft("RGB", (width, height) if upright_size(image) == image.size else (height, width))
     image = ImageOps.exif_transpose(image)
@@ -71,8 +46,6 @@ def decoded(image: Image.Image, width: int, height: int) -> tuple[Image.Image, b
 
 
 def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    from PIL import ImageCms
-
     if image.mode not in ("CMYK", "L"):
         return image
     try:

@@ -498,7 +498,7 @@ def test_the_operator_names_pictures_and_makes_the_page_as_told(cdn: Cdn, tmp_pa
 def test_without_pillow_a_contact_sheet_is_refused_before_anything_is_fetched(
     cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "PIL", None)
+    monkeypatch.setattr("airflow_provider_seedream.publishing.pillow.Image", None)
     with pytest.raises(AirflowFailException, match="airflow-provider-seedream\\[pictures\\]"):
         run(image_set(cdn).to_json(), tmp_path, contact_sheet=True)
     assert cdn.requests == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -134,7 +133,7 @@ def test_wrong_renditions_are_refused_when_the_dag_is_read(renditions: Any) -> N
 def test_without_pillow_they_are_refused_before_anything_is_fetched(
     cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "PIL", None)
+    monkeypatch.setattr("airflow_provider_seedream.publishing.pillow.Image", None)
     with pytest.raises(
         InvalidInputError, match=r"airflow-provider-seedream\[pictures\].*leave renditions out"
     ):
