@@ -81,7 +81,7 @@ _LAYOUT = (
     r"\b(?:grids?|collage|montage|mosaic|triptych|diptych|split[\s-]?screen|side[\s-]by[\s-]side|contact[\s-]sheet|"
     r"comic (?:strip|page)|mood ?board|infographic|bento|panels|panel(?!\s*\d)|(?:sticker|character|reference) sheet|"
     r"(?:in|into|as) (?:one|a single|the same)|(?:one|single|une|una|eine|uma)[ -](?:\S{1,30} ){0,2}(?:image|frame|canvas|page|sheet)|[2-9]\s?[x×]\s?[2-9]|colagem|cuadrícula)\b"
-    "|宫格|拼图|拼贴|拼接|同一画面|一张图|分屏|长图|信息图|网格|布局|コラージュ|グリッド|콜라주|그리드"
+    "|并排|垂直排列|宫格|拼图|拼贴|拼接|同一画面|一张图|分屏|长图|信息图|网格|布局|コラージュ|グリッド|콜라주|그리드"
 )
 _PLACES = "|".join(ORDINALS)
 # Characters around a number that are read: more than a clause, and a bound on the work.
@@ -138,8 +138,8 @@ def _pattern(name: str) -> re.Pattern[str]:
         rf"(?:\s*\(\w+\)|\s*[x×](?=\s))?(?:\s+of\s+the\s+following)?(?:{few}\s+|-){nouns}"
         rf"(?P<set>[\s-]+(?:{_SET}|story|storyboard|carousel)\b)?"
         rf"|(?<![第\d.:：一二三四五六七八九十-])(?P<asian>{asian})\s*"
-        rf"(?:[张張幅枚장](?!目|번)(?:[^，。,.;；：:、\n]{{0,16}}?(?:(?P<cjk>{_CJK_IMAGE})|{_CJK_PHOTO})|(?=[：:，。]|\Z))"
-        rf"|[张張幅枚](?P<bare>(?![桌床椅脸纸嘴网票牌卡名目]))|(?:[个组]?张?|개의?\s*)(?P<plain>{_CJK_IMAGE}))"
+        rf"(?:[张張幅枚장](?!目|번)(?:[^，。,.;；：:、\n]{{0,16}}?{asian_image}|(?=[：:，。]|\Z))"
+        rf"|[张張幅枚](?P<bare>(?![桌床椅脸纸嘴网票牌卡名目]))|(?:[个组]?张?|개의?\s*)(?:{_CJK_IMAGE}))"
         rf"|(?:图片|图像|照片|插画|海报|画像|写真|イラスト|이미지|사진|그림)\s*[をx×를을]?\s*(?P<behind>{asian})\s*[张枚장](?!目|번)",
         "hint": rf"\b(?:several|multiple|various|a few|varias|mehrere|plusieurs|несколько|(?:{_SET}) of){few}\s+{nouns}"
         rf"|(?:[多几数][张幅]|一[组套]|一?系列)[^，。,.\n]{{0,12}}?{asian_image}"
@@ -151,7 +151,7 @@ def _pattern(name: str) -> re.Pattern[str]:
         # One word at the head of a sentence may be a verb that is not known here: "Craft 4 photos".
         "verb": rf"(?:\A|[.!?\n])\s*(?!(?:{_NOT_BETWEEN})\b)(?-i:[A-Z])[a-z]+(?<!ing)\s+\Z",
         "name": r"(?:[^\s.!?:;\n]\s+(?-i:[A-Z])|(?-i:[A-Za-z]+[A-Z]))[\w-]*\s+\Z",
-        "part": r"(?:\b(?:first|last|next|other|another|remaining|final|previous|both|these|those)|\d\s*(?:x|×|\*|by))\s*\Z",
+        "part": r"(?:\b(?:first|last|next|other|another|remaining|final|previous|both|these|those|my|your|our|their)|\d\s*(?:x|×|\*|by))\s*\Z",
         "each": r"\s*(?:per|each|apiece|for\s+(?:each|every))\b",
         "ends": r"[\s*_]*(?:\Z|[.:;!?\n。：；])",
         "said": r"\s*(?:\Z|[^\w\s(（]|(?:of|de|di|von|showing|depicting|about)\b|d['’]|[а-яё]|生成|作成|描|만들|그려|생성)",
@@ -229,10 +229,10 @@ def _may_ask(found: re.Match[str], text: str, before: str) -> bool:
     begins = not clause.strip()
     if _pattern("asked").search(clause):
         return True
-    if found["work"] or found["bare"] is not None:
+    if found["work"] or found["bare"] is not None or (found["asian"] and re.search(r"\A\S\s*图\Z", found[0])):
         return begins and text[found.end() : found.end() + 1] == ":"
     # Photos and illustrations are often things in a scene, images hardly ever.
-    if found["image"] or found["cjk"] or found["plain"]:
+    if found["image"] or re.search(r"(?:图片|图像|画像|이미지|[张張幅枚]\s*图)\Z", found[0]):
         return True
     if _pattern("verb").search(before) or re.search(r"\b(?:the|all)\s*\Z|所有|共", clause, re.IGNORECASE):
         return True
@@ -283,7 +283,10 @@ def _lists(text: str, references: bool, layout: bool) -> Iterator[NamedCount]:
         shown = f"{marks[0][0].strip()} … {marks[-1][0].strip()}"
         if opens and scenes and not (references and name in ("item", "ordinal")):
             yield NamedCount(len(marks), shown, certain=True, listed=True)
-        elif opens or (not references and (not items or _pattern("several").search(text[:first]))):
+        elif opens or (
+            not references
+            and (not items or _pattern("several").search(text[:first].rstrip().rpartition("\n")[2]))
+        ):
             yield NamedCount(len(marks), shown, listed=True)
 
 
