@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_seedream.submission import Submission
+    from airflow_provider_seedream.wavespeed.prompt import PromptInput
 
 
 class SeedreamSequentialDecoratedOperator(DecoratedOperator, SeedreamSequentialOperator):
@@ -126,17 +127,23 @@ class SeedreamSequentialDecoratedOperator(DecoratedOperator, SeedreamSequentialO
         return prompt
 
     def _call(self, context: Context) -> str:
-        build = worker.ImageSetRequest.build
         context_merge(context, self.op_kwargs)
         arguments = determine_kwargs(self.python_callable, self.op_args, context)
         given = self.python_callable(*self.op_args, **arguments)
         try:
-            text = build(prompt=given, max_images=self.max_images).prompt
+            text = self._text(given)
             # As text it must pass, too, or it would fail the task and not the try.
-            return build(prompt=text, max_images=self.max_images).prompt
+            return self._text(text)
         except InvalidInputError as error:
             # Also for a retry policy: the function may do better next time.
             raise error.for_another_try() from error
+
+    def _text(self, given: PromptInput) -> str:
+        with_references = self.images is not None
+        text, _ = worker.prompt_with_count(
+            worker.prompt_text(given), self.max_images, references=with_references
+        )
+        return text
 
 
 def seedream_sequential_task(

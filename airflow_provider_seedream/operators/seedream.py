@@ -71,7 +71,8 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
         can fetch, or files (``s3://…``, ``gs://…``, ``file://…``, a path), which are uploaded, free of charge, right
         before the submission. A prompt speaks of them as "Figure 1", "Figure 2". A link that another try renders
         differently, such as a signed one, is another request.
-    :param max_images: pictures to make and pay for, 1 to 15; default: the count the prompt names, else 1.
+    :param max_images: images to make and pay for, 1 to 15; default: the count that opens the prompt, else 1. Required where
+        the prompt leaves it unsure.
     :param size: ``"W*H"``, ``(w, h)``, or a preset such as ``"16:9"``; default ``"2048*2048"``.
     :param width: pixels, together with ``height``, instead of ``size``.
     :param height: pixels, together with ``width``, instead of ``size``.
@@ -229,10 +230,8 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
         with self._errors_name_what_is_paid(submission, context):
             request = self._request(submission, context)
             self._folder()
-            if request.count_was_added:
-                self.log.info(
-                    'The prompt named no count; "%d images." was put in front of it.', request.max_images
-                )
+            added = ", which was put in front of the prompt" if request.count_was_added else ""
+            self.log.info("The request is valid: asking for %s%s.", request.images_asked, added)
             if request.size_may_differ:
                 self.log.warning("%s is over 10.4 megapixels: the images may come smaller.", request.size)
             paid = self._pay_once(request, submission, context)

@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from airflow_provider_seedream.wavespeed.optimizer import reconciled as reconciled
     from airflow_provider_seedream.wavespeed.optimizer import revised as revised
     from airflow_provider_seedream.wavespeed.prediction import Status as Status
+    from airflow_provider_seedream.wavespeed.prompt_parsing import prompt_text as prompt_text
     from airflow_provider_seedream.wavespeed.request import DEFAULT_MODEL as DEFAULT_MODEL
     from airflow_provider_seedream.wavespeed.request import ImageSetRequest as ImageSetRequest
+    from airflow_provider_seedream.wavespeed.request import prompt_with_count as prompt_with_count
     from airflow_provider_seedream.wavespeed.request import version_for as version_for
 
 _OURS = {
@@ -57,6 +59,8 @@ _OURS = {
     "delivered": "wavespeed.image_set",
     "job_class_of": "waiting.schedule",
     "prediction_of": "operators.review_form",
+    "prompt_text": "wavespeed.prompt_parsing",
+    "prompt_with_count": "wavespeed.request",
     "publish": "publishing.publish",
     "read_references": "operators.references",
     "reconciled": "wavespeed.optimizer",

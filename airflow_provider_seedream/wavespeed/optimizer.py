@@ -145,7 +145,12 @@ def revised(prompt: str, count: int, note: str) -> str:
     scenes = prompt.strip().removeprefix(opening).lstrip()
     said = _harmless(note)
     changed = f"{opening} In every image, {said} {scenes}" if said else f"{opening} {scenes}"
-    if named_count(changed) != count or scenes_of(changed) != scenes_of(f"{opening} {scenes}"):
+    named = named_count(changed)
+    if (
+        named is None
+        or (named.certain, named.number) != (True, count)
+        or scenes_of(changed) != scenes_of(f"{opening} {scenes}")
+    ):
         raise InvalidInputError(
             "note", note, "with it the prompt would tell other scenes", "Write it as one plain sentence."
         )

@@ -163,12 +163,10 @@ def scenes_of(text: str) -> tuple[str, ...]:
     and agree with the count that the text names. What :meth:`ImageSetPrompt.render` repeats is left out.
     """
     marks = list(_ordinal().finditer(text))
-    try:
-        named = named_count(text)
-    except InvalidInputError:
-        return ()
+    named = named_count(text)
+    length = max(len(marks), 2) if named is None else named.number
     expected = [ordinal.lower() for ordinal in ORDINALS[: len(marks)]]
-    if [mark[1].lower() for mark in marks] != expected or len(marks) != (named or max(len(marks), 2)):
+    if [mark[1].lower() for mark in marks] != expected or len(marks) != length:
         return ()
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
     scenes = tuple(_caption(text[mark.end() : end]) for mark, end in zip(marks, ends, strict=True))
@@ -233,8 +231,8 @@ def scenes_listed(text: str) -> list[str] | None:
     ends = [*starts[1:], len(lines)]
     scenes = [_item(text, mark, lines[at:end]) for at, end in zip(starts, ends, strict=True)]
     announced = named_count(re.sub(rf"\b{_NOUNS}\b", "images", before, flags=re.IGNORECASE))
-    if announced not in (None, len(scenes)):
-        rule = f"it announces {announced} scenes and lists {len(scenes)}"
+    if announced is not None and announced.number not in (None, len(scenes)):
+        rule = f"it announces {announced.number} scenes and lists {len(scenes)}"
         raise _refused(text, rule, "It may be cut off: ask again.")
     return scenes
 

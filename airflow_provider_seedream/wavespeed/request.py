@@ -12,8 +12,8 @@ from typing import Protocol, TypeAlias
 from airflow_provider_seedream.options import OutputFormat
 from airflow_provider_seedream.wavespeed.counting import named_count
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
-from airflow_provider_seedream.wavespeed.prompt import PromptInput, counted, ordinal
-from airflow_provider_seedream.wavespeed.prompt_parsing import prompt_text, scenes_of
+from airflow_provider_seedream.wavespeed.prompt import PromptInput, counted
+from airflow_provider_seedream.wavespeed.prompt_parsing import prompt_text
 from airflow_provider_seedream.wavespeed.references import Reference
 from airflow_provider_seedream.wavespeed.sizes import (
     DEFAULT_SIZE,
@@ -237,7 +237,8 @@ class ImageSetRequest:
         Numbers may be given as their digits and bools as "true" or "false", because templates yield text.
 
         :param prompt: text, :class:`ImageSetPrompt`, its JSON mapping, or a list of scenes. Required.
-        :param max_images: 1-15; left out: as many as the prompt names, for scenes their number, else 1.
+        :param max_images: 1-15; left out: as many as open the prompt, for scenes their number, else 1. Needed where a
+            count further on may be that of the set, or not.
         :param size: see :meth:`Size.parse`; left out: 2048*2048, or ``width`` and ``height``.
         :param width: pixels, only together with ``height`` and instead of ``size``.
         :param height: pixels, only together with ``width`` and instead of ``size``.
@@ -251,7 +252,8 @@ class ImageSetRequest:
         :raises InvalidInputError: for anything that could be paid for and not be what was meant.
         """
         refuse_unknown(unknown, PARAMETERS)
-        text, count, count_was_added = _agreed(prompt_text(prompt), max_images)
+        given = prompt_text(prompt)
+        text, count = prompt_with_count(given, max_images, references=images is not None)
         default = version_for(DEFAULT_MODEL, references=images is not None)
         chosen = model_named(default if model is None else model)
         return cls(
@@ -263,7 +265,7 @@ class ImageSetRequest:
             enable_base64_output=parse_bool("enable_base64_output", enable_base64_output),
             enable_sync_mode=parse_bool("enable_sync_mode", enable_sync_mode),
             images=_references(images, chosen, count),
-            count_was_added=count_was_added,
+            count_was_added=text != given,
         )
 
     @property
@@ -280,6 +282,11 @@ class ImageSetRequest:
     def size_may_differ(self) -> bool:
         """Whether images of another size than requested may come: it is over what the model's maker allows."""
         return "v5.0-lite" in self.model and self.size.pixels > UPSTREAM_MAX_PIXELS
+
+    @property
+    def images_asked(self) -> str:
+        """How many images are asked for, in words: "1 image"."""
+        return counted(self.max_images).removesuffix(".")
 
     @property
     def most_outputs(self) -> int:
@@ -337,32 +344,47 @@ class ImageSetRequest:
         return digest(billed)
 
 
-def _agreed(text: str, max_images: object) -> tuple[str, int, bool]:
-    """The prompt to send, the count to ask for, and whether the count had to be put in front of the prompt."""
+def prompt_with_count(text: str, max_images: object = None, *, references: bool = False) -> tuple[str, int]:
+    """The prompt to send and how many images to ask for; the count is put in front of the prompt where it has to be.
+
+    :param max_images: 1-15; it settles what the text leaves unsure, and must agree with a count that opens it.
+    :param references: whether reference images go with the prompt: then only what opens the text is a count.
+    :raises InvalidInputError: where the text may ask for several images and nothing settles how many, or a count is
+        none that a set has, or differs from ``max_images``.
+    """
     asked = None
     if max_images is not None:
         way_out = "Leave it out to make as many as the prompt names; make several sets for more."
         asked = parse_integer("max_images", max_images, 1, MAX_IMAGES, way_out)
-    named = named_count(text)
-    if named is None and len(scenes := scenes_of(text)) != (asked or 1) and scenes:
-        rule = f"it tells {len(scenes)} scenes, First to {ordinal(len(scenes))}, for {counted(asked or 1).rstrip('.')}"
-        way_out = f'Begin it with "{counted(len(scenes))}", or give max_images={len(scenes)}.'
-        raise InvalidInputError("prompt", text, rule, way_out)
-    if named is None:
+    named = named_count(text, references=references)
+    if named is None or not named.certain:
+        if named is not None and asked is None:
+            rule = f"it is not clear how many images it asks for: it says {named.found[:80]!r}"
+            number = min(named.number or 1, MAX_IMAGES)
+            way_out = (
+                f'Begin it with "{counted(number)}", or give max_images={number}, or as many as are meant.'
+            )
+            raise InvalidInputError("prompt", text, rule, way_out)
         count = asked or 1
-        return (f"{counted(count)} {text}", count, True) if count > 1 else (text, count, False)
-    if not 1 <= named <= MAX_IMAGES:
-        rule = f"it names {named} images, and a set has 1-{MAX_IMAGES}"
+        return (f"{counted(count)} {text}" if count > 1 or named is not None else text), count
+    number = named.number or 0
+    says = (
+        f"tells {number} scenes ({named.found[:80]})"
+        if named.listed
+        else f"names {counted(number).removesuffix('.')}"
+    )
+    if not 1 <= number <= MAX_IMAGES:
+        rule = f"it {says}, and a set has 1-{MAX_IMAGES}"
         raise InvalidInputError(
-            "prompt", text, rule, "Name fewer, or make several sets." if named else "Name 1-15."
+            "prompt", text, rule, "Name fewer, or make several sets." if number else "Name 1-15."
         )
-    if asked is not None and asked != named:
-        rule = f"the prompt names {counted(named).rstrip('.')}, and both must agree"
+    if asked is not None and asked != number:
+        rule = f"the prompt {says}, and both must agree"
         way_out = (
-            f'Leave max_images out to make {named}, or let the prompt say "{counted(asked)}" at its start.'
+            f'Leave max_images out to make {number}, or let the prompt say "{counted(asked)}" at its start.'
         )
         raise InvalidInputError("max_images", max_images, rule, way_out)
-    return text, named, False
+    return (f"{counted(number)} {text}" if named.listed else text), number
 
 
 def _size(size: object, width: object, height: object, resolution: object, rules: SizeRules) -> Size:

@@ -359,3 +359,9 @@ def test_whatever_happens_to_its_tries_one_set_is_paid_and_none_is_refused_for_a
         assert len([each for each in shown if each["status"] not in ("failed", "cancelled")]) <= 1
         assert len({each["input"]["prompt"] for each in shown}) <= 1
     assert not [each for each in told if "RequestChanged" in each]
+
+
+def test_a_function_may_speak_of_its_reference_images(seedream_emulator):
+    arguments = {"images": ["https://example.org/1.png", "https://example.org/2.png"]}
+    result = run(operator(Model("Put the fox of the 2 images on a boat"), **arguments), Tries())
+    assert (result["requested"], result["prompt"]) == (1, "Put the fox of the 2 images on a boat")

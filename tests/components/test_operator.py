@@ -207,8 +207,8 @@ REFUSED_IN_EXECUTE = [
     ({"prompt": ""}, "prompt"),
     ({"prompt": "   "}, "prompt"),
     ({"prompt": "3 images. First, a. Second, b. Third, c.", "max_images": 4}, "max_images=4.*names 3 images"),
-    ({"prompt": "First, a fox. Second, an owl."}, "tells 2 scenes.*for 1 image.*max_images=2"),
-    ({"prompt": "First, a fox. Second, an owl.", "max_images": 3}, "tells 2 scenes.*for 3 images"),
+    ({"prompt": "First, a fox. Second, an owl.", "max_images": 3}, "max_images=3.*tells 2 scenes"),
+    ({"prompt": "Tell of a fox in 3 images"}, "it says '3 images'.*\"3 images.\".*max_images=3"),
     ({"max_images": 0}, "max_images=0.*1 to 15"),
     ({"max_images": 16}, "max_images=16.*1 to 15"),
     ({"max_images": "two"}, "max_images='two'.*1 to 15"),
@@ -287,3 +287,24 @@ def test_an_unreachable_host_is_told_and_leaves_nothing_behind(seedream_emulator
     with pytest.raises(ApiConnectionError, match="found no connection"):
         run(operator(), tries)
     assert tries.store.get(SUBMISSION)["phase"] == "nothing"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"prompt": "a fox"}, "asking for 1 image."),
+        ({"prompt": "Create 3 pencil images of a fox"}, "asking for 3 images."),
+        ({"prompt": "a fox", "max_images": 2}, "asking for 2 images, which was put in front of the prompt."),
+        (
+            {"prompt": "First, a fox. Second, an owl."},
+            "asking for 2 images, which was put in front of the prompt.",
+        ),
+    ],
+)
+def test_the_log_says_how_many_images_are_asked_for_before_anything_is_paid(
+    seedream_emulator, capsys, caplog, arguments, said
+):
+    with pytest.raises(AirflowFailException, match="over the ceiling"):
+        run(operator(max_cost=0.001, **arguments), Tries())
+    assert said in capsys.readouterr().out + caplog.text
+    assert seedream_emulator.paid_tasks == 0

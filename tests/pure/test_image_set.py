@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from unittest.mock import ANY
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_seedream.wavespeed.counting import named_count
+from airflow_provider_seedream.wavespeed.counting import NamedCount, named_count
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet
 from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt
@@ -82,7 +83,11 @@ def test_a_request_is_refused_or_agrees_with_its_own_prompt(prompt, max_images, 
     inputs = request.inputs()
     assert None not in inputs.values()
     assert 1 <= inputs["max_images"] <= 15
-    assert named_count(inputs["prompt"]) in ({None, 1} if request.max_images == 1 else {request.max_images})
+    named = named_count(inputs["prompt"])
+    if named is None:
+        assert request.max_images == 1
+    else:
+        assert (named.number, named.certain, named.listed) == (request.max_images, True, False)
     assert ImageSetRequest.build(prompt=request.prompt, max_images=request.max_images, size=size, model=model)
 
 
@@ -95,7 +100,7 @@ def test_a_count_put_in_front_leaves_the_rest_of_the_prompt_as_it_was(text, coun
     if request.count_was_added:
         assert request.prompt == f"{count} images. {text.strip()}"
     else:
-        assert named_count(text) == count
+        assert named_count(text) == NamedCount(count, ANY, certain=True)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_seedream.wavespeed import ImageSetPrompt, InvalidInputError
-from airflow_provider_seedream.wavespeed.counting import named_count
+from airflow_provider_seedream.wavespeed.counting import NamedCount, named_count
 from airflow_provider_seedream.wavespeed.optimizer import MAX_NOTE, revised
 from airflow_provider_seedream.wavespeed.prompt_parsing import scenes_of
 from airflow_provider_seedream.wavespeed.request import ImageSetRequest
@@ -29,7 +29,7 @@ HOSTILE = st.one_of(
 @given(HOSTILE)
 def test_no_note_changes_the_count_or_the_scenes(note: str) -> None:
     changed = revised(STORY, 3, note)
-    assert named_count(changed) == 3
+    assert named_count(changed) == NamedCount(3, "3 images", certain=True)
     assert scenes_of(changed) == ("a fox wakes", "an owl sleeps", "a bear dances")
 
 
@@ -47,7 +47,7 @@ def test_no_note_changes_what_is_paid(note: str) -> None:
 @given(HOSTILE, HOSTILE)
 def test_notes_of_several_rounds_add_up(first: str, second: str) -> None:
     changed = revised(revised(STORY, 3, first), 3, second)
-    assert named_count(changed) == 3
+    assert named_count(changed) == NamedCount(3, "3 images", certain=True)
     assert scenes_of(changed) == scenes_of(STORY)
 
 

@@ -1,0 +1,323 @@
+"""Counts in prompts: certain, unsure, or none, in the languages that prompts are written in."""
+
+from __future__ import annotations
+
+import time
+from unittest.mock import ANY
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_seedream.wavespeed.counting import NamedCount, named_count
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.request import ImageSetRequest
+
+WORDS = [
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+]
+LINKS = ["https://example.org/1.png", "https://example.org/2.png"]
+PIECES = [
+    "two",
+    "six",
+    "ten",
+    "-",
+    " ",
+    ", ",
+    "3",
+    "12",
+    "to",
+    "or",
+    "image",
+    "images",
+    "photos",
+    "posters",
+    "series of",
+    "one",
+    ".",
+    "\n",
+    "1. ",
+    "2. ",
+    "- ",
+    "First, ",
+    "Second, ",
+    "Panel 1: ",
+    "Panel 2: ",
+    "生成",
+    "四",
+    "张",
+    "图片",
+    "iPhone ",
+    "create ",
+    "the ",
+    "4x4",
+    "grid",
+    "2.5",
+    "×",
+    "参考图",
+    "一系列",
+]
+
+CERTAIN = [
+    ("3 images", 3),
+    ("Three Pictures of a hare", 3),
+    ("  **2 images.** First, a hare", 2),
+    ("2 images. First, a wall of 5 images. Second, a hare.", 2),
+    ("One image of a hare", 1),
+    ("a set of one image", 1),
+    ("0 images", 0),
+    ("16 images. First, a hare", 16),
+    ("twenty-four images", 24),
+    ("1,000 images", 1000),
+    ("\u0662 images of hares", 2),
+    ("A dozen images of hares", 12),
+    ("a series of 4 images", 4),
+    ("set of six photos", 6),
+    ("a 4-image story about a hare", 4),
+    ("I'd like 2 pics", 2),
+    ("Please create exactly twelve photos of one hare", 12),
+    ("Create 3 pencil images of a lighthouse", 3),
+    ("Generate 5 (five) images of a harbour", 5),
+    ("2 x images of a harbour", 2),
+    ("I want four of the following images: a hare, a crow, a cat, a dog", 4),
+    ("Make 6 black and white photos of a dancer", 6),
+    ("3 images. A grid, a collage, a comic page.", 3),
+    ("生成3张图片：早、中、晚", 3),
+    ("请帮我画五张插画，主题是灯塔", 5),
+    ("生成一组共4张海报分镜，风格统一", 4),
+    ("参考图2，生成三图片", 3),
+    ("制作2张同一款手表在清晨和夜晚的广告", 2),
+    ("3枚のイラスト：灯台の朝昼晩", 3),
+    ("2장의 사진: 등대의 낮과 밤", 2),
+    ("Crea 3 imágenes de un faro", 3),
+    ("cinco imágenes de un faro", 5),
+    ("Erstelle zwei Bilder: ein Leuchtturm bei Tag und bei Nacht", 2),
+    ("quatre images d'un phare", 4),
+    ("Crie 3 imagens de um farol", 3),
+    ("tre immagini di un faro", 3),
+    ("нарисуй 3 картинки маяка", 3),
+]
+
+LISTS = [
+    ("Scene 1: the hare wakes. Scene 2: it runs.", 2),
+    ("Panel 1: the hare wakes.\nPanel 2: it runs.\nPanel 3: it sleeps.", 3),
+    ("Image 1: a hare. Image 2: a crow.", 2),
+    ("First, a hare. Second, a crow.", 2),
+    ("1. the hare wakes\n2. it runs\n3. it sleeps", 3),
+    ("1) the hare wakes 2) it runs", 2),
+    ("场景1：兔子醒来。场景2：兔子奔跑。场景3：兔子睡觉。", 3),
+    ("第一张：清晨的灯塔\n第二张：夜晚的灯塔", 2),
+]
+
+UNSURE = [
+    ("A hare in the snow, 3 images in total", 3),
+    ("The hare wakes, runs and sleeps. 3 images.", 3),
+    ("Tell the story with 4 images", 4),
+    ("A hare's day, told as a series of 4 images: dawn, noon", 4),
+    ("Please turn this drawing into 4 finished images", 4),
+    ("Craft 4 photos of a hare", 4),
+    ("Apollo 11 images", 11),
+    ("A hare. The 3 images share one palette.", 3),
+    ("Create 3 posters for a harbour festival", 3),
+    ("Draw 4 scenes of a hare", 4),
+    ("A set of three watercolour scenes", 3),
+    ("Storyboard of a hare, 5 frames: it wakes", 5),
+    ("images: 3. A hare, a crow, a cat", 3),
+    ("3-5 images of a hare", None),
+    ("two or three pictures of a hare", None),
+    ("3 images each", None),
+    ("one image for each scene", None),
+    ("-2 images. A hare.", None),
+    ("2.5 images of hares", None),
+    ("Act one: 2 images of the sea. Act two: 3 images of the wood.", None),
+    ("Generate a series of images about a hare", None),
+    ("Help me make several images of a hare", None),
+    ("Create 4 photos of a hare, all in a 2x2 grid", 4),
+    ("- the hare wakes\n- it runs\n- it sleeps", 3),
+    ("A story about a hare:\n1. it wakes\n2. it runs", 2),
+    ("A day at sea. Scene 1: the boat leaves. Scene 2: it returns.", 2),
+    ("First, 2 images of a hare. Second, 3 images of a crow.", None),
+    ("The first image shows a hare, the second image shows a crow.", 2),
+    ("画一只兔子，共3张图片", 3),
+    ("请生成多张图片，讲述兔子的故事", None),
+    ("用一组图讲述兔子的一天", None),
+    ("Un faro, con 3 imágenes", 3),
+]
+
+NONE = [
+    "",
+    "a hare at dawn",
+    "a cat with 3 legs",
+    "two hares in one picture",
+    "an image of 3 hares",
+    "a candid street, like Galaxy 24 photos",
+    "sharp as iPhone 15 photos of a cat",
+    "iPhone 15 photos of a cat",
+    "grainy, in the style of Voyager 2 photographs",
+    "rendered like Blender 4 images, a castle",
+    "in the style of 2024 illustrations",
+    "photos, 1990 images of Paris",
+    "4K images of hares",
+    "35mm photos",
+    "2048 x 2048 images of hares",
+    "a v3 images folder",
+    "version 1.3 images",
+    "image 3 of a hare",
+    "a wall with three photos",
+    "a wall covered by 12 pictures",
+    "a web page showing 3 illustrations of plants",
+    "a desk with a phone, two printed photos, a lamp",
+    "a collage of 4 images",
+    "Triptych: three images in one frame",
+    "Split screen, two images side by side",
+    "the first two images are dark",
+    "3 image frames on a shelf",
+    "Infographic about tea.\n1. Leaves\n2. Water\n3. Time",
+    "A newsletter page with pictures.\n1. Title\nlarge, blue\n2. Body\nsmall, black",
+    "A hare in the wood.\n1. Keep the face\n2. Change the light",
+    "One comic page, 2x2 grid. Panel 1: a hare. Panel 2: a crow.",
+    "一张兔子的照片",
+    "两张桌子和四把椅子",
+    "第三张图片中的兔子",
+    "一张海报，下方有五幅小小的风景缩略图",
+    "帽子的细节(两图)，鞋子的细节(三图)",
+    "Turn my 4 images into a stamp",
+    "A series of hares.\nRules of the page:\n1. one hare\n2. one crow",
+    "九宫格拼图，包含9张图片",
+    "1枚目の画像の兎",
+    "sıx images",
+]
+
+
+@pytest.mark.parametrize(("text", "count"), CERTAIN)
+def test_a_count_that_opens_the_text_is_certain(text, count):
+    assert named_count(text) == NamedCount(count, ANY, certain=True)
+
+
+@pytest.mark.parametrize(("text", "count"), LISTS)
+def test_a_list_of_scenes_is_as_many_images_and_is_sent_with_its_count(text, count):
+    assert named_count(text) == NamedCount(count, ANY, certain=True, listed=True)
+    request = ImageSetRequest.build(prompt=text)
+    assert (request.max_images, request.prompt) == (count, f"{count} images. {text}")
+
+
+@pytest.mark.parametrize(("text", "count"), UNSURE)
+def test_a_count_that_may_be_meant_is_refused_with_what_was_found_and_the_way_out(text, count):
+    named = named_count(text)
+    assert named == NamedCount(count, ANY, certain=False, listed=ANY)
+    with pytest.raises(InvalidInputError, match=r"not clear how many images") as refusal:
+        ImageSetRequest.build(prompt=text)
+    assert named.found[:80] in str(refusal.value)
+    assert f'Begin it with "{count or 1} image' in str(refusal.value)
+    assert f"give max_images={count or 1}" in str(refusal.value)
+
+
+@pytest.mark.parametrize("text", NONE)
+def test_a_number_that_counts_no_images_is_no_count(text):
+    assert named_count(text) is None
+
+
+@pytest.mark.parametrize("max_images", [1, 2, 15])
+@pytest.mark.parametrize(("text", "count"), UNSURE)
+def test_max_images_settles_what_is_unsure(text, count, max_images):
+    request = ImageSetRequest.build(prompt=text, max_images=max_images)
+    opening = "1 image." if max_images == 1 else f"{max_images} images."
+    assert (request.max_images, request.prompt) == (max_images, f"{opening} {text}")
+    assert ImageSetRequest.build(prompt=request.prompt).prompt == request.prompt
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("Create 3 pencil images of a hare", "names 3 images"),
+        ("生成3张图片：兔子", "names 3 images"),
+        ("Scene 1: a hare. Scene 2: a crow.", "tells 2 scenes"),
+    ],
+)
+def test_max_images_against_a_count_that_opens_the_text_is_refused_naming_both(text, names):
+    with pytest.raises(InvalidInputError, match=rf"max_images=4 is refused: the prompt {names}"):
+        ImageSetRequest.build(prompt=text, max_images=4)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Combine the two images into one",
+        "Combine these two photos into a single poster",
+        "Put the hare of the 2 images on a boat",
+        "Generate a poster out of the two pictures",
+        "Image 1: a dress. Image 2: a woman. Put it on.",
+        "图1：裙子。图2：模特。换上。",
+        "Change the 3 images of the wall into a series of images",
+    ],
+)
+def test_numbers_of_reference_images_are_no_count(text):
+    request = ImageSetRequest.build(prompt=text, images=LINKS)
+    assert (request.max_images, request.prompt) == (1, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("Generate 3 images of this hare", 3),
+        ("2 images. First, a hare. Second, a crow.", 2),
+        ("参考图1，生成四图片", 4),
+        ("Scene 1: the hare of image 1 wakes. Scene 2: it runs.", 2),
+    ],
+)
+def test_with_reference_images_what_opens_the_text_counts(text, count):
+    assert ImageSetRequest.build(prompt=text, images=LINKS).max_images == count
+
+
+def test_steps_for_an_edit_are_refused_as_they_may_be_scenes():
+    with pytest.raises(InvalidInputError, match=r"not clear how many images.*1\. … 2\."):
+        ImageSetRequest.build(prompt="1. keep the face\n2. change the light", images=LINKS)
+
+
+@given(st.integers(2, 15), st.sampled_from(["images", "pictures", "photos", "illustrations"]), st.text())
+def test_digits_and_words_name_the_same_count(count, noun, text):
+    for number in (str(count), WORDS[count - 1]):
+        assert named_count(f"Make {number} {noun}. {text}") == NamedCount(count, ANY, certain=True)
+
+
+@given(st.integers(1, 15), st.text() | st.lists(st.sampled_from(PIECES)).map("".join))
+def test_a_count_at_the_very_start_decides_whatever_follows(count, text):
+    for references in (True, False):
+        named = named_count(f"{count} images. {text}", references=references)
+        assert named == NamedCount(count, ANY, certain=True)
+
+
+@given(st.text() | st.lists(st.sampled_from(PIECES)).map("".join))
+def test_what_is_sent_is_read_as_it_was_asked_for(text):
+    try:
+        request = ImageSetRequest.build(prompt=text)
+    except InvalidInputError:
+        return
+    again = ImageSetRequest.build(prompt=request.prompt)
+    assert (again.prompt, again.max_images) == (request.prompt, request.max_images)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["1 ", "one ", "one-", "参考图 ", "第", "一系列", ". Scene 1(", "Scene 1: ", "three-", "1 a:", "- ", "\n1. ", ", 2 images", "，2张图",
+     "a series of ", "First, ", "[" , "  ", "生成"],
+)  # fmt: skip
+def test_a_long_text_is_read_in_moments(piece):
+    text = piece * (100_000 // len(piece))
+    started = time.process_time()
+    named_count(text)
+    assert time.process_time() - started < 5
