@@ -64,7 +64,7 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
 
     Submits one paid job to WaveSpeedAI and waits for it, by default deferred. A retry resumes the job that an earlier
     try paid for (Airflow 3.3+). Gives an :class:`ImageSet` as plain JSON. Also pushes ``prediction_id`` as soon as it is
-    known, and ``image_urls``. The links live seven days. The events of its ``outlets`` say in ``extra`` what was made.
+    known, and ``image_urls``, which live seven days.
 
     :param prompt: the scenes: a text, an ``ImageSetPrompt`` or a list of scenes.
     :param images: reference pictures to draw from, 1 to 10, with the pictures to make at most 15: links that the vendor
@@ -198,6 +198,9 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
         self.seedream_conn_id = seedream_conn_id
         self.max_cost = max_cost
         self.output_path = output_path
+        if not getattr(self, "_BaseOperator__from_mapped", False):
+            # A mapped task is made on the worker, and judged when it runs.
+            worker.refuse_wrong_literals({name: getattr(self, name) for name in self.template_fields})
         self.names_given = [name for name in self.template_fields if getattr(self, name, None) is not None]
 
     def execute(self, context: Context) -> dict[str, Any]:

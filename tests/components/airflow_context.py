@@ -98,6 +98,16 @@ class Tries:
         return context
 
 
+def rendered(task: Any, **values: Any) -> Any:
+    """A task as its templates leave it: a literal with a mistake does not get so far."""
+    if {"width", "height"} & values.keys():
+        values.setdefault("size", None)
+    for name, value in values.items():
+        setattr(task, name, value)
+    task.names_given = [name for name in task.template_fields if getattr(task, name) is not None]
+    return task
+
+
 def run(operator: Any, tries: Tries, *, between: Any = None, pauses: list[float] | None = None) -> Any:
     """One try from its start to its end, through its deferrals.
 

@@ -14,11 +14,12 @@ from airflow_provider_seedream.wavespeed import (
     ApiConnectionError,
     ImageSet,
     ImageSetPrompt,
+    InvalidInputError,
     InvalidResponseError,
     Scene,
 )
 from airflow_provider_seedream.xcom import SUBMISSION
-from tests.components.airflow_context import Tries, run
+from tests.components.airflow_context import Tries, rendered, run
 
 pytestmark = pytest.mark.usefixtures("hurried")
 
@@ -234,8 +235,50 @@ REFUSED_IN_EXECUTE = [
 @pytest.mark.parametrize(("arguments", "told"), REFUSED_IN_EXECUTE, ids=lambda each: str(each)[:50])
 def test_bad_input_is_refused_for_good_and_nothing_is_sent(seedream_emulator, arguments, told):
     with pytest.raises(AirflowFailException, match=told):
-        run(operator(**arguments), Tries())
+        run(rendered(operator(), **arguments), Tries())
     assert seedream_emulator.journal == []
+
+
+KNOWN_TO_THE_WORKER = [{"prompt": ""}, {"size": "1440*1440"}, {"max_cost": 0.1}, {"max_cost": ""}]
+"""Blanks may be what a template left, a model of the connection allows smaller sizes, and has another price."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        each
+        for each in REFUSED_IN_EXECUTE
+        if each[0] not in KNOWN_TO_THE_WORKER and "output_path" not in each[0]
+    ],
+    ids=lambda each: str(each)[:50],
+)
+def test_a_literal_with_a_mistake_is_refused_when_the_dag_file_is_parsed(arguments, told):
+    with pytest.raises(InvalidInputError, match=told):
+        operator(**arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"size": "{{ params.size }}"},
+        {"size": "[[ size ]]", "max_images": "{{ 3 }}"},
+        {"max_images": "{{ params.n }}", "prompt": "Tell of a fox in 3 images"},
+        {"prompt": "{{ params.n }} images of a fox"},
+        {"prompt": ["a {{ params.animal }}", "an owl"], "max_images": "2"},
+        {"prompt": {"scenes": ["a fox", "an owl"]}, "max_images": 2},
+        {"model": "{{ params.model }}", "output_format": "png"},
+        {"output_format": "png"},
+        {"size": "1024*1024"},
+        {"images": "{{ params.image }}"},
+        {"images": ["http://10.0.0.5/{{ ds }}.png", "/data/fox.png"], "model": "bytedance/seedream-v4/edit-sequential"},
+        {"images": ["http://localhost:9000/fox.png"]},
+        {"max_cost": "{{ params.ceiling }}", "resolution": "{{ params.resolution }}", "size": "16:9"},
+        {"width": "{{ params.w }}", "height": "1440"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_a_template_may_make_right_is_left_to_the_worker(arguments):
+    operator(**arguments)
 
 
 REFUSED_AT_ONCE = [

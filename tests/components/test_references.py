@@ -17,7 +17,7 @@ from airflow_provider_seedream.emulator import faults
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 from airflow_provider_seedream.wavespeed import InternalServerError, InvalidInputError, LostSubmissionError
 from airflow_provider_seedream.xcom import SUBMISSION
-from tests.components.airflow_context import Tries, WorkerKilledError, killed, run
+from tests.components.airflow_context import Tries, WorkerKilledError, killed, rendered, run
 from tests.components.conftest import HURRIED
 
 pytestmark = pytest.mark.usefixtures("hurried")
@@ -217,7 +217,7 @@ REFUSED = [
 @pytest.mark.parametrize(("arguments", "told"), REFUSED, ids=lambda each: str(each)[:60])
 def test_bad_references_are_refused_for_good_and_nothing_is_sent(seedream_emulator, arguments, told):
     with pytest.raises(AirflowFailException, match=told):
-        run(operator(**arguments), Tries())
+        run(rendered(operator(), **arguments), Tries())
     assert seedream_emulator.journal == []
 
 
@@ -243,7 +243,7 @@ def test_bad_references_are_refused_for_good_and_nothing_is_sent(seedream_emulat
 )
 def test_no_refusal_of_references_repeats_a_signature_or_a_password(seedream_emulator, images):
     with pytest.raises(AirflowFailException, match=r"^InvalidInputError: images=") as refused:
-        run(operator(images=images), Tries())
+        run(rendered(operator(), images=images), Tries())
     assert "SEC" not in str(refused.value)
     assert seedream_emulator.journal == []
 

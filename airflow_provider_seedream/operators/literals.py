@@ -1,0 +1,112 @@
+"""What can be judged when a DAG file is parsed: arguments that hold no template and come from no task.
+
+A mistake is then an import error in the UI, and not a failed task at night. What a template or a task gives is judged on the
+worker, by the same functions. Where one argument is not known yet, a harmless value stands in for it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_seedream.operators.arguments import path_text, reject_blank
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt, Scene, is_list
+from airflow_provider_seedream.wavespeed.references import Reference, sources_of
+from airflow_provider_seedream.wavespeed.request import MODELS, ImageSetRequest
+from airflow_provider_seedream.wavespeed.validation import is_link, parse_usd
+
+_SHORT = re.compile(r"[\w .:*×,/()-]*")
+"""A text that is surely no template, whatever marks a DAG chooses for its own."""
+
+_MARKS = re.compile(r"\{[{%#]|\[\[|<%|%%|^\s*#", re.MULTILINE)
+"""What a prompt with a template in it may hold."""
+
+_SOME_IMAGE = Reference("https://example.org/image.png", url="https://example.org/image.png")
+_SIZES = ("size", "width", "height", "resolution")
+
+
+def refuse_wrong_literals(given: Mapping[str, Any]) -> None:
+    """Refuse what no template and no task can make right.
+
+    :param given: arguments of the operator by name.
+    :raises InvalidInputError: as on the worker.
+    """
+    values = {name: value for name, value in given.items() if value is not None}
+    if _is_known(values.get("max_cost")):
+        parse_usd("max_cost", values.get("max_cost"))
+    known: dict[str, Any] = {"prompt": "an image"}
+    if "max_images" not in values or _is_known(values["max_images"]):
+        known |= {name: values[name] for name in ("max_images", "prompt") if name in values}
+    if not _is_written_out(known["prompt"]):
+        known["prompt"] = "an image"
+    if all(_is_known(values.get(name)) for name in _SIZES):
+        known |= {name: values[name] for name in _SIZES if name in values}
+    if "images" in values:
+        known["images"] = _references(values["images"])
+    if _is_known(values.get("output_format")):
+        known["output_format"] = values.get("output_format")
+    model = reject_blank("model", values.get("model"))
+    _build(known, [model] if model is not None and _is_known(model) else None)
+
+
+def _build(known: Mapping[str, Any], models: list[str] | None) -> None:
+    """Build the request; where a connection or a template names the model, one must take it."""
+    try:
+        ImageSetRequest.build(**known, model=models[0] if models else None)
+    except InvalidInputError:
+        if models:
+            raise
+        others = [name for name, each in MODELS.items() if bool(each.max_references) is ("images" in known)]
+        if not any(_fits(known, name) for name in others):
+            raise
+
+
+def _fits(known: Mapping[str, Any], model: str) -> bool:
+    try:
+        ImageSetRequest.build(**known, model=model)
+    except InvalidInputError:
+        return False
+    return True
+
+
+def _is_known(value: object) -> bool:
+    """Whether a short value is a literal without a template."""
+    if isinstance(value, list | tuple):
+        return all(map(_is_known, value))
+    return (
+        value is None or (isinstance(value, str) and _SHORT.fullmatch(value) is not None) or _is_plain(value)
+    )
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, bool | int | float)
+
+
+def _is_written_out(prompt: object) -> bool:
+    """Whether a prompt is text, or made of texts, and holds no template."""
+    if isinstance(prompt, ImageSetPrompt):
+        prompt = prompt.to_json()
+    if isinstance(prompt, Mapping):
+        return all(map(_is_written_out, prompt.values()))
+    if is_list(prompt):
+        return all(map(_is_written_out, prompt))
+    if isinstance(prompt, Scene):
+        prompt = prompt.text
+    return prompt is None or (isinstance(prompt, str) and prompt != "" and _MARKS.search(prompt) is None)
+
+
+def _references(images: object) -> list[Reference]:
+    """The reference images as far as they are known: their number, and links that are no links."""
+    images = [path_text(each) for each in images] if isinstance(images, list | tuple) else path_text(images)
+    listed = [images] if isinstance(images, str) else images
+    if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
+        return [_SOME_IMAGE]
+    if any(_MARKS.search(each) for each in listed):
+        return [_SOME_IMAGE] * (len(listed) if isinstance(images, list | tuple) else 1)
+    sources = sources_of(images)
+    # Whether the API is near, and may fetch from this network, is known to the worker.
+    return [
+        Reference.link(each, api_is_near=lambda: True) if is_link(each) else _SOME_IMAGE for each in sources
+    ]
