@@ -105,9 +105,9 @@ class SeedreamReviewOperator(RendersOnlyWhatTheAuthorWrote, HITLOperator, Branch
             # Airflow's form lets nobody answer before what is not nullable is filled in.
             type=["null", "string"],
             format="multiline",
-            maxLength=MAX_NOTE,
             title="What should be different?",
-            description="Goes into the prompt of the next round. Not needed to approve.",
+            # Airflow would end the review over a longer note with an error of its own; ours says what to do.
+            description=f"Goes into the prompt of the next round; {MAX_NOTE} characters at most. Not needed to approve.",
         )
         note.source = "task"
         return {NOTE: note.serialize()} if AIRFLOW_V_3_1_3_PLUS else {NOTE: None}

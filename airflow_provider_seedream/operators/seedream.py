@@ -97,9 +97,8 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
     :param on_flagged: pictures that the API flagged: ``"keep"``, ``"drop"`` or ``"fail"``.
     :param wait_for_completion: ``False`` ends the task after submission, with no images in its result; a
         ``SeedreamPredictionSensor`` waits for them.
-    :param output_path: absolute directory or object storage URL, as text or as a path object, to publish to as well, with a
-        manifest. A folder that holds what another task instance published is refused before anything is paid; mapped
-        instances need one each.
+    :param output_path: absolute directory or object storage URL, to publish to as well, with a manifest. A folder that holds
+        what another task instance published is refused before anything is paid; mapped instances need one each.
     """
 
     template_fields: Sequence[str] = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import math
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -16,6 +17,7 @@ from airflow_provider_seedream.publishing.pillow import (
     ImageDraw,
     ImageFont,
     ImageOps,
+    features,
     require_pillow,
 )
 from airflow_provider_seedream.publishing.pixels import decoded, open_image, upright_size
@@ -24,6 +26,8 @@ from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 if TYPE_CHECKING:
     Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
+log = logging.getLogger(__name__)
+
 SHEET_WIDTH = 1800
 MARGIN, GAP, RADIUS = 56, 36, 22
 CAPTION_LINES = 3
@@ -31,7 +35,20 @@ BACKGROUND, INK, MUTED = "#f7f5f1", "#23211e", "#8b867d"
 
 # None is the font that comes with Pillow: the nicest, with little more than ASCII. The others are found where a
 # machine has them.
-_CANDIDATES = (None, "NotoSans-Regular.ttf", "DejaVuSans.ttf", "NotoSansCJK-Regular.ttc", "Arial Unicode.ttf")
+_CANDIDATES = (
+    None,
+    "NotoSans-Regular.ttf",
+    "DejaVuSans.ttf",
+    "NotoSansCJK-Regular.ttc",
+    "NotoSansArabic-Regular.ttf",
+    "NotoSansHebrew-Regular.ttf",
+    "NotoSansDevanagari-Regular.ttf",
+    "NotoSansBengali-Regular.ttf",
+    "NotoSansTamil-Regular.ttf",
+    "NotoSansThai-Regular.ttf",
+    "FreeSans.ttf",
+    "Arial Unicode.ttf",
+)
 _NO_LETTER = "\U000fffff"
 # Variation selectors say how to draw the letter before them; alone they are drawn as an empty circle.
 _SELECTORS = frozenset(map(chr, range(0xFE00, 0xFE10)))
@@ -75,10 +92,13 @@ def contact_sheet(
         raise InvalidInputError(
             "images", [], "a contact sheet needs one at least", "Give the images of a set."
         )
-    face = Typeface.for_texts([*captions, title, subtitle])
+    face = Typeface.for_texts([title, subtitle])
+    faces = [Typeface.for_texts([caption[:600]]) for caption in captions]
     texts = [
-        _wrapped(face.drawable(caption[:600]), face.font(layout.text_size), layout) for caption in captions
+        _wrapped(each.drawable(caption[:600]), each.font(layout.text_size), layout)
+        for each, caption in zip(faces, captions, strict=True)
     ]
+    _warn_of_captions_without_letters(captions, texts)
     heights = layout.row_heights([len(lines) for lines in texts])
     sheet = Image.new("RGB", (SHEET_WIDTH, layout.top(title) + sum(heights) + MARGIN - GAP), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
@@ -90,7 +110,7 @@ def contact_sheet(
             y += heights[row - 1]
         x = MARGIN + column * (layout.tile_width + GAP)
         sheet.paste(tile, (x, y), tile)
-        _draw_caption(draw, face, layout, x, y + layout.tile_height, numbers[index], texts[index])
+        _draw_caption(draw, faces[index], layout, x, y + layout.tile_height, numbers[index], texts[index])
     out = io.BytesIO()
     sheet.save(out, "JPEG", quality=88, optimize=True, progressive=True, xmp=xmp)
     return out.getvalue()
@@ -237,7 +257,12 @@ class Typeface:
         return _load(self.name, size)
 
     def drawable(self, text: str) -> str:
-        """``text`` with what the font lacks written without accents, or left out."""
+        """``text`` with what the font lacks written without accents, or left out.
+
+        A text that would be drawn unjoined or backwards is left out whole.
+        """
+        if _needs_shaping(text) and not (features.check("raqm") and features.check("fribidi")):
+            return ""
         plain = (unicodedata.normalize("NFKD", each) if each in self.missing else each for each in text)
         kept = "".join(
             each
@@ -248,6 +273,27 @@ class Typeface:
         if not any(each.isalnum() for each in kept):
             return ""  # commas alone say nothing
         return " ".join(unicodedata.normalize("NFC", kept).split())
+
+
+def _needs_shaping(text: str) -> bool:
+    """Whether a script is written from right to left, or joins its letters: Pillow then needs Raqm and FriBiDi."""
+    return any(
+        unicodedata.bidirectional(each) in ("R", "AL") or "\u0900" <= each <= "\u0dff" for each in text
+    )
+
+
+def _warn_of_captions_without_letters(captions: Sequence[str], texts: Sequence[Sequence[str]]) -> None:
+    left_out = [
+        str(n)
+        for n, (caption, lines) in enumerate(zip(captions, texts, strict=True), 1)
+        if caption and not lines
+    ]
+    if left_out:
+        log.warning(
+            "The contact sheet has no caption for image %s: this machine has no font for its letters, or no FriBiDi to set "
+            "them. Install the Noto fonts and libfribidi.",
+            ", ".join(left_out),
+        )
 
 
 def _load(name: str | None, size: int) -> Font:

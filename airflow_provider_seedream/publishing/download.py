@@ -35,10 +35,12 @@ from airflow_provider_seedream.publishing.addresses import (
 )
 from airflow_provider_seedream.publishing.errors import ImageError, ImageFault
 from airflow_provider_seedream.publishing.image_check import (
+    OTHER_IMAGE,
     SNIFF_BYTES,
     Expectation,
     VerifiedImage,
     describe,
+    is_other_image,
     sniff,
     verify,
 )
@@ -341,7 +343,7 @@ class _Attempt:
                 head += piece[: 2 * SNIFF_BYTES]
                 if len(head) >= SNIFF_BYTES and sniff(head) is None:
                     content_type = _known(response.headers.get("Content-Type", ""), _CONTENT_TYPES)
-                    way_out = "Something else answers for the CDN (a proxy, a sign-in page): open the link from the worker."
+                    way_out = OTHER_IMAGE if is_other_image(head) else _SOMETHING_ELSE
                     got = f"{content_type} starting like {describe(head)}"
                     raise self._error(ImageFault.NOT_AN_IMAGE, got, way_out)
             yield piece
@@ -364,6 +366,11 @@ class _Attempt:
         return ImageError(
             fault, where=where, expected=expected, got=got, way_out=way_out, retry_after=retry_after
         )
+
+
+_SOMETHING_ELSE = (
+    "Something else answers for the CDN (a proxy, a sign-in page): open the link from the worker."
+)
 
 
 def _packings(response: requests.Response) -> list[str]:

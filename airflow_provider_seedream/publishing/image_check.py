@@ -17,7 +17,13 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from airflow_provider_seedream.publishing import pillow
-from airflow_provider_seedream.publishing.errors import ImageError, ImageFault, MediaError, UnknownMediaError
+from airflow_provider_seedream.publishing.errors import (
+    ImageError,
+    ImageFault,
+    MediaError,
+    TruncatedMediaError,
+    UnknownMediaError,
+)
 from airflow_provider_seedream.publishing.image_formats import (
     CHUNK,
     PNG_SIGNATURE,
@@ -61,6 +67,11 @@ _SIGNATURES = (
     (b"\x89PNG", "half the beginning of a PNG"),
 )
 _BRANDS = {b"avif": "an AVIF", b"avis": "an AVIF", b"heic": "a HEIC", b"heix": "a HEIC", b"mif1": "a HEIF"}
+_OTHER_IMAGES = frozenset({*_BRANDS.values(), "a GIF (GIF8)", "a BMP", "a TIFF"})
+OTHER_IMAGE = (
+    "It is an image of a format that this package does not publish. It is paid for and stays at its link for seven days: "
+    'fetch it from there. output_format="png" or "jpeg" asks the model for one that can be published.'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +140,7 @@ def verify(file: BinaryIO, expected: Expectation, where: str) -> Media:
         head = file.read(24)
         found = sniff(head)
         got = f"{describe(head) if found is None else found.value}: {error}"
-        raise refused(error.fault, got) from error
+        raise refused(error.fault, got, OTHER_IMAGE if is_other_image(head) else None) from error
     if expected.media_type not in (None, media.media_type):
         raise refused(ImageFault.WRONG_FORMAT, str(media), "Leave output_format out to take it as it is.")
     if expected.size not in (None, (media.width, media.height)):
@@ -166,6 +177,11 @@ def sniff(head: bytes) -> MediaType | None:
     return None
 
 
+def is_other_image(head: bytes) -> bool:
+    """Whether the first bytes of a file are those of an image in another format."""
+    return describe(head) in _OTHER_IMAGES
+
+
 def describe(head: bytes) -> str:
     """What a file that is no image seems to be by its first bytes."""
     if not head:
@@ -187,7 +203,10 @@ def describe(head: bytes) -> str:
 
 def _laid_out(file: BinaryIO) -> tuple[Media, Layout]:
     file.seek(0)
-    media_type = sniff(file.read(SNIFF_BYTES))
+    head = file.read(SNIFF_BYTES)
+    if not head:
+        raise TruncatedMediaError("it is empty")
+    media_type = sniff(head)
     if media_type is None:
         raise UnknownMediaError("it is neither PNG, JPEG nor WebP")
     file.seek(0)

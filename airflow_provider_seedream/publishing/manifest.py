@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_seedream.publishing.names import MediaType
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet, MissingImage
-from airflow_provider_seedream.wavespeed.validation import read_json
+from airflow_provider_seedream.wavespeed.validation import read_json, without_secrets
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
@@ -171,7 +171,7 @@ class Manifest:
         """Plain JSON: every key of the result, each image with its file, and a version."""
         plain = self.image_set.to_json()
         plain["images"] = [
-            {**link.to_json(), "url": link.url or None, **image.to_json()}
+            {**link.to_json(), "url": without_secrets(link.url) or None, **image.to_json()}
             for link, image in zip(self.image_set.images, self.images, strict=True)
         ]
         return {

@@ -15,7 +15,7 @@ from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.prompt import ORDINALS, ImageSetPrompt, PromptInput, Scene, is_list
 from airflow_provider_seedream.wavespeed.validation import read_json, refuse_unsendable
 
-_FENCE = re.compile(r"^[ \t]*```[ \t]*([\w+-]*)[ \t]*\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"[ \t]*```[ \t]*([\w+-]*)[ \t]*")
 _MEANT_AS_JSON = re.compile(r"[\[{]\s*(?:\{\s*)?[\"']|\{(?:.*?[\"']|\s*)scenes[\"']?\s*:", re.DOTALL)
 _NOUN = f"{IMAGE_NOUNS}|scene|panel|shot|frame|prompt"
 _NOUNS = f"(?:{_NOUN})s?"
@@ -45,7 +45,6 @@ _RENDERED_REPR = re.compile(
     r"|(?:None|null|nan|\[\]|\{\}|\(\))\Z",
     re.DOTALL,
 )
-_UNRENDERED = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _FILE_NAME = re.compile(r"\S+\.(?:txt|md|ya?ml|json)\Z")
 
 
@@ -88,9 +87,10 @@ def prompt_text(value: PromptInput | None) -> str:
             "Pass the object itself (.output, render_template_as_native_obj) or add | tojson to the template."
         )
         raise InvalidInputError("prompt", value, rule, way_out)
-    unrendered = _UNRENDERED.search(text)
-    if unrendered is not None:
-        rule = f"it holds {unrendered[0][:60]}, which looks like a template that was not rendered"
+    _, _, rest = text.partition("{{")
+    if "}}" in rest:
+        unrendered = f"{{{{{rest.partition('}}')[0]}}}}}"[:60]
+        rule = f"it holds {unrendered}, which looks like a template that was not rendered"
         raise InvalidInputError("prompt", value, rule, "Write it in the DAG, or without double braces.")
     if _FILE_NAME.match(text):
         rule = "it is the name of a file"
@@ -181,7 +181,7 @@ def scenes_json(text: str) -> Mapping[str, object] | list[object] | None:
     :raises InvalidInputError: for JSON of scenes that is broken, perhaps cut off, for a fence with other JSON, and for
         several fences.
     """
-    fences = _FENCE.findall(text)
+    fences = _fences(text)
     if not fences:
         if text.lstrip().startswith("```"):
             raise _refused(
@@ -208,7 +208,7 @@ def scenes_listed(text: str) -> list[str] | None:
 
     :raises InvalidInputError: where it is not clear what belongs to the list.
     """
-    fences = _FENCE.findall(text)
+    fences = _fences(text)
     lines = (fences[0][1] if len(fences) == 1 else text).splitlines()
     lines = [line for line in lines if not line.startswith("#")]
     mark = next((mark for line in lines for mark in (_NUMBERED, _BULLET) if mark.match(line)), None)
@@ -235,6 +235,22 @@ def scenes_listed(text: str) -> list[str] | None:
         rule = f"it announces {announced.number} scenes and lists {len(scenes)}"
         raise _refused(text, rule, "It may be cut off: ask again.")
     return scenes
+
+
+def _fences(text: str) -> list[tuple[str, str]]:
+    """Language and body of each fenced block (Markdown's ```` ``` ````) that ends."""
+    fences: list[tuple[str, str]] = []
+    language, body = None, []
+    for line in text.splitlines(keepends=True):
+        found = _FENCE.fullmatch(line.rstrip("\r\n"))
+        if language is not None and found and not found[1]:
+            fences.append((language, "".join(body)))
+            language = None
+        elif language is not None:
+            body.append(line)
+        elif found:
+            language, body = found[1], []
+    return fences
 
 
 def is_json(text: str) -> bool:
