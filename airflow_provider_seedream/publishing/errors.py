@@ -130,7 +130,7 @@ class StoreError(WaveSpeedError):
             said = f"{store} has no bucket {bucket} ({code}): cannot {operation} {key}. Create it, or correct the path."
         elif fault is StoreFault.DENIED:
             said = (
-                f"{store} does not allow to {operation} {where}. Permission {permission} is missing: grant it to the "
+                f"{store} does not allow to {operation} {where}. That needs {permission}: grant it to the "
                 "identity of the store's connection."
             )
         else:

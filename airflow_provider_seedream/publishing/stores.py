@@ -53,9 +53,9 @@ PERMISSIONS = {
     (Store.GCS, Operation.READ): "storage.objects.get",
     (Store.GCS, Operation.WRITE): "storage.objects.create (to write over a file, storage.objects.delete too)",
     (Store.GCS, Operation.DELETE): "storage.objects.delete",
-    (Store.AZURE, Operation.LIST): "blobs/read (of a SAS: l)",
+    (Store.AZURE, Operation.LIST): "blobs/read (of a SAS: l and r)",
     (Store.AZURE, Operation.READ): "blobs/read (of a SAS: r)",
-    (Store.AZURE, Operation.WRITE): "blobs/write and blobs/add/action (of a SAS: c and w)",
+    (Store.AZURE, Operation.WRITE): "blobs/write (of a SAS: w)",
     (Store.AZURE, Operation.DELETE): "blobs/delete (of a SAS: d)",
 }
 """What the identity of the store's connection must be allowed to do."""

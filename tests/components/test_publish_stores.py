@@ -13,13 +13,15 @@ from typing import Any, NamedTuple
 
 import boto3
 import pytest
-from airflow.providers.common.compat.sdk import ObjectStoragePath
+from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
 from botocore.config import Config
 from moto.server import DomainDispatcherApplication, create_backend_app
 from s3fs import S3FileSystem
 from werkzeug.serving import make_server
 
+from airflow_provider_seedream.emulator import Emulator
 from airflow_provider_seedream.operators.arguments import object_store_folder, object_store_path
+from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 from airflow_provider_seedream.publishing import storage
 from airflow_provider_seedream.publishing.errors import FolderTakenError, StoreError, StoreFault
 from airflow_provider_seedream.publishing.folder_lock import refuse_others
@@ -30,6 +32,7 @@ from airflow_provider_seedream.publishing.storage import Folder
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet
 from tests.cdn import Cdn, body, picture
+from tests.components.airflow_context import Tries, run
 
 KEYS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
 
@@ -262,7 +265,7 @@ def test_refused_credentials_are_not_called_a_missing_permission(s3: S3, cdn: Cd
     with pytest.raises(StoreError, match="refused the credentials") as raised:
         publish(image_set(cdn), s3.folder())
     assert raised.value.transient
-    assert "Permission s3:" not in str(raised.value)
+    assert "s3:ListBucket" not in str(raised.value)
 
 
 def test_where_nothing_may_be_deleted_a_set_is_published_and_its_journal_stays(
@@ -323,6 +326,30 @@ def test_a_missing_bucket_is_named_before_and_after_paying(
     with pytest.raises(StoreError, match="has no bucket no-such-bucket") as raised:
         step(path, cdn)
     assert raised.value.fault is StoreFault.NO_BUCKET
+
+
+def drawing(path: str) -> SeedreamSequentialOperator:
+    return SeedreamSequentialOperator(task_id="gen", prompt="a fox", output_path=path)
+
+
+def test_nothing_is_paid_where_the_bucket_is_missing_or_may_not_be_listed(
+    s3: S3, seedream_emulator: Emulator, hurried: None
+) -> None:
+    with pytest.raises(AirflowFailException, match="has no bucket no-such-bucket"):
+        run(drawing(f"s3://{s3.conn_id}@no-such-bucket/story"), Tries())
+    s3.rule = lambda request: ("403 Forbidden", "AccessDenied") if "list-type" in request.query else None
+    with pytest.raises(AirflowFailException, match="s3:ListBucket"):
+        run(drawing(f"s3://{s3.conn_id}@{s3.bucket}/story"), Tries())
+    assert seedream_emulator.paid_tasks == 0
+
+
+def test_a_paid_set_that_may_not_be_written_says_how_it_is_had_without_paying(
+    s3: S3, seedream_emulator: Emulator, hurried: None
+) -> None:
+    s3.rule = lambda request: ("403 Forbidden", "AccessDenied") if request.method == "PUT" else None
+    with pytest.raises(AirflowFailException, match=r"s3:PutObject.*is paid.*This pays nothing"):
+        run(drawing(f"s3://{s3.conn_id}@{s3.bucket}/story"), Tries())
+    assert seedream_emulator.paid_tasks == 1
 
 
 def test_a_cached_listing_is_not_believed(s3: S3, cdn: Cdn) -> None:
