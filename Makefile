@@ -13,7 +13,7 @@
 #   make bench   what waiting costs, beside the triggers of other providers; two hours, or a part: ARGS="--n 100 --only ours,bare"
 #   make bench-triggerer   5,000 waiting predictions in one real triggerer
 #   make bench-publish   publishing beside curl --parallel, and its memory for the largest set
-#   make stores  what seven object stores on this machine keep of a publish (needs npm); some of them: ARGS="moto rclone"
+#   make stores  what object stores on this machine keep of a publish, and what permissions it takes; needs npm
 #   make shape   size, imports and comments of the package, beside a commit: ARGS=7c1eb15
 #   make clean   remove what the targets above made, but no images
 
@@ -81,6 +81,7 @@ bench-publish: $(READY)
 
 stores: .venv-stores/.ready
 	@NODE_MODULES=.venv-stores/node_modules .venv-stores/bin/python -m benchmarks.stores $(ARGS)
+	@NODE_MODULES=.venv-stores/node_modules .venv-stores/bin/python -m benchmarks.store_permissions
 
 .venv-stores/.ready: pyproject.toml $(CONSTRAINTS) benchmarks/stores.txt
 	$(call environment,.venv-stores,$(CONSTRAINTS),-e '.[dev]' -r benchmarks/stores.txt)

@@ -74,7 +74,7 @@ def main() -> None:
         print(f"{dt.date.today():%Y-%m-%d}, {libraries}")
         print(f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}")
         for name in given.stores:
-            with _started(SERVERS[name], Path(home, name)) as fs:
+            with started(SERVERS[name], Path(home, name)) as fs:
                 print(
                     f"| {SERVERS[name].name} | {SERVERS[name].release()} | {' | '.join(_row(name, fs))} |",
                     flush=True,
@@ -96,20 +96,18 @@ def _row(name: str, fs: Any) -> list[str]:
         return ObjectStoragePath(f"{protocol}://{path}", conn_id=conn_id)
 
     options: dict[str, Any] = {"storyboard_page": True, "renditions": {"webp": [32]}, "check_size": False}
-    publish(_image_set("p1", 2), folder(f"{BUCKET}/story"), sources=_images("JPEG", "WEBP"), **options)
-    again = publish(
-        _image_set("p1", 2), folder(f"{BUCKET}/story"), sources=_images("JPEG", "WEBP"), **options
-    )
+    publish(image_set("p1", 2), folder(f"{BUCKET}/story"), sources=images("JPEG", "WEBP"), **options)
+    again = publish(image_set("p1", 2), folder(f"{BUCKET}/story"), sources=images("JPEG", "WEBP"), **options)
     types = sorted(
         {
             _content_type(fs, f"{BUCKET}/story/{each}")
             for each in storage.Folder(folder(f"{BUCKET}/story")).names()
         }
     )
-    publish(_image_set("p2", 1), folder(f"{BUCKET}/story"), sources=_images("PNG"), on_existing="replace")
+    publish(image_set("p2", 1), folder(f"{BUCKET}/story"), sources=images("PNG"), on_existing="replace")
     left = sorted(storage.Folder(folder(f"{BUCKET}/story")).names())
     try:
-        publish(_image_set("p1", 1), folder("no-such-bucket/story"), sources=_images("PNG"))
+        publish(image_set("p1", 1), folder("no-such-bucket/story"), sources=images("PNG"))
         missing = "made by itself"
     except StoreError as error:
         missing = error.fault.code
@@ -174,14 +172,16 @@ def _content_type(fs: Any, path: str) -> str:
     return str(found)
 
 
-def _image_set(prediction_id: str, count: int) -> Any:
+def image_set(prediction_id: str, count: int) -> Any:
+    """A set whose images are given beside it."""
     from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet
 
     links = tuple(GeneratedImage(f"https://images.invalid/{prediction_id}/{index}") for index in range(count))
     return ImageSet(prediction_id, "m", "foxes", "64*48", count, links, 0.035 * count)
 
 
-def _images(*kinds: str) -> list[bytes]:
+def images(*kinds: str) -> list[bytes]:
+    """One image of each kind."""
     from PIL import Image
 
     made = []
@@ -193,7 +193,8 @@ def _images(*kinds: str) -> list[bytes]:
 
 
 @contextmanager
-def _started(server: Server, home: Path) -> Iterator[Any]:
+def started(server: Server, home: Path) -> Iterator[Any]:
+    """Run a server in a new folder, as long as the block lasts; gives its file system."""
     home.mkdir()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
