@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
@@ -14,6 +15,9 @@ from airflow_provider_seedream.wavespeed.errors import InvalidInputError, WaveSp
 from airflow_provider_seedream.wavespeed.validation import refuse_unknown, without_secrets
 
 _Choice = TypeVar("_Choice")
+
+# Anything but three slashes, with a connection's id before the third: file://tmp/x, file:////tmp/x, file:tmp/x.
+_RELATIVE_FILE_URL = re.compile(r"(file|local):(?!//([^/@]*@)?/(?!/))", re.IGNORECASE)
 
 PathInput: TypeAlias = str | os.PathLike[str] | ObjectStoragePath
 """Every form in which a folder or a file is accepted."""
@@ -110,8 +114,15 @@ def object_store_path(field: str, path: Any, conn_id: str | None = None) -> Obje
 
     :param path: its text, or an ``ObjectStoragePath``.
     :param conn_id: Airflow connection of the store.
-    :raises InvalidInputError: if nothing answers to its scheme.
+    :raises InvalidInputError: if nothing answers to its scheme, or if it is relative.
     """
+    if _RELATIVE_FILE_URL.match(str(path)):
+        raise InvalidInputError(
+            field,
+            without_secrets(str(path)),
+            "a file URL has three slashes and no host; this one would lead below the worker's current folder",
+            f'Write {field}="file:///srv/stories", for example, or an absolute path without a scheme.',
+        )
     try:
         place = path if isinstance(path, ObjectStoragePath) else ObjectStoragePath(str(path), conn_id=conn_id)
         place.fs  # noqa: B018 - looks the scheme up

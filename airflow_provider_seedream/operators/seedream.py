@@ -415,7 +415,7 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
                 published_by=publisher(context),
                 zones=zones_of_connection(self.hook),
             )
-        except publishing.FolderTakenError as error:
+        except (publishing.FolderTakenError, publishing.StoreError) as error:
             advice = _take_it(prediction, submission, "Free the folder, or give another output_path; then")
             raise error.with_way_out(advice) from None
         except publishing.ImageError as error:

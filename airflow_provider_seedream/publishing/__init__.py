@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_seedream.publishing.download import DownloadLimits as DownloadLimits
     from airflow_provider_seedream.publishing.errors import FolderTakenError as FolderTakenError
     from airflow_provider_seedream.publishing.errors import ImageError as ImageError
+    from airflow_provider_seedream.publishing.errors import StoreError as StoreError
     from airflow_provider_seedream.publishing.folder_lock import refuse_others as refuse_others
     from airflow_provider_seedream.publishing.manifest import MANIFEST_NAME as MANIFEST_NAME
     from airflow_provider_seedream.publishing.manifest import Role as Role
@@ -31,6 +32,7 @@ __getattr__, __dir__ = attach(
         "MANIFEST_NAME": "manifest",
         "Published": "publish",
         "Role": "manifest",
+        "StoreError": "errors",
         "TaskInstanceKey": "manifest",
         "Zone": "addresses",
         "Zones": "addresses",

@@ -97,6 +97,62 @@ class RenditionError(WaveSpeedError):
         self.left_out = tuple(left_out)
 
 
+class StoreFault(Enum):
+    """Why a store does not do what a publish needs."""
+
+    DENIED = ("denied", False)
+    CREDENTIALS = ("credentials", True)
+    """The identity itself is refused; a token that expired is renewed for the next try."""
+    NO_BUCKET = ("no_bucket", False)
+
+    def __init__(self, code: str, transient: bool) -> None:
+        self.code = code
+        self.transient = transient
+
+
+class StoreError(WaveSpeedError):
+    """A store refused an operation, as a permission or a bucket is missing.
+
+    :param fault: what is wrong, as data.
+    :param operation: ``"list"``, ``"read"``, ``"write"`` or ``"delete"``.
+    :param store: its kind.
+    :param bucket: where; a container on Azure.
+    :param key: of the file, or of the folder that was to be listed.
+    :param code: what the store answered.
+    :param permission: what the operation needs.
+    """
+
+    def __init__(
+        self, fault: StoreFault, operation: str, store: str, bucket: str, key: str, code: str, permission: str
+    ) -> None:
+        where = f"{key} in bucket {bucket} ({code})"
+        if fault is StoreFault.NO_BUCKET:
+            said = f"{store} has no bucket {bucket} ({code}): cannot {operation} {key}. Create it, or correct the path."
+        elif fault is StoreFault.DENIED:
+            said = (
+                f"{store} does not allow to {operation} {where}. That needs {permission}: grant it to the "
+                "identity of the store's connection."
+            )
+        else:
+            said = (
+                f"{store} refused the credentials: cannot {operation} {where}. "
+                "Renew what the store's connection holds."
+            )
+        super().__init__(f"{said} What is needed, and what works with less: docs/publishing.md, Permissions.")
+        self.fault = fault
+        self.transient = fault.transient
+        self.operation = operation
+        self.bucket = bucket
+        self.key = key
+        self.code = code
+        self.permission = permission
+
+    def with_way_out(self, way_out: str) -> StoreError:
+        """This error with one more advice, for a task that has other options."""
+        self.args = (f"{self} {way_out}",)
+        return self
+
+
 class MediaError(ValueError):
     """Bytes that are not a whole image of a known type."""
 

@@ -167,7 +167,7 @@ class Journal:
         manifest = self._manifest_there()
         known = (self.key, found and set_key(found.image_set))
         if manifest is not None and set_key(manifest.image_set) not in known:
-            self.folder.delete(JOURNAL_NAME)
+            self.folder.tidy(JOURNAL_NAME)
             raise self._taken_by(manifest.image_set.prediction_id)
         return manifest is not None
 

@@ -307,14 +307,18 @@ class _Publication:
             self.folder.delete(MANIFEST_NAME)
         page = journal.replaces.get(PAGE_NAME)
         # Before the images that it shows. A page that comes after that is foreign.
-        if page is not None and PAGE_NAME not in journal.derivatives and self._remove(PAGE_NAME, page):
+        if (
+            page is not None
+            and PAGE_NAME not in journal.derivatives
+            and self._remove(PAGE_NAME, page, self.folder.delete)
+        ):
             journal.overwrites -= {PAGE_NAME}
 
-    def _remove(self, name: str, digests: frozenset[str]) -> bool:
+    def _remove(self, name: str, digests: frozenset[str], by: Callable[[str], None]) -> bool:
         """Remove a file of an earlier set, unless it has other bytes than this package wrote there."""
         digest = self.folder.digest(name)
         if digest in digests:
-            self.folder.delete(name)
+            by(name)
         elif digest is not None:
             log.warning("%s is left alone: it was changed since.", self.folder.location(name))
             return False
@@ -384,9 +388,9 @@ class _Publication:
 
     def _clean(self, manifest: Manifest, replaced: Digests, *, begun: bool) -> None:
         for name in sorted(replaced.keys() - manifest.files.keys()):
-            self._remove(name, replaced[name])
+            self._remove(name, replaced[name], self.folder.tidy)
         if begun:
-            self.folder.delete(JOURNAL_NAME)
+            self.folder.tidy(JOURNAL_NAME)
         self.folder.sweep()
 
 

@@ -16,7 +16,18 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_seedream.publishing.errors import StoreError, StoreFault
 from airflow_provider_seedream.publishing.image_formats import CHUNK
+from airflow_provider_seedream.publishing.stores import (
+    Operation,
+    Store,
+    content_type_options,
+    knows_no_exclusive_create,
+    says_it_is_there,
+    says_no_bucket,
+    store_error,
+    store_of,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -54,6 +65,7 @@ class Folder:
         )
         # Asynchronous file systems (S3, GCS, Azure) run on a loop of their own; the others promise nothing.
         self._serial = threading.Lock() if not getattr(self._fs, "async_impl", False) else None
+        self._kept: set[str] = set()
 
     def __str__(self) -> str:
         return str(self._path)
@@ -70,17 +82,16 @@ class Folder:
                     return {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
             except FileNotFoundError:
                 return {}
-        place = str(self._path.path).rstrip("/")
-        with self._serial or nullcontext():
-            # Before: the file system may remember an older listing. After: it must not remember this one.
-            self._fs.invalidate_cache(place)
+        with self._asking(Operation.LIST):
             try:
-                found = self._fs.ls(place, detail=True)
-            except FileNotFoundError:
+                found = self._fs.ls(self._place, detail=True)
+            except FileNotFoundError as error:
+                if self._has_no_bucket(error):
+                    raise
                 found = []
             finally:
-                self._fs.invalidate_cache(place)
-        parent = str(self._fs._strip_protocol(place)).strip("/")
+                self._forget_listings()
+        parent = str(self._fs._strip_protocol(self._place)).strip("/")
         inside = [(str(each["name"]).strip("/").rpartition("/"), each.get("type")) for each in found]
         return {name: kind == "directory" for (above, _, name), kind in inside if above == parent}
 
@@ -88,7 +99,7 @@ class Folder:
         """Whether nothing is under a name now: no folder, and no link that leads nowhere."""
         if self.local is not None:
             return not os.path.lexists(self.local / name)
-        with self._serial or nullcontext():
+        with self._asking(Operation.READ, name):
             return not self._fs.exists(self._remote(name))
 
     def names_like(self, name: str, names: dict[str, bool]) -> str | None:
@@ -151,19 +162,25 @@ class Folder:
 
     def _put(self, named: Path, name: str, *, replace: bool) -> bool:
         exclusive = not replace and _exclusive.get(self._store, False)
-        with self._serial or nullcontext():
-            if not replace and not exclusive and self._fs.exists(self._remote(name)):
-                return False
-            try:
-                self._fs.put_file(str(named), self._remote(name), **({"mode": "create"} if exclusive else {}))
-            except FileExistsError:
-                return False
-            except Exception:
-                # Some stores refuse the second file with an error of their own.
-                if exclusive and self._fs.exists(self._remote(name)):
-                    return False
+        if not replace and not exclusive and not self.is_gone(name):
+            return False
+        options = content_type_options(self._kind, name) | ({"mode": "create"} if exclusive else {})
+        refused: Exception | None = None
+        try:
+            with self._asking(Operation.WRITE, name):
+                self._fs.put_file(str(named), self._remote(name), **options)
+        except FileExistsError:
+            return False
+        except StoreError:
+            raise
+        except Exception as error:
+            if not exclusive:
                 raise
-        return True
+            refused = error
+        # Some stores refuse the second file with an error of their own.
+        if refused is not None and self.is_gone(name):
+            raise refused
+        return refused is None
 
     def write(self, name: str, data: bytes, *, replace: bool = True, lasting: bool = True) -> bool:
         """Make a small file appear, whole; see :meth:`commit` and, for ``lasting``, :meth:`settle`."""
@@ -189,24 +206,33 @@ class Folder:
         store = self._store
         if _exclusive.get(store) is False:
             return self._create_where_nothing_is(name, data)
+        refused: Exception | None = None
         try:
             self._pipe(name, data, exclusive=True)
         except FileExistsError:
             return False
+        except StoreError:
+            raise
         except Exception as error:  # noqa: BLE001 - each store has its own
-            # Some stores know no such request, some refuse the second file with an error of their own.
+            refused = error
+        if refused is not None:
+            # Some stores refuse the second file with an error of their own.
             there = self.read(name)
             if there is not None:
                 return there == data
+            if not knows_no_exclusive_create(refused):
+                raise refused
             self._pipe(name, data)
-            self._note_exclusive(store, works=False, why=f" ({type(error).__name__})")
-            return True
-        if store not in _exclusive:
+            self._note_exclusive(store, works=False, why=f" ({type(refused).__name__})")
+        elif store not in _exclusive:
             # A store may take the word and overwrite all the same. The file is ours, so that does no harm now.
             try:
                 self._pipe(name, data, exclusive=True)
-            except Exception:  # noqa: BLE001 - FileExistsError, or the store's own
+            except FileExistsError:
                 self._note_exclusive(store, works=True)
+            except Exception as error:  # noqa: BLE001 - the store's own; after another one the next file is the test
+                if says_it_is_there(error):
+                    self._note_exclusive(store, works=True)
             else:
                 self._note_exclusive(store, works=False)
         return True
@@ -220,7 +246,7 @@ class Folder:
     def _note_exclusive(self, store: tuple[object, str], *, works: bool, why: str = "") -> None:
         _exclusive[store] = works
         if not works:
-            log.info(
+            log.warning(
                 "%s: this store does not create files exclusively%s. Of two publishes that begin in the same instant, "
                 "one is refused at its next step.",
                 self,
@@ -228,11 +254,9 @@ class Folder:
             )
 
     def _pipe(self, name: str, data: bytes, *, exclusive: bool = False) -> None:
-        with self._serial or nullcontext():
-            if not exclusive:
-                self._fs.pipe_file(self._remote(name), data)
-                return
-            self._fs.pipe_file(self._remote(name), data, mode="create")
+        options = content_type_options(self._kind, name) | ({"mode": "create"} if exclusive else {})
+        with self._asking(Operation.WRITE, name):
+            self._fs.pipe_file(self._remote(name), data, **options)
 
     def read(self, name: str, limit: int | None = None) -> bytes | None:
         """A file's content, or None where there is no such file.
@@ -241,14 +265,16 @@ class Folder:
         :raises TooLongError: it has more than ``limit``.
         """
         part = {} if limit is None else {"start": 0, "end": limit + 1}
-        with self._serial or nullcontext():
+        with self._asking(Operation.READ, name):
             try:
                 data: bytes = self._fs.cat_file(self._remote(name), **part)
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 return None
-            except Exception:
+            except Exception as error:
                 # Stores refuse to give a part of an empty file.
-                if limit is None or self._fs.info(self._remote(name))["size"] != 0:
+                if limit is None or self._refused(error, Operation.READ, name):
+                    raise
+                if self._fs.info(self._remote(name))["size"] != 0:
                     raise
                 return b""
         if limit is not None and len(data) > limit:
@@ -277,7 +303,7 @@ class Folder:
         :param most: bytes; of a longer file no more is read than it takes to give another digest.
         """
         digest, seen = hashlib.sha256(), 0
-        with self._serial or nullcontext():
+        with self._asking(Operation.READ, name):
             try:
                 # By default, object stores read 50 MiB and more ahead.
                 with self._fs.open(self._remote(name), "rb", block_size=_READ_AHEAD) as file:
@@ -290,8 +316,19 @@ class Folder:
 
     def delete(self, name: str) -> None:
         """Remove a file if it is there."""
-        with self._serial or nullcontext(), suppress(FileNotFoundError, NotADirectoryError):
+        with self._asking(Operation.DELETE, name), suppress(FileNotFoundError, NotADirectoryError):
             self._fs.rm_file(self._remote(name))
+
+    def tidy(self, name: str) -> None:
+        """Remove a file that does no harm where it stays: without the permission it does, with one warning for the folder."""
+        try:
+            self.delete(name)
+        except StoreError as error:
+            if error.fault is not StoreFault.DENIED:
+                raise
+            if not self._kept:
+                log.warning("%s stays, which does no harm: %s", self.location(name), error)
+            self._kept.add(name)
 
     def sweep(self) -> None:
         """Remove temporary files that a killed publish left an hour ago or longer: in a local folder, or on this
@@ -303,9 +340,56 @@ class Folder:
                 if time.time() - leftover.stat().st_mtime > _ABANDONED_AFTER:
                     leftover.unlink()
 
+    @contextmanager
+    def _asking(self, operation: Operation, name: str = "") -> Iterator[None]:
+        """Around one operation of the file system.
+
+        :raises StoreError: in the place of what the file system raises for a missing permission or bucket.
+        """
+        with self._serial or nullcontext():
+            self._forget_listings()
+            try:
+                yield
+            except Exception as error:
+                refused = self._refused(error, operation, name)
+                if refused is None:
+                    raise
+                raise refused from error
+
+    def _refused(self, error: Exception, operation: Operation, name: str) -> StoreError | None:
+        key = self._place.strip("/").partition("/")[2]
+        return store_error(error, self._kind, operation, self._bucket, f"{key}/{name}".strip("/"))
+
+    def _forget_listings(self) -> None:
+        """A file system believes what it listed before: sizes, entity tags, and what is not there."""
+        if self.local is None:
+            # Two threads may forget the same listing.
+            with suppress(KeyError):
+                self._fs.invalidate_cache(str(self._fs._strip_protocol(self._place)))
+
+    def _has_no_bucket(self, error: FileNotFoundError) -> bool:
+        if self._kind is not Store.GCS:
+            return says_no_bucket(error)
+        try:
+            return not self._fs.exists(self._bucket)
+        except OSError:  # who may list a bucket need not be allowed to see what it is
+            return False
+
+    @property
+    def _kind(self) -> Store | None:
+        return None if self.local is not None else store_of(self._fs)
+
+    @property
+    def _place(self) -> str:
+        return str(self._path.path).rstrip("/")
+
+    @property
+    def _bucket(self) -> str:
+        return self._place.lstrip("/").partition("/")[0]
+
     @property
     def _store(self) -> tuple[object, str]:
-        return self._fs, str(self._path.path).lstrip("/").partition("/")[0]
+        return self._fs, self._bucket
 
     @property
     def _staging(self) -> Path:
