@@ -240,7 +240,8 @@ def scenes_listed(text: str) -> list[str] | None:
 def _fences(text: str) -> list[tuple[str, str]]:
     """Language and body of each fenced block (Markdown's ```` ``` ````) that ends."""
     fences: list[tuple[str, str]] = []
-    language, body = None, []
+    language: str | None = None
+    body: list[str] = []
     for line in text.splitlines(keepends=True):
         found = _FENCE.fullmatch(line.rstrip("\r\n"))
         if language is not None and found and not found[1]:

@@ -11,6 +11,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -88,6 +89,12 @@ def assert_readable(folder: Path) -> None:
             assert hashlib.sha256((folder / each.file).read_bytes()).hexdigest() == each.sha256
 
 
+def unsigned(image_set: ImageSet) -> ImageSet:
+    """The set as a manifest has it: without the queries of links, which may be signatures."""
+    images = (replace(each, url=each.url.partition("?")[0]) for each in image_set.images)
+    return replace(image_set, images=tuple(images))
+
+
 def test_a_set_is_published_with_its_manifest(cdn: Cdn, tmp_path: Path) -> None:
     out = tmp_path / "new" / "story"
     result = run(image_set(cdn).to_json(), out)
@@ -99,7 +106,7 @@ def test_a_set_is_published_with_its_manifest(cdn: Cdn, tmp_path: Path) -> None:
     assert [Path(file).name for file in result["files"]] == NAMES
     assert result["manifest"].endswith("/story/manifest.json")
     manifest = manifest_of(out)
-    assert manifest.image_set == image_set(cdn)
+    assert manifest.image_set == unsigned(image_set(cdn))
     assert [each.scene for each in manifest.images] == [
         "a fox sets out",
         "the fox meets a hare",
@@ -194,7 +201,7 @@ def test_what_another_run_or_task_published_is_not_deleted_unless_told_to(
     publish(other, ObjectStoragePath(f"file://{tmp_path}"), published_by=published_by)
     with pytest.raises(AirflowFailException, match=r"holds prediction p2.*run_id.*on_existing="):
         run(image_set(cdn).to_json(), tmp_path)
-    assert manifest_of(tmp_path).image_set == other
+    assert manifest_of(tmp_path).image_set == unsigned(other)
     run(image_set(cdn).to_json(), tmp_path, on_existing="replace")
     assert manifest_of(tmp_path).image_set.prediction_id == "p1"
 

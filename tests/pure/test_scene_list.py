@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -181,3 +182,14 @@ def test_two_styles_for_one_set_are_refused():
 
 def test_ordinals_that_do_not_fit_their_place_stay():
     assert told(["Second, a fox", "First, an owl"]) == ["Second, a fox", "First, an owl"]
+
+
+@pytest.mark.parametrize("text", ["{{ " * 40_000, "```json\n" * 40_000, "``` \n{\n" * 20_000], ids=len)
+def test_a_text_of_many_openings_is_read_in_one_pass(text: str) -> None:
+    """The time of these grew with the square of their length, to minutes."""
+    with suppress(InvalidInputError):
+        read_answer(text)
+
+
+def test_a_fence_with_carriage_returns_is_a_fence() -> None:
+    assert read_answer('```json\r\n["a fox", "an owl"]\r\n```\r\n') == ImageSetPrompt.of(["a fox", "an owl"])

@@ -91,9 +91,18 @@ def test_a_page_with_status_200_is_refused_before_the_rest_is_read(cdn: Cdn, tmp
     assert "text/html" in str(error)
 
 
-def test_an_empty_answer_is_not_a_picture(cdn: Cdn, tmp_path: Path) -> None:
+def test_an_empty_answer_is_a_transfer_that_broke_off(cdn: Cdn, tmp_path: Path) -> None:
     cdn.paths["/a"] = body(b"")
-    assert refused(f"{cdn.url}/a", tmp_path).fault is ImageFault.NOT_AN_IMAGE
+    assert refused(f"{cdn.url}/a", tmp_path).fault is ImageFault.TRUNCATED
+
+
+@pytest.mark.parametrize("head", [b"\0\0\0\x1cftypavif", b"\0\0\0\x18ftypheic", b"GIF89a", b"MM\0*"])
+def test_an_image_of_another_format_is_called_one(cdn: Cdn, tmp_path: Path, head: bytes) -> None:
+    cdn.paths["/a"] = body(head + b"\0" * 100)
+    error = refused(f"{cdn.url}/a", tmp_path)
+    assert error.fault is ImageFault.NOT_AN_IMAGE
+    assert "It is an image of a format that this package does not publish" in str(error)
+    assert "proxy" not in str(error)
 
 
 @pytest.mark.parametrize(
