@@ -61,6 +61,17 @@ class Found:
         return Found(possible, candidates, identified, adoptable)
 
 
+def named_in(hook: SeedreamHook, error: ApiError) -> Prediction | None:
+    """The prediction that an answer names although it is no success; a gateway has ids that the API does not know."""
+    if error.prediction_id is None:
+        return None
+    try:
+        return hook.prediction(error.prediction_id)
+    except ApiError as unseen:
+        log.warning("The answer names prediction %s, which is not visible: %s", error.prediction_id, unseen)
+        return None
+
+
 def search(
     hook: SeedreamHook,
     record: SubmissionRecord,

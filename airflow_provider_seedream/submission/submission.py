@@ -212,7 +212,7 @@ class Submission:
         try:
             prediction = self.hook.submit(request, send_by=send_by, stopped=lambda: self.killed)
         except ApiError as error:
-            named = self._named_in(error)
+            named = recovery.named_in(self.hook, error)
             if named is None:
                 return self._without_id(error, before, intent)
             prediction = named
@@ -220,6 +220,7 @@ class Submission:
             # Airflow's execution_timeout is no Exception. It can come while there is no connection yet.
             if not self.hook.client.may_have_left:
                 self._put_back(before, intent)
+            self._note_clock()
             raise
         # Logged first: should the record fail, the log is the one place that knows the id.
         log.info("Prediction %s was submitted: %s, $%g.", prediction.id, request.describe, cost_usd)
@@ -247,18 +248,6 @@ class Submission:
             clock_ahead=self.hook.clock_ahead,
             paid_from=self.hook.settings.source,
         )
-
-    def _named_in(self, error: ApiError) -> Prediction | None:
-        """The prediction that an answer names although it is no success; a gateway has ids that the API does not know."""
-        if error.prediction_id is None:
-            return None
-        try:
-            return self.hook.prediction(error.prediction_id)
-        except ApiError as unseen:
-            log.warning(
-                "The answer names prediction %s, which is not visible: %s", error.prediction_id, unseen
-            )
-            return None
 
     def _without_id(
         self, error: ApiError, before: SubmissionRecord | None, intent: SubmissionRecord
@@ -322,14 +311,11 @@ class Submission:
             )
         else:
             self.claims.report_lost(record)
-        pauses, sent_now = self.timing.searches, self._sent_now
+        self.record = record
         try:
-            found = recovery.search(self.hook, record, request, self.claims, pauses=pauses, sent_now=sent_now)
-            ahead = self.hook.clock_ahead
-            if sent_now and record.clock_ahead is None:
-                record = replace(record, clock_ahead=ahead)
-            self.record = record
-            judged = recovery.Judgement(record, found, self.terms, self.claims.others_lost(), ahead or 0.0)
+            found = self._searched(record, request)
+            record, ahead = self.record, self.hook.clock_ahead or 0.0
+            judged = recovery.Judgement(record, found, self.terms, self.claims.others_lost(), ahead)
             mine = judged.mine
             if mine is not None and self.claims.claim_alone(mine.id):
                 how = "identified" if mine in judged.found.identified else "adopted"
@@ -344,9 +330,22 @@ class Submission:
             raise advice.lost(record, request, judged.in_doubt, judged.way_out(self._way_out))
         if isinstance(step, RetryLater):
             log.warning("The lost submission may still arrive; searching again in %.0f s.", step.seconds)
-            if sent_now:
-                self._write(record)
         return step
+
+    def _searched(self, record: SubmissionRecord, request: PaidRequest) -> recovery.Found:
+        self._note_clock()
+        try:
+            pauses, sent_now = self.timing.searches, self._sent_now
+            return recovery.search(self.hook, record, request, self.claims, pauses=pauses, sent_now=sent_now)
+        finally:
+            self._note_clock()
+
+    def _note_clock(self) -> None:
+        """Keep what the API's answers say of its clock: only the worker that sent the request can compare the two."""
+        record, ahead = self.record, self.hook.clock_ahead
+        unknown = record is not None and record.phase is Phase.INTENT and record.clock_ahead is None
+        if self._sent_now and record is not None and unknown and ahead is not None:
+            self._note(replace(record, clock_ahead=ahead), "its clock is known")
 
     def _missing(self, request: PaidRequest) -> SubmissionRecord:
         """The record of a try that is not the first and found none: written, so that it is known after a deferral."""
