@@ -11,7 +11,7 @@ It decides, and the operator acts on the decision:
 - ``RetryLater``: nothing can be decided yet. The operator defers, or sleeps and calls :meth:`~Submission.reopen`;
 - ``GiveUp``: the operator raises the error.
 
-Must never happen: a POST before ``intent`` is in the store; a POST after the task was killed, or later than
+Must never happen: a POST before ``intent`` is in the store, and other tasks can see it (:mod:`.claims`); a POST after the task was killed, or later than
 ``send_within`` after ``intent``; a second POST while the outcome of the first is not known; a known id that is dropped
 because the store is away. Only ``pay`` sends what pays, and only the error table (``Arrival``) says whether a request
 that failed may have been accepted: never the text of an error.
@@ -33,6 +33,7 @@ from tenacity import Retrying, stop_after_attempt, wait_exponential
 
 from airflow_provider_seedream import xcom
 from airflow_provider_seedream.submission import advice, recovery
+from airflow_provider_seedream.submission.claims import ClaimsUnreadableError
 from airflow_provider_seedream.submission.decisions import (
     Changed,
     Collect,
@@ -51,7 +52,6 @@ from airflow_provider_seedream.submission.decisions import (
 )
 from airflow_provider_seedream.submission.matching import digest_of
 from airflow_provider_seedream.submission.record import Phase, SubmissionRecord, spent_before
-from airflow_provider_seedream.submission.run import ClaimsUnreadableError
 from airflow_provider_seedream.submission.timing import FORGOTTEN, Timing
 from airflow_provider_seedream.waiting.poll import refusal
 from airflow_provider_seedream.wavespeed.errors import (
@@ -66,7 +66,8 @@ from airflow_provider_seedream.wavespeed.prediction import Prediction
 
 if TYPE_CHECKING:
     from airflow_provider_seedream.hooks.seedream import SeedreamHook
-    from airflow_provider_seedream.submission.run import Claims, Terms
+    from airflow_provider_seedream.submission.claims import Claims
+    from airflow_provider_seedream.submission.run import Terms
     from airflow_provider_seedream.submission.store import TaskStore
     from airflow_provider_seedream.wavespeed.request import PaidRequest
 
@@ -205,6 +206,8 @@ class Submission:
         key, to = self.hook.settings.source, f"{request.model} for ${cost_usd:g}"
         origin = self.hook.settings.endpoint.origin
         log.info("Submitting %s to %s (%s, %s): %s.", request.describe, to, key, origin, because)
+        # So that no other task takes what this request brings.
+        self.claims.expect(intent)
         self._write(intent)
         what = f"A submission of {request.describe} (${cost_usd:g})"
         self.sent = f"{what} is under way; the API cannot cancel it"
@@ -225,8 +228,6 @@ class Submission:
         # Logged first: should the record fail, the log is the one place that knows the id.
         log.info("Prediction %s was submitted: %s, $%g.", prediction.id, request.describe, cost_usd)
         self._keep(intent, prediction)
-        if before is not None and before.outcome_unknown:
-            self.claims.report_lost(None)
         return Paid(prediction.id, prediction)
 
     def _intent(self, request: PaidRequest, cost_usd: float) -> SubmissionRecord:
@@ -273,6 +274,7 @@ class Submission:
     def _put_back(self, before: SubmissionRecord | None, intent: SubmissionRecord) -> None:
         """Record that nothing was sent, or that the API refused it."""
         self.sent = NOTHING_SENT
+        self.claims.report_lost(before)
         try:
             # Where there was none, a record that nothing is paid: the next try must not search for what never was.
             self._persist(before or replace(intent, phase=Phase.NOTHING))
@@ -309,13 +311,12 @@ class Submission:
             record = replace(
                 record, fingerprint=request.fingerprint(self.terms.conn_id), cost_usd=request.cost_usd
             )
-        else:
-            self.claims.report_lost(record)
+        self.claims.report_lost(record)
         self.record = record
         try:
             found = self._searched(record, request)
             record, ahead = self.record, self.hook.clock_ahead or 0.0
-            judged = recovery.Judgement(record, found, self.terms, self.claims.others_lost(), ahead)
+            judged = recovery.Judgement(record, found, self.terms, ahead)
             mine = judged.mine
             if mine is not None and self.claims.claim_alone(mine.id):
                 how = "identified" if mine in judged.found.identified else "adopted"
@@ -369,7 +370,6 @@ class Submission:
         return missing
 
     def _adopt(self, mine: Prediction, record: SubmissionRecord, how: str) -> Paid:
-        self.claims.report_lost(None)
         continued = record.continued(self.terms.attempt, deadline=time.time() + self.terms.timeout)
         self._keep(replace(continued, paid_from=self.hook.settings.source), mine)
         log.warning(
