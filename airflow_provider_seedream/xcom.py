@@ -13,7 +13,8 @@ EARLIER_PREDICTIONS = "earlier_predictions"
 """Which predictions the task paid for before it was cleared. Other tasks of the DAG leave them alone, too."""
 
 LOST_SUBMISSION = "lost_submission"
-"""Between which moments the task's submission was lost."""
+"""When the task's paying request may have arrived. Until the task says which prediction is its own, other tasks of the DAG
+take none of that time."""
 
 SPENT_USD = "spent_usd"
 """What the task has paid, or may have, since it was last cleared: earlier tries included."""

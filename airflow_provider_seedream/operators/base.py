@@ -116,9 +116,8 @@ class PayingOperator(RendersOnlyWhatTheAuthorWrote):
         """
         remembers, before = submission.store.outlives_a_try, submission.record
         self._refuse_a_record_that_success_removes(remembers=remembers)
-        if before is not None and before.prediction_id is not None and not submission.resumed:
-            # Airflow empties XCom before each try, and other tasks must know whose prediction this is.
-            submission.claims.claim(before.prediction_id, before.earlier)
+        if before is not None and not submission.resumed:
+            submission.claims.repeat(before)
         with worker.Resumption(type(self).__name__, before, remembers=remembers).traced() as resumption:
             step: Step = submission.decide(request)
             while not isinstance(step, paying.Paid):

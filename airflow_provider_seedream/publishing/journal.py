@@ -19,9 +19,12 @@ Why each constant. A note costs an object store two operations (read whose journ
 placing two images: :data:`NOTES` bounds the notes of a set, and :data:`TOGETHER` keeps a small set from paying for three. A
 kill loses what was fetched and not noted, and a silent journal looks like that of a dead publish: :data:`HOLD` bounds the
 wait. ``busy_until`` is the time of a note plus ``patience``, which is one download and a minute: until then a set that would
-replace this one fails with an error that a retry cures. No write of the journal waits for the disk: a power failure costs a
-download, and a wait costs time at each note. Version 1 held no digests of what it replaces: such files are written over, and
-never removed.
+replace this one fails with an error that a retry cures. Version 1 held no digests of what it replaces: such files are written
+over, and never removed.
+
+Whose half a file is. On a local disk and on object stores a file of ours appears whole, after a power failure too. Other
+stores may show the first part of one. That part is ours only if it says so (:data:`_JOURNAL_BEGINS`): an empty file, or the
+beginning of any JSON, is foreign.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -67,8 +71,8 @@ HOLD = 5.0
 _VERSION = 2
 _LONGEST = 7 * 86400.0
 """Seconds for which a publish may be at work at the longest: more is no record of this package."""
-_BEGINNINGS = (b'{"version": 1, "key": "', b'{"version": 2, "key": "')
-_MANIFEST_BEGINNINGS = (b'{\n  "version": 1,\n  "prediction_id": ',)
+_JOURNAL_BEGINS = re.compile(rb'\{"version": [12], "key": "[0-9a-f]{64}", "prediction_id": "')
+_MANIFEST_BEGINS = re.compile(rb'\{\n  "version": 1,\n  "prediction_id": "')
 
 Digests = Mapping[str, frozenset[str]]
 """Files by name, each with the SHA-256 of everything this package may have written there."""
@@ -91,8 +95,8 @@ def _without_query(url: str) -> str:
 def read_manifest(folder: Folder) -> tuple[Manifest | None, bool | None]:
     """The manifest in a folder, where it can be read, and whether a file of its name is this package's.
 
-    A manifest that broke off, on a store where half a file is visible, is ours and cannot be read. Where there is no file
-    of this name, both are None.
+    A manifest that broke off, on a store where half a file is visible, is ours if it says so, and cannot be read. Where
+    there is no file of this name, both are None.
     """
     data = b""
     try:
@@ -103,13 +107,13 @@ def read_manifest(folder: Folder) -> tuple[Manifest | None, bool | None]:
         return Manifest.from_bytes(data), True
     except (InvalidInputError, TooLongError) as error:
         log.warning("%s is not a manifest of an image set: %s", folder.location(MANIFEST_NAME), error)
-    return None, _broke_off(data, _MANIFEST_BEGINNINGS)
+    return None, _broke_off(data, _MANIFEST_BEGINS)
 
 
-def _broke_off(data: bytes, beginnings: tuple[bytes, ...]) -> bool:
-    """Whether this is the first part of a file that this package writes, as a power failure may leave it."""
-    if not data.startswith(beginnings):
-        return any(each.startswith(data) for each in beginnings)
+def _broke_off(data: bytes, begins: re.Pattern[bytes]) -> bool:
+    """Whether this is the first part of a file that this package writes, long enough to say so."""
+    if not begins.match(data):
+        return False
     try:
         read_json(data)
     except NestedTooDeepError:
@@ -253,7 +257,7 @@ class Journal:
     def read(cls, folder: Folder) -> tuple[Journal | None, bool | None]:
         """The record in a folder, and whether a file of its name is this package's; None where there is no file.
 
-        A record that broke off, on a store where half a file is visible, is ours and cannot be read.
+        A record that broke off, on a store where half a file is visible, is ours if it says so, and cannot be read.
         """
         try:
             data = folder.read(JOURNAL_NAME, MAX_BYTES)
@@ -261,12 +265,12 @@ class Journal:
             return None, False
         if data is None:
             return None, None
-        if not data.startswith(_BEGINNINGS):
-            return None, _broke_off(data, _BEGINNINGS)
+        if not _JOURNAL_BEGINS.match(data):
+            return None, False
         try:
             record = cls._of(folder, read_json(data))
         except (ValueError, KeyError, TypeError, AttributeError):
-            return None, _broke_off(data, _BEGINNINGS)
+            return None, _broke_off(data, _JOURNAL_BEGINS)
         return record, record is not None
 
     @classmethod
@@ -315,13 +319,14 @@ class Journal:
         return json.dumps(document).encode("ascii")
 
     def _write(self) -> None:
-        if not self.folder.write(JOURNAL_NAME, self._to_bytes(), lasting=False):
+        if not self.folder.write(JOURNAL_NAME, self._to_bytes()):
             raise self._foreign(JOURNAL_NAME)
 
     def _there(self) -> Journal | None:
         record, is_ours = Journal.read(self.folder)
         if is_ours is False and not self.overwrites_all:
-            raise self._foreign(JOURNAL_NAME)
+            # What another publish of this set is just writing can look foreign, where half a file is visible.
+            raise self._foreign(JOURNAL_NAME, transient=self.accompanied)
         return record
 
     def _manifest_there(self) -> Manifest | None:

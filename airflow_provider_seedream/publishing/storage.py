@@ -182,13 +182,12 @@ class Folder:
             raise refused
         return refused is None
 
-    def write(self, name: str, data: bytes, *, replace: bool = True, lasting: bool = True) -> bool:
-        """Make a small file appear, whole; see :meth:`commit` and, for ``lasting``, :meth:`settle`."""
+    def write(self, name: str, data: bytes, *, replace: bool = True) -> bool:
+        """Make a small file appear, whole, after a power failure too; see :meth:`commit` and :meth:`settle`."""
         with self.staging() as stage:
             temporary = stage(name)
             temporary.write_bytes(data)
-            if lasting:
-                self.settle(temporary)
+            self.settle(temporary)
             return self.commit(temporary, name, replace=replace)
 
     def create(self, name: str, data: bytes) -> bool:
@@ -199,7 +198,7 @@ class Folder:
         :returns: whether it appeared.
         """
         if self.local is not None:
-            return self.write(name, data, replace=False, lasting=False)
+            return self.write(name, data, replace=False)
         return self._create_on_store(name, data)
 
     def _create_on_store(self, name: str, data: bytes) -> bool:

@@ -9,6 +9,7 @@ from airflow_provider_seedream._lazy import attach
 
 if TYPE_CHECKING:
     from airflow_provider_seedream.submission.advice import take_paid as take_paid
+    from airflow_provider_seedream.submission.claims import Claims as Claims
     from airflow_provider_seedream.submission.decisions import Collect as Collect
     from airflow_provider_seedream.submission.decisions import GiveUp as GiveUp
     from airflow_provider_seedream.submission.decisions import Paid as Paid
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from airflow_provider_seedream.submission.kept_prompt import KeptPrompt as KeptPrompt
     from airflow_provider_seedream.submission.kept_prompt import digest as digest
     from airflow_provider_seedream.submission.record import Phase as Phase
-    from airflow_provider_seedream.submission.run import Claims as Claims
     from airflow_provider_seedream.submission.run import Terms as Terms
     from airflow_provider_seedream.submission.run import how_to_clear as how_to_clear
     from airflow_provider_seedream.submission.store import TaskStore as TaskStore
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = attach(
     __name__,
     {
-        "Claims": "run",
+        "Claims": "claims",
         "Collect": "decisions",
         "GiveUp": "decisions",
         "KeptPrompt": "kept_prompt",

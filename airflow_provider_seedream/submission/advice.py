@@ -27,6 +27,7 @@ class WayOut:
     :param clear: how to clear a task so that Airflow keeps its record.
     :param adoptable: whether ``on_lost_submission="adopt"`` would adopt the only candidate.
     :param identified: whether a clear adopts it in every policy.
+    :param rivals: tasks that may have paid for the only candidate, too: their own submissions have no answer yet.
     """
 
     on_lost_submission: OnLostSubmission
@@ -35,13 +36,18 @@ class WayOut:
     clear: str = "clear the task"
     adoptable: bool = True
     identified: bool = False
+    rivals: str = ""
 
     def __str__(self) -> str:
         if self.identified and self.remembered:
             return f"To take it, {self.clear}; this pays nothing. To pay for a new set after that, {self.pay} again."
         take = "" if self.on_lost_submission == "adopt" else 'set on_lost_submission="adopt" and '
         pay = self.pay if self.remembered else "start a new run of the DAG"
-        if not self.adoptable:
+        if self.rivals:
+            ways = [
+                f"No task takes it: it may be that of {self.rivals}, which got no answer to its own submission."
+            ]
+        elif not self.adoptable:
             ways = []
         elif self.remembered:
             ways = [f"To take the only candidate, {take}{self.clear}; this pays nothing."]

@@ -1,8 +1,9 @@
 """Which listed predictions may be a submission whose answer was lost. Pure.
 
 A listed prediction is *possible* if it was created while the request may have arrived, by either clock, has not failed,
-and is of the same model and count. It is a *candidate* if its texts do not contradict the request. It is *identified* if
-the API shows all inputs that identify a request, and they are equal.
+and is of the same model and count. It is a *candidate* if no input that the API shows contradicts one that the request
+sends. (One that the request does not send says nothing: the API may show defaults.) It is *identified* if the API shows
+all inputs that identify a request, and they are equal.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import html
+import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -28,6 +30,9 @@ the API answered it: then a prediction that is so much older or younger than the
 SLACK = 5.0
 """Seconds by which a prediction may seem older than the request that made it: the header ``Date``, by which the API's
 clock is known, has whole seconds, and an answer takes time to arrive."""
+
+
+_SIDES = re.compile(r"([0-9]{1,6})\s*[*xX×]\s*([0-9]{1,6})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +112,23 @@ def possible(found: Iterable[Prediction], request: PaidRequest) -> list[Predicti
 
 
 def candidates(found: Iterable[Prediction], request: PaidRequest) -> list[Prediction]:
-    """The possible predictions whose texts do not contradict the request."""
-    return [each for each in possible(found, request) if not _differs_in_text(each.input or {}, request)]
+    """The possible predictions whose inputs do not contradict the request."""
+    return [each for each in possible(found, request) if not _differs(each.input or {}, request)]
 
 
 def adoptable(found: Prediction, request: PaidRequest) -> bool:
-    """Whether ``on_lost_submission="adopt"`` may adopt the only candidate: a text that the API shows must be whole."""
+    """Whether ``on_lost_submission="adopt"`` may adopt the only candidate: a text that the API shows must be whole, and no
+    switch that it shows may differ."""
     shown = found.input or {}
     texts = {name: value for name, value in request.identifying_inputs().items() if isinstance(value, str)}
     shows = any(shown.get(name) is not None for name in texts)
     whole = all(_plain(shown[name]) == _plain(value) for name, value in texts.items() if shown.get(name))
-    return found.model in ("", request.model) and (not shows or whole)
+    switched = any(
+        isinstance(shown.get(name), bool) and shown[name] is not value
+        for name, value in request.priced_inputs().items()
+        if isinstance(value, bool)
+    )
+    return found.model in ("", request.model) and (not shows or whole) and not switched
 
 
 def identified(found: Prediction, request: PaidRequest) -> bool:
@@ -154,9 +165,29 @@ def _differs_in_count(shown: Mapping[str, Any], request: PaidRequest) -> bool:
     return False
 
 
-def _differs_in_text(shown: Mapping[str, Any], request: PaidRequest) -> bool:
-    """Whether texts contradict the request. What is missing, blank, shortened or odd contradicts nothing."""
-    return any(_contradicts(shown.get(name), value) for name, value in request.identifying_inputs().items())
+def _differs(shown: Mapping[str, Any], request: PaidRequest) -> bool:
+    """Whether inputs contradict the request. What is missing, blank, shortened or odd contradicts nothing."""
+    asked = {**request.priced_inputs(), **request.identifying_inputs()}
+    return any(
+        _sides(shown.get(name)) not in (None, _sides(value))
+        if name == "size"
+        else _contradicts(_format(shown.get(name)), _format(value))
+        if name == "output_format"
+        else _contradicts(shown.get(name), value)
+        for name, value in asked.items()
+    )
+
+
+def _sides(size: object) -> tuple[int, ...] | None:
+    """Width and height, whichever way a size is written; ``None`` for what is none."""
+    sides = _SIDES.fullmatch(str(size).strip())
+    return sides and tuple(map(int, sides.groups()))
+
+
+def _format(shown: object) -> object:
+    """A format, whichever way it is written."""
+    plain = shown.strip().lower().removeprefix("image/") if isinstance(shown, str) else None
+    return "jpeg" if plain == "jpg" else plain
 
 
 def _contradicts(shown: object, asked: object) -> bool:

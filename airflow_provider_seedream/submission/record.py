@@ -32,7 +32,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from types import NoneType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 from airflow_provider_seedream.wavespeed.errors import WaveSpeedError
 
@@ -40,6 +40,11 @@ VERSION = 1
 
 EARLIER_KEPT = 10
 """Ids of earlier predictions that a record keeps, so that a search does not adopt one of them."""
+
+
+Span: TypeAlias = tuple[float, float, float | None]
+"""When a request may have arrived: first and last moment in epoch seconds by a worker's clock, and seconds by which the
+API's clock is ahead of that; ``None``: unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +145,8 @@ class SubmissionRecord:
         before.
     :param paid_from: where the API key came from: a connection, or an environment variable.
     :param displaced: fingerprint of the latest of ``earlier``, which may still run: a clear asked for another request.
+    :param lost: the spans of submissions before this one whose outcome was never known. What they brought is no other
+        task's.
     """
 
     phase: Phase
@@ -164,6 +171,7 @@ class SubmissionRecord:
     reported: str = ""
     paid_from: str = ""
     displaced: str = ""
+    lost: tuple[Span, ...] = ()
 
     @classmethod
     def intent(
@@ -197,6 +205,7 @@ class SubmissionRecord:
             and (before.phase is Phase.INTENT or (waited and before.resubmitted)),
             earlier=before.known_ids[-EARLIER_KEPT:] if before is not None else (),
             displaced="" if before is None else before.displaces,
+            lost=before.lost_for_good[-EARLIER_KEPT:] if before is not None else (),
         )
 
     @classmethod
@@ -241,6 +250,18 @@ class SubmissionRecord:
     def outcome_unknown(self) -> bool:
         """Whether something may be paid whose id is not known."""
         return self.phase in (Phase.INTENT, Phase.MISSING)
+
+    @property
+    def span(self) -> Span:
+        """When the API may have taken this submission in."""
+        return self.intent_at, self.arrives_by, self.clock_ahead
+
+    @property
+    def lost_for_good(self) -> tuple[Span, ...]:
+        """The spans of submissions, this one included, that a new one leaves without an outcome."""
+        # Of a record that is missing it is not known whether anything was sent, unless an error named candidates.
+        lost = self.phase is Phase.INTENT or (self.phase is Phase.MISSING and bool(self.reported))
+        return (*self.lost, self.span) if lost else self.lost
 
     def cleared_since(self, attempt: Attempt) -> bool:
         """Whether a person cleared the task since this record was last written.
@@ -300,7 +321,9 @@ class SubmissionRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, with the version of this format."""
-        return {"version": VERSION, **asdict(self), "phase": self.phase.value, "earlier": list(self.earlier)}
+        lost = [list(each) for each in self.lost]
+        plain = {"phase": self.phase.value, "earlier": list(self.earlier), "lost": lost}
+        return {"version": VERSION, **asdict(self), **plain}
 
     @classmethod
     def from_json(cls, stored: object) -> Self:
@@ -314,18 +337,22 @@ class SubmissionRecord:
         try:
             fields["phase"] = Phase(str(fields.get("phase")))
             fields["earlier"] = tuple(fields.get("earlier", ()))
+            fields["lost"] = tuple(tuple(each) for each in fields.get("lost", ()))
             record = cls(**fields)
         except (TypeError, ValueError) as error:
             raise UnreadableRecordError(f"is damaged ({error})", stored) from None
         wrong = [name for name, types in _FIELD_TYPES.items() if type(getattr(record, name)) not in types]
         if wrong or not all(isinstance(each, str) for each in record.earlier):
             raise UnreadableRecordError(f"is damaged ({', '.join(wrong) or 'earlier'})", stored)
+        if any([isinstance(each, int | float) for each in span] not in _SPANS for span in record.lost):
+            raise UnreadableRecordError("is damaged (lost)", stored)
         if (record.phase is Phase.SUBMITTED) is not bool(record.prediction_id):
             raise UnreadableRecordError(f"says {record.phase}, with id {record.prediction_id!r}", stored)
         return record
 
 
 _NUMBER = (int, float)
+_SPANS = ([True, True, True], [True, True, False])
 _FIELD_TYPES: Mapping[str, tuple[type, ...]] = {
     "fingerprint": (str,),
     "max_tries": (int,),

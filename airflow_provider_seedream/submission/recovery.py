@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_seedream.submission.advice import WayOut
+from airflow_provider_seedream.submission.claims import Claims, OpenSubmission
 from airflow_provider_seedream.submission.decisions import RetryLater, Submit
 from airflow_provider_seedream.submission.matching import (
     SLACK,
@@ -22,7 +23,7 @@ from airflow_provider_seedream.submission.matching import (
     unclaimed,
 )
 from airflow_provider_seedream.submission.record import Phase, SubmissionRecord
-from airflow_provider_seedream.submission.run import Claims, Terms
+from airflow_provider_seedream.submission.run import Terms
 from airflow_provider_seedream.wavespeed.errors import ApiError
 from airflow_provider_seedream.wavespeed.prediction import Prediction
 from airflow_provider_seedream.wavespeed.request import PaidRequest
@@ -43,13 +44,16 @@ class Found:
     :param possible: predictions that may be the one, whatever their texts say.
     :param candidates: those of them whose texts do not contradict the request.
     :param identified: those of them that the API shows to be the one, by all their inputs.
-    :param adoptable: the one candidate, if there is one, its input was fetched, and it is not older than the request.
+    :param adoptable: the one candidate, if there is one, its input was fetched, it is not older than the request, and it
+        is identified or no other task's.
+    :param rivals: the open submissions of other tasks that may have brought the one candidate.
     """
 
     possible: list[Prediction]
     candidates: list[Prediction]
     identified: list[Prediction]
     adoptable: Prediction | None
+    rivals: Sequence[OpenSubmission] = ()
 
     def without(self, gone: Callable[[Prediction], bool]) -> Found:
         """What is left without some of the predictions."""
@@ -58,7 +62,18 @@ class Found:
             for group in (self.possible, self.candidates, self.identified)
         )
         adoptable = self.adoptable if self.adoptable in candidates else None
-        return Found(possible, candidates, identified, adoptable)
+        return Found(possible, candidates, identified, adoptable, self.rivals)
+
+
+def named_in(hook: SeedreamHook, error: ApiError) -> Prediction | None:
+    """The prediction that an answer names although it is no success; a gateway has ids that the API does not know."""
+    if error.prediction_id is None:
+        return None
+    try:
+        return hook.prediction(error.prediction_id)
+    except ApiError as unseen:
+        log.warning("The answer names prediction %s, which is not visible: %s", error.prediction_id, unseen)
+        return None
 
 
 def search(
@@ -87,8 +102,9 @@ def search(
         )
         # By what the clock says now: the answer itself may be the first to say it.
         window = Window.of(record, hook.clock_ahead or 0.0, sent_now=sent_now)
-        others = {*claims.all(), *record.known_ids}
-        seen = [each for each in unclaimed(listed, others) if window.holds(each)]
+        others = claims.others(record)
+        taken = {*others.ids, *record.known_ids}
+        seen = [each for each in unclaimed(listed, taken) if window.holds(each)]
         for each in seen:
             if each.id not in examined and len(examined) < EXAMINED:
                 _examine(hook, each, examined)
@@ -96,7 +112,13 @@ def search(
         # A prediction from the future shows that the header Date lies; then only inputs can identify one.
         now = time.time() + (hook.clock_ahead or 0.0) + SLACK
         honest = all(each.created is None or each.created <= now for each in listed)
-        found = _judged(seen, request, window, examined, honest=honest)
+        # Of two tasks that both search for the same, at most one claims it; a task that waits does not search.
+        same = [
+            each for each in others.submissions if each.waiting and each.fingerprint == record.fingerprint
+        ]
+        mine = [each for each in seen if not any(other.may_be(each) for other in same)]
+        found = _judged(seen, request, window, examined, mine=mine, honest=honest)
+        found = _contested(found, others.submissions)
         # Only what the API identifies ends the search early: the lost one may be listed after somebody else's.
         if len(found.identified) == len(found.candidates) == 1:
             break
@@ -122,13 +144,15 @@ def _judged(
     window: Window,
     examined: Collection[str],
     *,
+    mine: Collection[Prediction],
     honest: bool,
 ) -> Found:
     matching = candidates(seen, request)
     certain = [
         each
         for each in matching
-        if identified(each, request)
+        if each in mine
+        and identified(each, request)
         and (window.surely_holds(each) or (each.created is not None and not honest))
     ]
     only = None
@@ -143,6 +167,14 @@ def _judged(
     return Found(possible(seen, request), matching, certain, only)
 
 
+def _contested(found: Found, others: Sequence[OpenSubmission]) -> Found:
+    """The same without an adoptable one that may as well be another task's."""
+    if len(found.candidates) != 1 or found.candidates[0] in found.identified:
+        return found
+    rivals = [each for each in others if each.may_be(found.candidates[0])]
+    return replace(found, adoptable=None, rivals=rivals) if rivals else found
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What a search lets a try do. Pure.
@@ -153,14 +185,12 @@ class Judgement:
     :param record: of the submission that was searched for.
     :param everything: what was found.
     :param terms: what Airflow and the author of the DAG say of this try.
-    :param others_lost: when other tasks of the run lost their submissions: spans of epoch seconds.
     :param clock_ahead: seconds by which the API's clock is ahead.
     """
 
     record: SubmissionRecord
     everything: Found
     terms: Terms
-    others_lost: Sequence[tuple[float, float]]
     clock_ahead: float
 
     @property
@@ -190,7 +220,7 @@ class Judgement:
         found = self.found
         if self.missing and not self.adopts and self.terms.retries_a_wish_for_new:
             found = self._undelivered
-        if self.adopts and self._only(found) is not None:
+        if self.adopts and found.adoptable is not None:
             return found.adoptable
         enough = self.missing or self.record.cleared or self.record.cleared_since(self.terms.attempt)
         if len(found.identified) == 1 and (enough or len(found.candidates) == 1):
@@ -232,7 +262,8 @@ class Judgement:
         identified_alone = len(self.in_doubt) == len(self.found.identified) == 1
         return replace(
             usual,
-            adoptable=self._only(self.found) is not None,
+            adoptable=self.found.adoptable is not None,
+            rivals=", ".join(dict.fromkeys(each.task for each in self.found.rivals)),
             identified=identified_alone and not self.missing,
         )
 
@@ -240,13 +271,3 @@ class Judgement:
     def _undelivered(self) -> Found:
         by = self.terms.moments.tried_at + self.clock_ahead
         return self.everything.without(lambda each: may_be_delivered(each, by))
-
-    def _only(self, found: Found) -> Prediction | None:
-        """The only candidate, unless it may as well be what another task of the run lost at the same time."""
-        only, record = found.adoptable, self.record
-        if only is None or only in found.identified:
-            return only
-        overlaps = (
-            first <= record.arrives_by and record.intent_at <= last for first, last in self.others_lost
-        )
-        return None if any(overlaps) else only

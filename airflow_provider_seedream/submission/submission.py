@@ -11,7 +11,7 @@ It decides, and the operator acts on the decision:
 - ``RetryLater``: nothing can be decided yet. The operator defers, or sleeps and calls :meth:`~Submission.reopen`;
 - ``GiveUp``: the operator raises the error.
 
-Must never happen: a POST before ``intent`` is in the store; a POST after the task was killed, or later than
+Must never happen: a POST before ``intent`` is in the store, and other tasks can see it (:mod:`.claims`); a POST after the task was killed, or later than
 ``send_within`` after ``intent``; a second POST while the outcome of the first is not known; a known id that is dropped
 because the store is away. Only ``pay`` sends what pays, and only the error table (``Arrival``) says whether a request
 that failed may have been accepted: never the text of an error.
@@ -33,6 +33,7 @@ from tenacity import Retrying, stop_after_attempt, wait_exponential
 
 from airflow_provider_seedream import xcom
 from airflow_provider_seedream.submission import advice, recovery
+from airflow_provider_seedream.submission.claims import ClaimsUnreadableError
 from airflow_provider_seedream.submission.decisions import (
     Changed,
     Collect,
@@ -51,7 +52,6 @@ from airflow_provider_seedream.submission.decisions import (
 )
 from airflow_provider_seedream.submission.matching import digest_of
 from airflow_provider_seedream.submission.record import Phase, SubmissionRecord, spent_before
-from airflow_provider_seedream.submission.run import ClaimsUnreadableError
 from airflow_provider_seedream.submission.timing import FORGOTTEN, Timing
 from airflow_provider_seedream.waiting.poll import refusal
 from airflow_provider_seedream.wavespeed.errors import (
@@ -66,7 +66,8 @@ from airflow_provider_seedream.wavespeed.prediction import Prediction
 
 if TYPE_CHECKING:
     from airflow_provider_seedream.hooks.seedream import SeedreamHook
-    from airflow_provider_seedream.submission.run import Claims, Terms
+    from airflow_provider_seedream.submission.claims import Claims
+    from airflow_provider_seedream.submission.run import Terms
     from airflow_provider_seedream.submission.store import TaskStore
     from airflow_provider_seedream.wavespeed.request import PaidRequest
 
@@ -205,6 +206,8 @@ class Submission:
         key, to = self.hook.settings.source, f"{request.model} for ${cost_usd:g}"
         origin = self.hook.settings.endpoint.origin
         log.info("Submitting %s to %s (%s, %s): %s.", request.describe, to, key, origin, because)
+        # So that no other task takes what this request brings.
+        self.claims.expect(intent)
         self._write(intent)
         what = f"A submission of {request.describe} (${cost_usd:g})"
         self.sent = f"{what} is under way; the API cannot cancel it"
@@ -212,7 +215,7 @@ class Submission:
         try:
             prediction = self.hook.submit(request, send_by=send_by, stopped=lambda: self.killed)
         except ApiError as error:
-            named = self._named_in(error)
+            named = recovery.named_in(self.hook, error)
             if named is None:
                 return self._without_id(error, before, intent)
             prediction = named
@@ -220,12 +223,11 @@ class Submission:
             # Airflow's execution_timeout is no Exception. It can come while there is no connection yet.
             if not self.hook.client.may_have_left:
                 self._put_back(before, intent)
+            self._note_clock()
             raise
         # Logged first: should the record fail, the log is the one place that knows the id.
         log.info("Prediction %s was submitted: %s, $%g.", prediction.id, request.describe, cost_usd)
         self._keep(intent, prediction)
-        if before is not None and before.outcome_unknown:
-            self.claims.report_lost(None)
         return Paid(prediction.id, prediction)
 
     def _intent(self, request: PaidRequest, cost_usd: float) -> SubmissionRecord:
@@ -247,18 +249,6 @@ class Submission:
             clock_ahead=self.hook.clock_ahead,
             paid_from=self.hook.settings.source,
         )
-
-    def _named_in(self, error: ApiError) -> Prediction | None:
-        """The prediction that an answer names although it is no success; a gateway has ids that the API does not know."""
-        if error.prediction_id is None:
-            return None
-        try:
-            return self.hook.prediction(error.prediction_id)
-        except ApiError as unseen:
-            log.warning(
-                "The answer names prediction %s, which is not visible: %s", error.prediction_id, unseen
-            )
-            return None
 
     def _without_id(
         self, error: ApiError, before: SubmissionRecord | None, intent: SubmissionRecord
@@ -284,6 +274,7 @@ class Submission:
     def _put_back(self, before: SubmissionRecord | None, intent: SubmissionRecord) -> None:
         """Record that nothing was sent, or that the API refused it."""
         self.sent = NOTHING_SENT
+        self.claims.report_lost(before)
         try:
             # Where there was none, a record that nothing is paid: the next try must not search for what never was.
             self._persist(before or replace(intent, phase=Phase.NOTHING))
@@ -320,16 +311,12 @@ class Submission:
             record = replace(
                 record, fingerprint=request.fingerprint(self.terms.conn_id), cost_usd=request.cost_usd
             )
-        else:
-            self.claims.report_lost(record)
-        pauses, sent_now = self.timing.searches, self._sent_now
+        self.claims.report_lost(record)
+        self.record = record
         try:
-            found = recovery.search(self.hook, record, request, self.claims, pauses=pauses, sent_now=sent_now)
-            ahead = self.hook.clock_ahead
-            if sent_now and record.clock_ahead is None:
-                record = replace(record, clock_ahead=ahead)
-            self.record = record
-            judged = recovery.Judgement(record, found, self.terms, self.claims.others_lost(), ahead or 0.0)
+            found = self._searched(record, request)
+            record, ahead = self.record, self.hook.clock_ahead or 0.0
+            judged = recovery.Judgement(record, found, self.terms, ahead)
             mine = judged.mine
             if mine is not None and self.claims.claim_alone(mine.id):
                 how = "identified" if mine in judged.found.identified else "adopted"
@@ -344,9 +331,22 @@ class Submission:
             raise advice.lost(record, request, judged.in_doubt, judged.way_out(self._way_out))
         if isinstance(step, RetryLater):
             log.warning("The lost submission may still arrive; searching again in %.0f s.", step.seconds)
-            if sent_now:
-                self._write(record)
         return step
+
+    def _searched(self, record: SubmissionRecord, request: PaidRequest) -> recovery.Found:
+        self._note_clock()
+        try:
+            pauses, sent_now = self.timing.searches, self._sent_now
+            return recovery.search(self.hook, record, request, self.claims, pauses=pauses, sent_now=sent_now)
+        finally:
+            self._note_clock()
+
+    def _note_clock(self) -> None:
+        """Keep what the API's answers say of its clock: only the worker that sent the request can compare the two."""
+        record, ahead = self.record, self.hook.clock_ahead
+        unknown = record is not None and record.phase is Phase.INTENT and record.clock_ahead is None
+        if self._sent_now and record is not None and unknown and ahead is not None:
+            self._note(replace(record, clock_ahead=ahead), "its clock is known")
 
     def _missing(self, request: PaidRequest) -> SubmissionRecord:
         """The record of a try that is not the first and found none: written, so that it is known after a deferral."""
@@ -370,7 +370,6 @@ class Submission:
         return missing
 
     def _adopt(self, mine: Prediction, record: SubmissionRecord, how: str) -> Paid:
-        self.claims.report_lost(None)
         continued = record.continued(self.terms.attempt, deadline=time.time() + self.terms.timeout)
         self._keep(replace(continued, paid_from=self.hook.settings.source), mine)
         log.warning(

@@ -42,6 +42,8 @@ class TaskInstance:
     ) -> Any:
         if run_id is not None:
             return [self.xcom_of_runs[run_id].get(each, {}).get(key) for each in task_ids]
+        if isinstance(task_ids, list) and map_indexes not in (None, self.map_index):
+            return [self.xcom_of_others.get(f"{each}[{map_indexes}]", {}).get(key) for each in task_ids]
         if isinstance(task_ids, list):
             return [self.xcom_of_others.get(each, self.xcom).get(key) for each in task_ids]
         return self.xcom.get(key)

@@ -94,6 +94,15 @@ def put(cdn: Cdn, place: Place, prediction_id: str = "p1", **options: Any) -> Pu
     return publish(image_set(cdn, prediction_id), ObjectStoragePath(place.url), published_by=ME, **options)
 
 
+BROKEN_OFF = [
+    b"",
+    b"{",
+    b'{"version": 2',
+    b'{"version": 1, "key": "theirs", "assets": [',
+    b'{\n  "version": 1,\n',
+]
+"""Files of others that begin as ours do, or hold nothing."""
+
 FOREIGN = {
     "manifest.json": json.dumps({"name": "web app", "icons": []}).encode(),
     "manifest.json.partial": b"a download that broke off",
@@ -444,6 +453,42 @@ def test_a_folder_of_others_costs_one_listing(
         put(cdn, place, storyboard_page=True)
     assert taken.count("ls") == 1
     assert len(taken) <= 3 + taken.count("info")
+
+
+@pytest.mark.parametrize("data", BROKEN_OFF)
+def test_a_file_of_somebody_else_that_begins_as_ours_or_is_empty_is_refused_before_anything_is_fetched(
+    cdn: Cdn, place: Place, data: bytes
+) -> None:
+    place.put("manifest.json.partial", data)
+    with pytest.raises(ForeignFileError, match=r"holds 'manifest\.json\.partial'"):
+        put(cdn, place)
+    assert cdn.requests == []
+    assert place.content() == {"manifest.json.partial": data}
+
+
+@pytest.mark.parametrize("data", BROKEN_OFF)
+@pytest.mark.parametrize("name", ["manifest.json", "manifest.json.partial"])
+def test_an_empty_file_of_somebody_else_that_comes_during_a_publish_stays(
+    cdn: Cdn, place: Place, name: str, data: bytes
+) -> None:
+    while_fetching(cdn, lambda: place.put(name, data))
+    for _ in range(2):
+        with pytest.raises(ForeignFileError, match=rf"holds '{re.escape(name)}'"):
+            put(cdn, place, concurrency=1)
+        assert place.content()[name] == data
+
+
+@pytest.mark.event("Files of somebody else in `output_path`")
+@pytest.mark.parametrize("data", BROKEN_OFF)
+def test_nothing_is_paid_where_an_empty_or_broken_file_of_somebody_else_is_in_output_path(
+    seedream_emulator: Emulator, tmp_path: Path, hurried: None, data: bytes
+) -> None:
+    (tmp_path / "manifest.json.partial").write_bytes(data)
+    operator = SeedreamSequentialOperator(task_id="gen", prompt="a fox", output_path=str(tmp_path))
+    with pytest.raises(AirflowFailException, match=r"holds 'manifest\.json\.partial'.*Nothing is paid"):
+        run(operator, Tries())
+    assert seedream_emulator.paid_tasks == 0
+    assert (tmp_path / "manifest.json.partial").read_bytes() == data
 
 
 @pytest.mark.event("Files of somebody else in `output_path`")

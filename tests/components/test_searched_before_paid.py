@@ -177,6 +177,54 @@ def test_adopt_takes_no_set_that_another_run_or_task_says_is_its_own(seedream_em
         run(task, tries, pauses=[])
 
 
+def claims_are_unreadable(tries, monkeypatch):
+    def away(**_):
+        raise RuntimeError("the API server is away")
+
+    monkeypatch.setattr(tries.ti, "get_task_states", away)
+
+
+def search_is_down(seedream_emulator):
+    seedream_emulator.faults.add("list", faults.Status(503), times=None)
+
+
+def search_breaks_off(monkeypatch):
+    class TaskTimeout(BaseException):
+        """As Airflow's ``execution_timeout``: no ``Exception``."""
+
+    def ended(_):
+        raise TaskTimeout
+
+    monkeypatch.setattr("airflow_provider_seedream.submission.recovery.time.sleep", ended)
+
+
+@OLDER
+@pytest.mark.parametrize("why", ["search is down", "claims are unreadable", "search breaks off"])
+@pytest.mark.parametrize("policy", ["fail", "adopt"])
+def test_the_clock_that_an_answer_without_id_shows_is_kept_though_the_search_fails(
+    seedream_emulator, monkeypatch, why, policy
+):
+    seedream_emulator.configure(list_input=True, result_input=True)
+    older = run(operator(), Tries())["prediction_id"]
+    seedream_emulator.clock.advance(300)
+    seedream_emulator.faults.add("submit", faults.Status(502))
+    tries = Tries()
+    with monkeypatch.context() as patch:
+        if why == "search is down":
+            search_is_down(seedream_emulator)
+        elif why == "claims are unreadable":
+            claims_are_unreadable(tries, patch)
+        else:
+            search_breaks_off(patch)
+        with pytest.raises(BaseException):  # noqa: B017, PT011
+            run(operator(on_lost_submission=policy), tries)
+    assert tries.store.get(SUBMISSION)["clock_ahead"] == pytest.approx(300, abs=5)
+    seedream_emulator.faults.clear()
+    with pytest.raises((LostSubmissionError, AirflowFailException)) as error:
+        run(operator(on_lost_submission=policy), tries)
+    assert "pays nothing" not in str(error.value), older
+
+
 @pytest.mark.event("The API shows the prompt in another form")
 @pytest.mark.parametrize(
     "rewrite",

@@ -23,6 +23,7 @@ from airflow_provider_seedream.submission import (
     recovery,
     submission,
 )
+from airflow_provider_seedream.submission.claims import Others
 from airflow_provider_seedream.submission.record import Attempt, SubmissionRecord
 from airflow_provider_seedream.submission.run import Moments
 from airflow_provider_seedream.wavespeed import (
@@ -187,7 +188,10 @@ class Sequences(RuleBasedStateMachine):
             settings=SimpleNamespace(source="c", endpoint=SimpleNamespace(origin="o", connect_timeout=0.0)),
         )
         claims = SimpleNamespace(
-            all=list, claim_alone=lambda _: True, report_lost=lambda _: None, others_lost=list
+            others=lambda _: Others(),
+            claim_alone=lambda _: True,
+            expect=lambda _: None,
+            report_lost=lambda _: None,
         )
         terms = Terms(
             conn_id="c",

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from airflow_provider_seedream.emulator import faults
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 from airflow_provider_seedream.wavespeed import Prediction
 from airflow_provider_seedream.wavespeed.errors import LostSubmissionError, WaveSpeedError
-from tests.components.airflow_context import Tries, run
+from tests.components.airflow_context import Tries, die_in_flight, run
 
 pytestmark = pytest.mark.usefixtures("hurried")
 
@@ -157,3 +157,174 @@ def test_a_record_of_a_clear_names_what_was_paid_before(seedream_emulator):
     tries.clear(retries=3)
     run(operator(), tries)
     assert tries.ti.xcom["earlier_predictions"] == [first]
+
+
+WHALE = "2 images. First, a whale. Second, a crab."
+FOX = "2 images. First, a fox. Second, an owl."
+NEVER_ANOTHERS = pytest.mark.event(
+    "Another task lost its submission at the same time, or waits for an answer"
+)
+
+
+def other_of(place: str, one: Tries, other: Tries, state: str = "running") -> None:
+    """Let ``one`` see what ``other`` says: a mapped instance of its run, or the same task in another run."""
+    one.ti.xcom_of_others = other.ti.xcom_of_others = {"others": {}}
+    if place == "run":
+        one.ti.run_id, other.ti.run_id = MINE, OTHER
+        one.ti.xcom_of_runs = {OTHER: {"gen": other.ti.xcom}}
+        one.ti.states_of_runs = {OTHER: {"gen": state}}
+    else:
+        one.ti.map_index, other.ti.map_index = 0, 1
+        one.ti.xcom_of_others = {"gen[1]": other.ti.xcom, "others": other.ti.xcom}
+
+
+def mapped(**arguments: Any) -> SeedreamSequentialOperator:
+    task = operator(**arguments)
+    task.siblings = ["others"]
+    return task
+
+
+def lose(tries: Tries, emulator: Any, fault: Any, prompt: str) -> None:
+    emulator.faults.add("submit", fault)
+    with pytest.raises((LostSubmissionError, AirflowFailException)):
+        run(mapped(prompt=prompt), tries)
+
+
+def refused(tries: Tries, **arguments: Any) -> str:
+    arguments = {"prompt": FOX, "on_lost_submission": "adopt", **arguments}
+    with pytest.raises((LostSubmissionError, AirflowFailException)) as error:
+        run(mapped(**arguments), tries, pauses=[])
+    return str(error.value)
+
+
+@NEVER_ANOTHERS
+@pytest.mark.parametrize("place", ["run", "mapped instance"])
+@pytest.mark.parametrize("state", ["failed", "up_for_retry"])
+def test_what_another_task_lost_is_not_adopted_and_the_way_out_works(seedream_emulator, place, state):
+    one, other = Tries(), Tries()
+    other_of(place, one, other, state)
+    lose(other, seedream_emulator, faults.DropAfter(), WHALE)
+    lose(one, seedream_emulator, faults.DropBefore(), FOX)
+    error = refused(one)
+    theirs = seedream_emulator.predictions[0]["id"]
+    assert theirs in error
+    assert "it may be that of gen" in error
+    assert "pays nothing" not in error
+    assert 'set on_lost_submission="fail", and clear the task' in error
+    one.clear(retries=3)
+    assert run(mapped(prompt=FOX), one, pauses=[])["prediction_id"] != theirs
+    assert seedream_emulator.paid_tasks == 2
+
+
+@NEVER_ANOTHERS
+@pytest.mark.parametrize("place", ["run", "mapped instance"])
+def test_what_another_task_gave_up_for_a_new_set_is_not_adopted_either(seedream_emulator, place):
+    one, other = Tries(), Tries()
+    other_of(place, one, other)
+    lose(one, seedream_emulator, faults.DropBefore(), FOX)
+    lose(other, seedream_emulator, faults.DropAfter(), WHALE)
+    other.clear(retries=3)
+    run(mapped(prompt=WHALE), other, pauses=[])
+    assert seedream_emulator.paid_tasks == 2
+    refused(one)
+    run(mapped(prompt=WHALE), other)  # Airflow emptied what it had said
+    refused(one)
+    assert seedream_emulator.paid_tasks == 2
+
+
+@NEVER_ANOTHERS
+@pytest.mark.parametrize("place", ["run", "mapped instance"])
+@pytest.mark.parametrize("prompt", [FOX, WHALE])
+@pytest.mark.parametrize("shown", [False, True])
+def test_what_a_task_that_waits_for_its_answer_pays_is_not_adopted(
+    seedream_emulator, monkeypatch, place, prompt, shown
+):
+    seedream_emulator.configure(list_input=shown, result_input=shown)
+    one, other = Tries(), Tries()
+    other_of(place, one, other)
+    # Killed while it waits: nothing it says tells this from waiting on.
+    die_in_flight(monkeypatch, mapped(prompt=prompt), other)
+    assert prompt not in str(other.ti.xcom)
+    assert seedream_emulator.api_key not in str(other.ti.xcom)
+    seedream_emulator.faults.add("submit", faults.DropBefore())
+    refused(one)
+    assert seedream_emulator.paid_tasks == 1
+
+
+@NEVER_ANOTHERS
+def test_what_the_api_shows_to_be_this_one_is_adopted_beside_another_task_that_waits(
+    seedream_emulator, monkeypatch
+):
+    seedream_emulator.configure(list_input=True, result_input=True)
+    one, other = Tries(), Tries()
+    other_of("run", one, other)
+    die_in_flight(monkeypatch, mapped(prompt=WHALE), other)
+    lose(one, seedream_emulator, faults.DropAfter(), FOX)
+    taken = run(mapped(prompt=FOX, on_lost_submission="adopt"), one)["prediction_id"]
+    assert taken == seedream_emulator.predictions[1]["id"]
+
+
+@pytest.mark.parametrize("place", ["run", "mapped instance"])
+def test_a_task_that_was_answered_is_in_no_way_of_another(seedream_emulator, place):
+    one, other = Tries(), Tries()
+    other_of(place, one, other)
+    run(mapped(prompt=WHALE), other)
+    lose(one, seedream_emulator, faults.DropAfter(), FOX)
+    mine = run(mapped(prompt=FOX, on_lost_submission="adopt"), one)["prediction_id"]
+    assert mine == seedream_emulator.predictions[1]["id"]
+
+
+@pytest.mark.parametrize("status", [402, 429])
+def test_a_task_whose_submission_was_refused_takes_back_that_it_may_arrive(seedream_emulator, status):
+    tries = Tries()
+    seedream_emulator.faults.add("submit", faults.Status(status))
+    with pytest.raises((AirflowFailException, TaskDeferred)):
+        operator().execute(tries.next_try())
+    assert tries.ti.xcom["lost_submission"] is None
+
+
+def pushes_of(tries: Tries, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    pushed: list[str] = []
+    push = tries.ti.xcom_push
+
+    def counted(key: str, value: Any) -> None:
+        pushed.append(key)
+        push(key, value)
+
+    monkeypatch.setattr(tries.ti, "xcom_push", counted)
+    return pushed
+
+
+def test_a_paid_submission_says_so_once_right_before_its_intent_and_a_try_that_pays_nothing_never(
+    seedream_emulator, monkeypatch
+):
+    tries, seen = Tries(), []
+    pushed = pushes_of(tries, monkeypatch)
+    kept = tries.store.set
+
+    def keep(key: str, value: Any, **options: Any) -> None:
+        seen.append((list(pushed), key, seedream_emulator.paid_tasks))
+        kept(key, value, **options)
+
+    monkeypatch.setattr(tries.store, "set", keep)
+    run(operator(), tries)
+    assert seen[0] == (["lost_submission"], "seedream_submission", 0)
+    assert pushed.count("lost_submission") == 1
+    del pushed[:]
+    run(operator(), tries)
+    assert "lost_submission" not in pushed
+    assert seedream_emulator.paid_tasks == 1
+
+
+def test_a_task_pays_though_it_cannot_tell_others(seedream_emulator, monkeypatch):
+    tries = Tries()
+    push = tries.ti.xcom_push
+
+    def away(key: str, value: Any) -> None:
+        if key == "lost_submission":
+            raise RuntimeError("the API server is away")
+        push(key, value)
+
+    monkeypatch.setattr(tries.ti, "xcom_push", away)
+    assert len(run(operator(), tries)["images"]) == 1
+    assert seedream_emulator.paid_tasks == 1

@@ -38,6 +38,7 @@ from airflow_provider_seedream.submission.record import (
     UnreadableRecordError,
 )
 from airflow_provider_seedream.wavespeed import BudgetExceededError, ImageSetRequest, Prediction, Status
+from airflow_provider_seedream.wavespeed.optimizer import EnhancementRequest
 
 INTENT = SubmissionRecord(
     phase=Phase.INTENT, fingerprint="f", max_tries=1, cost_usd=0.14, intent_at=1000.0, arrives_by=1300.0
@@ -290,6 +291,43 @@ def test_candidates_leave_out_claimed_ids_and_other_inputs():
     ]
     left = candidates(unclaimed(listed, {"claimed"}), ImageSetRequest.build(prompt="a  fox"))
     assert [each.id for each in left] == ["mine", "silent"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "may_be"),
+    [
+        ({}, True),
+        ({"size": "2048*2048"}, True),
+        ({"size": "2048 x 2048"}, True),
+        ({"size": "2K"}, True),
+        ({"size": "2560*1440"}, False),
+        ({"size": "2560×1440"}, False),
+        ({"output_format": "image/JPG"}, True),
+        ({"output_format": "png"}, False),
+        ({"max_images": 3}, False),
+        ({"images": []}, True),
+        ({"seed": 7, "enable_base64_output": True}, True),  # not sent: the API may show defaults
+        ({"prompt": "2 images of an owl"}, False),
+    ],
+)
+def test_an_input_that_contradicts_one_that_was_sent_rules_a_prediction_out(inputs, may_be):
+    request = ImageSetRequest.build(prompt="2 images of a fox", output_format="jpeg")
+    found = Prediction.from_json({"id": "one", "status": "processing", "input": inputs})
+    assert bool(candidates([found], request)) is may_be
+
+
+@pytest.mark.parametrize(("inputs", "may_be"), [({"mode": "image"}, True), ({"mode": "video"}, False)])
+def test_an_enhancement_in_another_mode_is_another(inputs, may_be):
+    found = Prediction.from_json({"id": "one", "status": "processing", "input": inputs})
+    assert bool(candidates([found], EnhancementRequest.build(text="a fox"))) is may_be
+
+
+@pytest.mark.parametrize(("shown", "taken"), [(True, True), ("yes", True), (None, True), (False, False)])
+def test_a_set_whose_switch_differs_stays_a_candidate_and_is_not_adopted(shown, taken):
+    request = ImageSetRequest.build(prompt="2 images of a fox", enable_sync_mode=True)
+    found = Prediction.from_json({"id": "one", "status": "processing", "input": {"enable_sync_mode": shown}})
+    assert candidates([found], request) == [found]
+    assert adoptable(found, request) is taken
 
 
 @pytest.mark.parametrize(
