@@ -56,7 +56,7 @@ def main() -> int:
         succeeded = str(run.state) == "success"
         show_tasks(run)
         if succeeded:
-            show_pictures()
+            show_images()
         if emulator:
             print(f"\nOn the emulator: {emulator.paid_tasks} paid task, {emulator.polls()} poll(s)")
     print(f"{'Done' if succeeded else 'Failed'} after {time.monotonic() - began:.0f} s.")
@@ -122,7 +122,7 @@ def show_tasks(run: Any) -> None:
         print(f"  {task.task_id:<14}{task.state}")
 
 
-def show_pictures() -> None:
+def show_images() -> None:
     """What is in the folder, read from the folder."""
     manifest = json.loads((OUTPUT / "manifest.json").read_text())
     print(f"\n  prediction    {manifest['prediction_id']}")

@@ -36,7 +36,7 @@ with DAG(
         return [dict(event.extra) for happened in events.values() for event in happened]
 
     @task
-    def list_pictures(published: list[dict[str, Any]]) -> list[str]:
+    def list_images(published: list[dict[str, Any]]) -> list[str]:
         """The images, by their manifests: a place to send them on from."""
         images = []
         for extra in published:
@@ -45,4 +45,4 @@ with DAG(
             images += [f"{extra['path']}/{image['file']}" for image in manifest["images"]]
         return images
 
-    list_pictures(read_events())
+    list_images(read_events())

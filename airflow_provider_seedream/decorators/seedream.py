@@ -30,10 +30,10 @@ class SeedreamSequentialDecoratedOperator(DecoratedOperator, SeedreamSequentialO
 
     The function is called once for each image set, not once for each try. One that never says the same twice, such as a
     language model, would let a retry ask for another image set than the one that is paid, which the operator refuses;
-    and who retries wants the pictures that are paid, not others beside them. So the prompt is kept beside the submission
+    and who retries wants the images that are paid, not others beside them. So the prompt is kept beside the submission
     record, and as long as there is a record, retries go on with it. The function is called again where nothing was
     submitted: after a prompt that was refused, or a price over a ceiling; and where a person cleared the task to get new
-    pictures, unless the old prediction still runs, which is then waited for. After a clear with ``on_clear="reuse"`` it is
+    images, unless the old prediction still runs, which is then waited for. After a clear with ``on_clear="reuse"`` it is
     called again if the old prediction failed, as its prompt may be why. What is kept lasts as long as the record:
     across retries on Airflow 3.3 and newer, within one try before.
 

@@ -111,7 +111,7 @@ def _folder(published: Published) -> OutputDataset:
 
 
 def _columns() -> Iterator[SchemaDatasetFacetFields]:
-    """The columns of a manifest: what it says of each picture."""
+    """The columns of a manifest: what it says of each image."""
     for field in fields(PublishedImage):
         kind = str(field.type).removesuffix(" | None")
         yield SchemaDatasetFacetFields(name=field.name, type=_TYPES.get(kind, kind))

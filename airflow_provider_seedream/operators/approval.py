@@ -37,7 +37,7 @@ def approval_rounds(
     prompt: PromptInput | XComArg,
     rounds: int = 3,
     group_id: str = "approval",
-    subject: str = "Publish these pictures?",
+    subject: str = "Publish these images?",
     assigned_users: HITLUser | list[HITLUser] | None = None,
     notifiers: Sequence[BaseNotifier] | BaseNotifier | None = None,
     response_timeout: dt.timedelta | None = None,
@@ -60,7 +60,7 @@ def approval_rounds(
     :param notifiers: called when an answer is wanted.
     :param response_timeout: how long each answer may take; default: for ever. Then the run fails.
     :param drawing: what else ``SeedreamSequentialOperator`` takes, for every round: ``size``, ``max_cost``, ``retries`` …
-    :raises InvalidInputError: inside a mapped task group; for what would show no pictures, or publish before anybody approved.
+    :raises InvalidInputError: inside a mapped task group; for what would show no images, or publish before anybody approved.
     :raises AirflowOptionalProviderFeatureException: before Airflow 3.1, which has no such form.
     """
     try:
@@ -154,7 +154,7 @@ def _refuse_mapped(group: TaskGroup) -> None:
 def _refuse_unfit(draw: SeedreamSequentialOperator) -> None:
     # The task and not the keywords: default_args of the DAG count as well.
     for name, rule in (
-        ("enable_base64_output", "the form shows pictures by their links, and such a set has none"),
+        ("enable_base64_output", "the form shows images by their links, and such a set has none"),
         ("output_path", "it would publish what nobody has approved"),
         ("outlets", "they would announce what nobody has approved"),
     ):

@@ -52,7 +52,7 @@ class SeedreamPromptOperator(PayingOperator):
     or to map over.
 
     Free, unless ``enhance`` is set: then the vendor's optimizer rewrites the prompt ($0.001). That submission is paid once:
-    a retry takes it up (Airflow 3.3+). The optimizer may lose what makes a prompt one of an image set, so its text is
+    a retry resumes it (Airflow 3.3+). The optimizer may lose what makes a prompt one of an image set, so its text is
     checked: a missing count, and ordinals that became a numbered list, are put right; where it asks for another number
     of images, or tells the scenes in another order or not apart, it is unusable. Then pushes ``enhancement`` as well:
     ``prediction_id``, ``text`` as the optimizer wrote it, ``cost_usd``, and ``unusable``: why, or null.
@@ -71,7 +71,7 @@ class SeedreamPromptOperator(PayingOperator):
     :param enhancement_style: ``"default"``, ``"artistic"``, ``"photographic"``, ``"technical"``, ``"anime"`` or
         ``"realistic"``.
     :param on_unusable_enhancement: ``"keep_original"`` (default) logs a warning and goes on with the prompt as it was,
-        which is known to be good: the pictures are what the pipeline is for, and a retry would get the same text
+        which is known to be good: the images are what the pipeline is for, and a retry would get the same text
         again. ``"fail"`` fails the task for good.
     :param seedream_conn_id: connection of type ``seedream``; used only to enhance, like all that follow.
     :param deferrable: wait in the triggerer for a turn to submit where the API rate limits it.

@@ -71,7 +71,7 @@ def _content(source: str) -> bytes:
                 "images",
                 without_secrets(source),
                 f"it has {size:,} bytes, and at most {MAX_BYTES:,} can be uploaded",
-                "Give a smaller picture, or a link to it.",
+                "Give a smaller image, or a link to it.",
             )
         return path.read_bytes()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:

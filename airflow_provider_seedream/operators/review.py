@@ -64,7 +64,7 @@ class SeedreamReviewOperator(RendersOnlyWhatTheAuthorWrote, HITLOperator, Branch
         rounds: int,
         on_approve: str,
         on_reject: str | None,
-        subject: str = "Publish these pictures?",
+        subject: str = "Publish these images?",
         assigned_users: HITLUser | list[HITLUser] | None = None,
         notifiers: Sequence[BaseNotifier] | BaseNotifier | None = None,
         response_timeout: dt.timedelta | None = None,
@@ -134,9 +134,7 @@ class SeedreamReviewOperator(RendersOnlyWhatTheAuthorWrote, HITLOperator, Branch
         )
         self._refuse_form_of_another(image_set, self._form_that_airflow_keeps(context))
         context["ti"].xcom_push(key=xcom.SHOWN_PREDICTION_ID, value=image_set.prediction_id)
-        context["ti"].xcom_push(
-            key=xcom.SHOWN_IMAGE_URLS, value=[picture.url for picture in image_set.images]
-        )
+        context["ti"].xcom_push(key=xcom.SHOWN_IMAGE_URLS, value=[image.url for image in image_set.images])
         super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> None:
@@ -144,7 +142,7 @@ class SeedreamReviewOperator(RendersOnlyWhatTheAuthorWrote, HITLOperator, Branch
 
         :raises InvalidInputError: for an answer that is neither, or a note that the prompt cannot take in. Nothing is drawn;
             a retry, or a clear, asks again.
-        :raises AirflowFailException: where other pictures than the form shows have taken their place.
+        :raises AirflowFailException: where other images than the form shows have taken their place.
         """
         answer = super().execute_complete(context, event)
         chosen = list(answer["chosen_options"])
@@ -237,10 +235,10 @@ class SeedreamReviewOperator(RendersOnlyWhatTheAuthorWrote, HITLOperator, Branch
             for key in (xcom.SHOWN_PREDICTION_ID, xcom.SHOWN_IMAGE_URLS)
         )
         # A form that an older version of this provider asked left no links behind.
-        same_links = links is None or links == [picture.url for picture in image_set.images]
+        same_links = links is None or links == [image.url for image in image_set.images]
         if shown != image_set.prediction_id or not same_links:
             raise AirflowFailException(
-                f"Prediction {shown} was shown, and now there is {image_set.prediction_id}: the pictures were drawn again since "
+                f"Prediction {shown} was shown, and now there is {image_set.prediction_id}: the images were drawn again since "
                 "they were shown; clear the review to be asked again, which is free. Before Airflow 3.4 it must be given a new form "
                 "for that, as docs/pipelines.md (Approval) shows."
             )

@@ -23,7 +23,7 @@ _URL_CHARACTERS = ":/?#[]@!$&'()*+,;=%~"
 def review_form(image_set: ImageSet, *, number: int, rounds: int, spent_usd: float) -> str:
     """The text of the form: what was drawn, what it cost, and what a rejection would cost.
 
-    Pictures are links, since the form drops pictures that are part of the text; they show as long as the links live,
+    Images are links, since the form drops images that are part of the text; they show as long as the links live,
     seven days.
 
     :param number: of this round, from 1.
@@ -32,18 +32,18 @@ def review_form(image_set: ImageSet, *, number: int, rounds: int, spent_usd: flo
     """
     count = image_set.requested or len(image_set.images)
     cost_usd = image_set.cost_usd or 0.0
-    pictures = f"{count} new picture{'s' if count > 1 else ''}"
+    images = f"{count} new image{'s' if count > 1 else ''}"
     price = f"**Round {number} of {rounds}** cost ${cost_usd:g}, all rounds so far ${spent_usd:g}."
     if number < rounds:
-        next_step = f"Reject it to have {pictures} drawn for ${cost_usd:g}, changed by your note."
+        next_step = f"Reject it to have {images} drawn for ${cost_usd:g}, changed by your note."
     else:
         next_step = "It is the last one: if you reject it, nothing is published and nothing more is drawn."
     prompt = image_set.prompt or ""
     # The whole prompt of a single image stands below.
     captions = image_set.scenes if scenes_of(prompt) else [None] * len(image_set.images)
     shown = [
-        _picture(number, picture, caption or "")
-        for number, picture, caption in zip(image_set.numbers, image_set.images, captions, strict=True)
+        _image(number, image, caption or "")
+        for number, image, caption in zip(image_set.numbers, image_set.images, captions, strict=True)
     ]
     return "\n\n".join(
         [
@@ -76,9 +76,9 @@ def plain(text: str, length: int) -> str:
     return _PUNCTUATION.sub(r"\\\1", cut)
 
 
-def _picture(place: int, picture: GeneratedImage, caption: str) -> str:
+def _image(place: int, image: GeneratedImage, caption: str) -> str:
     text = " ".join([f"{place}\\.", plain(caption, CAPTION)]).strip()
-    flagged = " **Flagged as unsafe by the vendor.**" if picture.flagged else ""
-    if urlsplit(picture.url).scheme not in ("http", "https"):
+    flagged = " **Flagged as unsafe by the vendor.**" if image.flagged else ""
+    if urlsplit(image.url).scheme not in ("http", "https"):
         return f"{text}{flagged} (no link to show it by)"
-    return f"{text}{flagged}\n\n![Picture {place}](<{quote(picture.url, safe=_URL_CHARACTERS)}>)"
+    return f"{text}{flagged}\n\n![Image {place}](<{quote(image.url, safe=_URL_CHARACTERS)}>)"

@@ -60,14 +60,14 @@ DEFAULT_SIZE = _DefaultSize("2048*2048")
 
 
 class SeedreamSequentialOperator(TellsLineage, PayingOperator):
-    """Makes an image set: several pictures with the same characters, palette and style from one prompt.
+    """Makes an image set: several images with the same characters, palette and style from one prompt.
 
     Submits one paid job to WaveSpeedAI and waits for it, by default deferred. A retry resumes the job that an earlier
     try paid for (Airflow 3.3+). Gives an :class:`ImageSet` as plain JSON. Also pushes ``prediction_id`` as soon as it is
     known, and ``image_urls``, which live seven days.
 
     :param prompt: the scenes: a text, an ``ImageSetPrompt`` or a list of scenes.
-    :param images: reference pictures to draw from, 1 to 10, with the pictures to make at most 15: links that the vendor
+    :param images: reference images to draw from, 1 to 10, with the images to make at most 15: links that the vendor
         can fetch, or files (``s3://…``, ``gs://…``, ``file://…``, a path), which are uploaded, free of charge, right
         before the submission. A prompt speaks of them as "Figure 1", "Figure 2". A link that another try renders
         differently, such as a signed one, is another request.
@@ -78,23 +78,23 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
     :param height: pixels, together with ``width``, instead of ``size``.
     :param resolution: ``"2K"``, ``"3K"`` or ``"4K"``, with a preset.
     :param output_format: ``"jpeg"`` or ``"png"``; default: the API's.
-    :param enable_base64_output: take the pictures out of the answer instead of from links; they go to
+    :param enable_base64_output: take the images out of the answer instead of from links; they go to
         ``output_path``, never to XCom.
-    :param enable_sync_mode: let the submission itself wait for the pictures (up to about 90 s, holding a worker).
+    :param enable_sync_mode: let the submission itself wait for the images (up to about 90 s, holding a worker).
     :param model: a sequential Seedream model; default: the connection's, else Seedream V5.0 Lite Sequential. With
         ``images`` the default is the edit-sequential model of the same version, at the same price.
     :param price_source: ``"table"`` prices by the documented table, ``"api"`` asks the API.
     :param seedream_conn_id: connection of type ``seedream``.
     :param deferrable: wait in the triggerer instead of in the worker.
-    :param timeout: how long to wait for the pictures from submission on; seconds or timedelta, default one hour. A
-        job that takes longer stays paid; a retry takes it up again.
+    :param timeout: how long to wait for the images from submission on; seconds or timedelta, default one hour. A
+        job that takes longer stays paid; a retry resumes it.
     :param poll_interval: seconds between two polls, at least 2; default: a schedule that begins after 5 s.
     :param max_cost: ceiling in USD for this image set; over it nothing is sent.
     :param on_lost_submission: what to do where a paying request got no answer: ``"fail"``, ``"adopt"`` the one
         candidate that the API lists, or ``"resubmit"`` if it lists none.
-    :param on_clear: what clearing the task means: ``"resubmit"`` makes new pictures, ``"reuse"`` takes the old ones.
-    :param on_short_delivery: fewer pictures than asked: ``"accept"`` (logged) or ``"fail"``.
-    :param on_flagged: pictures that the API flagged: ``"keep"``, ``"drop"`` or ``"fail"``.
+    :param on_clear: what clearing the task means: ``"resubmit"`` makes new images, ``"reuse"`` takes the old ones.
+    :param on_short_delivery: fewer images than asked: ``"accept"`` (logged) or ``"fail"``.
+    :param on_flagged: images that the API flagged: ``"keep"``, ``"drop"`` or ``"fail"``.
     :param wait_for_completion: ``False`` ends the task after submission, with no images in its result; a
         ``SeedreamPredictionSensor`` waits for them.
     :param output_path: absolute directory or object storage URL, to publish to as well, with a manifest. A folder that holds
@@ -165,21 +165,21 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
             raise InvalidInputError(
                 "enable_base64_output",
                 True,
-                "the pictures come inside the answer, and XCom is no place for them",
+                "the images come inside the answer, and XCom is no place for them",
                 "Give output_path, the directory or object storage URL to write them to.",
             )
         if self.enable_base64_output and not self.wait_for_completion:
             raise InvalidInputError(
                 "wait_for_completion",
                 False,
-                "with enable_base64_output this task must collect the pictures itself",
+                "with enable_base64_output this task must collect the images itself",
                 "Leave one of the two out.",
             )
         if output_path is not None and not self.wait_for_completion:
             raise InvalidInputError(
                 "output_path",
                 output_path,
-                "with wait_for_completion=False this task ends before there are pictures to publish",
+                "with wait_for_completion=False this task ends before there are images to publish",
                 "Leave one of the two out.",
             )
         self.prompt: object = prompt

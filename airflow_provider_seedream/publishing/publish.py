@@ -354,7 +354,7 @@ class _Publication:
         failures = [error for each in futures if (error := each.exception()) is not None]
         if failures:
             log.warning(
-                "Prediction %s: %d of %d images are not in %s yet; the next try takes up the others.",
+                "Prediction %s: %d of %d images are not in %s yet; the next try fetches them.",
                 self.image_set.prediction_id,
                 len(failures),
                 len(self.image_set.images),

@@ -72,7 +72,7 @@ def next_try(*, remembered: bool) -> str:
     :param remembered: whether the record outlives a try.
     """
     if remembered:
-        return 'a retry takes it up; so does a clear with on_clear="reuse"'
+        return 'a retry resumes it; so does a clear with on_clear="reuse"'
     return "this Airflow keeps no record of it; a retry searches the account for it before it pays"
 
 
@@ -133,7 +133,7 @@ def changed(earlier: SubmissionRecord, way_out: WayOut) -> RequestChangedError:
     pay = 'set on_clear="resubmit" and clear the task' if way_out.on_clear == "reuse" else "clear the task"
     return RequestChangedError(
         f"An earlier try paid ${earlier.cost_usd:g} for {what}, for another request than this try would make (model, "
-        "prompt, size, count, format, reference pictures or connection differ). Nothing was sent. A prompt that changes "
+        "prompt, size, count, format, reference images or connection differ). Nothing was sent. A prompt that changes "
         f"with each try does this, and so does a signed link. To pay for the new request, {pay}."
     )
 

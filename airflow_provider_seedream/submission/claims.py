@@ -155,7 +155,7 @@ class Claims:
             self._push(xcom.LOST_SUBMISSION, said)
         except Exception:
             # It protects other tasks. What this one pays, or finds, does not depend on it.
-            log.warning("Other tasks could not be told of this task's submission.", exc_info=True)
+            log.warning("Other tasks cannot see that this task is submitting.", exc_info=True)
 
     def _push(self, key: str, value: Any) -> None:
         self._ti.xcom_push(key=key, value=value)

@@ -143,7 +143,7 @@ def _pattern(name: str) -> re.Pattern[str]:
         rf"|(?:图片|图像|照片|插画|海报|画像|写真|イラスト|이미지|사진|그림)\s*[をx×를을]?\s*(?P<behind>{asian})\s*[张枚장](?!目|번)",
         "hint": rf"\b(?:several|multiple|various|a few|varias|mehrere|plusieurs|несколько|(?:{_SET}) of){few}\s+{nouns}"
         rf"|(?:[多几数][张幅]|一[组套]|一?系列)[^，。,.\n]{{0,12}}?{asian_image}"
-        rf"|\b(?:{IMAGE_NOUNS})s[\"']?\s*[:=]\s*[\"']?(?P<told>{number})\b(?![:.]\d)|数量\s*[：:]\s*(?P<amount>\d{{1,4}})",
+        rf"|\b(?:{IMAGE_NOUNS})s[\"']?\s*[:=]\s*[\"']?(?P<stated>{number})\b(?![:.]\d)|数量\s*[：:]\s*(?P<amount>\d{{1,4}})",
         "lead": rf"(?:[\W_]|{_FILL}|{_MAKE})*+",
         "make": _MAKE,
         "asked": rf"(?:{_MAKE}|\b(?:into|as|total|(?:{_SET}|total) of)\b|共|总计)(?:\s*+(?:{_FILL}))*+[\s_*]*\Z",
@@ -248,10 +248,10 @@ def _clause(before: str) -> str:
 def _hints(text: str, layout: bool) -> Iterator[NamedCount]:
     """Several images without a number, and a number behind its noun ("images: 3")."""
     for found in _pattern("hint").finditer(text):
-        told = found["told"] or found["amount"]
-        if told is not None:
-            if _value(told) != 1 and not layout:
-                yield NamedCount(_value(told), found[0])
+        stated = found["stated"] or found["amount"]
+        if stated is not None:
+            if _value(stated) != 1 and not layout:
+                yield NamedCount(_value(stated), found[0])
             continue
         clause = _clause(text[max(0, found.start() - _REACH) : found.start()])
         wanted = not layout and _pattern("wanted").fullmatch(clause)

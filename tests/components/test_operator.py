@@ -292,7 +292,7 @@ REFUSED_AT_ONCE = [
     ({"enable_sync_mode": "maybe"}, "enable_sync_mode='maybe'"),
     (
         {"wait_for_completion": False, "output_path": "file:///tmp/x"},
-        "output_path=.*ends before there are pictures",
+        "output_path=.*ends before there are images",
     ),
     ({"timeout": 5}, "timeout=5.*10 seconds or more"),
     ({"timeout": "1h"}, "timeout='1h'"),

@@ -130,7 +130,7 @@ def test_a_file_with_another_content_is_another_request(seedream_emulator, pictu
     tries = Tries()
     run(operator(images=[str(picture)]), tries)
     Image.new("RGB", (64, 64), "blue").save(picture)
-    with pytest.raises(AirflowFailException, match="reference pictures"):
+    with pytest.raises(AirflowFailException, match="reference images"):
         run(operator(images=[str(picture)]), tries)
     assert seedream_emulator.paid_tasks == 1
 

@@ -83,7 +83,7 @@ def test_a_rejected_set_is_drawn_anew_with_the_note_and_the_new_one_is_published
     )
     one, two = (form["body"] for form in person.forms)
     assert (
-        "**Round 1 of 3** cost $0.07, all rounds so far $0.07. Reject it to have 2 new pictures drawn for $0.07"
+        "**Round 1 of 3** cost $0.07, all rounds so far $0.07. Reject it to have 2 new images drawn for $0.07"
         in one
     )
     assert "**Round 2 of 3** cost $0.07, all rounds so far $0.14." in two

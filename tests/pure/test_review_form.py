@@ -49,8 +49,8 @@ def html(markdown: str) -> str:
 
 def test_every_picture_is_shown_with_its_scene_and_its_flag() -> None:
     shown = html(review_form(SET, number=1, rounds=3, spent_usd=0.07))
-    assert '<img src="https://cdn.example/1.jpg" alt="Picture 1"' in shown
-    assert '<img src="https://cdn.example/2.jpg" alt="Picture 2"' in shown
+    assert '<img src="https://cdn.example/1.jpg" alt="Image 1"' in shown
+    assert '<img src="https://cdn.example/2.jpg" alt="Image 2"' in shown
     assert "1. a fox" in shown
     assert "2. an owl <strong>Flagged as unsafe by the vendor.</strong>" in shown
 
@@ -59,7 +59,7 @@ def test_the_form_says_what_was_paid_and_what_a_rejection_costs() -> None:
     form = review_form(SET, number=2, rounds=3, spent_usd=0.14)
     assert form.startswith(
         "**Round 2 of 3** cost $0.07, all rounds so far $0.14. "
-        "Reject it to have 2 new pictures drawn for $0.07, changed by your note."
+        "Reject it to have 2 new images drawn for $0.07, changed by your note."
     )
     assert "$0.07" not in review_form(SET, number=3, rounds=3, spent_usd=0.21).split("It is the last one")[1]
 

@@ -134,7 +134,7 @@ def test_a_storage_failure_after_completion(airflow: Airflow, emulator: Emulator
         succeed(run)
         assert (watch.paid_tasks, watch.submissions) == (1, 1)
         assert watch.polls == polls + 1, "one look, no wait"
-        assert "is paid ($0.07); a retry takes it up" in run.log("draw", attempt=1)
+        assert "is paid ($0.07); a retry resumes it" in run.log("draw", attempt=1)
     assert (in_the_way / "manifest.json").exists()
 
 
