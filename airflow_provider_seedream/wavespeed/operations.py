@@ -391,13 +391,13 @@ def _believable(price: float, request: PaidRequest, name: str) -> float:
 
 def _ticket(data: Any) -> UploadTicket:
     instruction = data["upload"]
-    if instruction["method"] != "PUT":
-        raise InvalidResponseError("Its upload is no PUT.")
     headers = instruction.get("headers") or {}
-    if not all(isinstance(name, str) and isinstance(value, str) for name, value in headers.items()):
-        raise InvalidResponseError("The headers of its upload are no texts.")
-    if not all(len(each) <= MOST_OF_LINK and each.isprintable() for pair in headers.items() for each in pair):
-        raise InvalidResponseError("The headers of its upload are not plain.")
+    texts = [each for pair in headers.items() for each in pair]
+    plain_texts = all(
+        isinstance(each, str) and len(each) <= MOST_OF_LINK and each.isprintable() for each in texts
+    )
+    if instruction["method"] != "PUT" or not plain_texts:
+        raise InvalidResponseError("Its upload is no PUT with plain headers.")
     return UploadTicket(_usable(instruction["url"]), headers, _download_url(data))
 
 

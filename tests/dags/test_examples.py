@@ -38,7 +38,7 @@ def test_a_campaign_publishes_each_product_announces_it_and_sums_up(
     events = {module.CAMPAIGN: [SimpleNamespace(extra=extra) for extra in extras]}
     read = module.dag.get_task("read_events").python_callable
     assert read(triggering_asset_events=events) == read(triggering_dataset_events=events) == extras
-    listed = module.dag.get_task("list_pictures").python_callable(extras)
+    listed = module.dag.get_task("list_images").python_callable(extras)
     assert len(listed) == 4
     assert all(Path(each.removeprefix("file://")).is_file() for each in listed)
 

@@ -106,7 +106,7 @@ def test_publishing_starts_the_dag_that_is_scheduled_by_the_asset(
     drawn = {campaign.run.xcom("product.draw", "prediction_id", place) for place in range(len(PRODUCTS))}
     assert {extra["prediction_id"] for extra in following} == drawn
     assert all((extra["images"], extra["cost_usd"]) == (2, 0.07) for extra in following)
-    pictures = [each for run in airflow.runs(NEXT) for each in run.xcom("list_pictures")]
+    pictures = [each for run in airflow.runs(NEXT) for each in run.xcom("list_images")]
     assert len(pictures) == 6
     assert all(Path(each.removeprefix("file://")).is_file() for each in pictures)
 
