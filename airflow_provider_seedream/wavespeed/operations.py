@@ -59,7 +59,6 @@ CLOCK_SKEW = 120.0
 SYNC_MODE_WAIT = 150.0
 """Seconds to wait for a sync-mode answer: the server gives up after about 90 (API reference 9)."""
 
-
 PAGE_SIZE = 100
 """Predictions on one page of a list: the most that the API gives (API reference 4)."""
 
@@ -303,9 +302,7 @@ def upload_ticket(filename: str, media_type: str, length: int) -> Call[UploadTic
 
 
 def upload(filename: str, media_type: str, image: bytes) -> Call[str]:
-    """Upload a reference image in a form, the documented way; gives its link, good for seven days (API reference 10).
-
-    Free, so it may be repeated. The image is sent before the API can refuse it.
+    """Upload a reference image in a form, the documented way, and get its link, good for seven days (API reference 10). Free.
 
     :param filename: plain ASCII, without quotes.
     """
@@ -318,7 +315,9 @@ def upload(filename: str, media_type: str, image: bytes) -> Call[str]:
     )
     body = b"".join((head.encode("ascii"), image, f"\r\n--{boundary}--\r\n".encode("ascii")))
     form = Content(f"multipart/form-data; boundary={boundary}", body)
-    return Call("POST", "/api/v3/media/upload/binary", _download_url, content=form)
+    return Call(
+        "POST", "/api/v3/media/upload/binary", lambda data: _usable(data["download_url"]), content=form
+    )
 
 
 def usage(since: datetime, until: datetime) -> Call[float]:
@@ -392,24 +391,19 @@ def _believable(price: float, request: PaidRequest, name: str) -> float:
 def _ticket(data: Any) -> UploadTicket:
     instruction = data["upload"]
     headers = instruction.get("headers") or {}
-    texts = [each for pair in headers.items() for each in pair]
-    plain_texts = all(
-        isinstance(each, str) and len(each) <= MOST_OF_LINK and each.isprintable() for each in texts
-    )
+    plain_texts = all(map(_is_plain, (*headers, *headers.values())))
     if instruction["method"] != "PUT" or not plain_texts:
         raise InvalidResponseError("Its upload is no PUT with plain headers.")
-    return UploadTicket(_usable(instruction["url"]), headers, _download_url(data))
+    return UploadTicket(_usable(instruction["url"]), headers, _usable(data["download_url"]))
 
 
-def _download_url(data: Any) -> str:
-    return _usable(data["download_url"])
+def _is_plain(text: Any) -> bool:
+    return isinstance(text, str) and len(text) <= MOST_OF_LINK and text.isprintable()
 
 
-def _usable(link: Any) -> str:
+def _usable(link: str) -> str:
     """A link of an answer that is sent on."""
-    if not isinstance(link, str) or not is_link(link) or len(link) > MOST_OF_LINK:
-        raise ValueError("it names no link")
-    if not link.isprintable() or " " in link or HIDDEN in link:
+    if not _is_plain(link) or not is_link(link) or " " in link or HIDDEN in link:
         raise InvalidResponseError("A link of it is not plain, or repeats the API key.")
     return link
 

@@ -21,7 +21,7 @@ from airflow_provider_seedream.wavespeed import (
 )
 from airflow_provider_seedream.wavespeed.prediction import Prediction
 from airflow_provider_seedream.xcom import SUBMISSION
-from tests.components.airflow_context import Tries, die_in_flight, run
+from tests.components.airflow_context import Tries, die_in_flight, rendered, run
 
 pytestmark = pytest.mark.usefixtures("hurried")
 
@@ -440,7 +440,7 @@ def test_a_first_try_that_ended_before_it_paid_leaves_the_next_one_free_to_submi
     run(operator(prompt="2 images. Those of another DAG."), Tries())
     tries = Tries()
     with pytest.raises(AirflowFailException):
-        run(operator(size="1*1"), tries)
+        run(rendered(operator(), size="1*1"), tries)
     searched = [each.route for each in seedream_emulator.journal].count("list")
     assert len(run(operator(), tries)["images"]) == 2
     assert [each.route for each in seedream_emulator.journal].count("list") == searched
