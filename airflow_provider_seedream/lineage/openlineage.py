@@ -32,7 +32,13 @@ PROMPT_SHOWN = 2000
 FACET = "seedream_imageSet"
 
 _ALIASES = {"s3a": "s3", "s3n": "s3", "gcs": "gs"}
-_TYPES = {"str": "string", "int": "integer", "bool": "boolean", "MediaType": "string"}
+_TYPES = {
+    "str": "string",
+    "int": "integer",
+    "bool": "boolean",
+    "MediaType": "string",
+    "tuple[str, ...]": "array",
+}
 
 
 @define
@@ -112,6 +118,7 @@ def _folder(published: Published) -> OutputDataset:
 
 def _columns() -> Iterator[SchemaDatasetFacetFields]:
     """The columns of a manifest: what it says of each image."""
+    yield SchemaDatasetFacetFields(name="index", type="integer")
     for field in fields(PublishedImage):
         kind = str(field.type).removesuffix(" | None")
         yield SchemaDatasetFacetFields(name=field.name, type=_TYPES.get(kind, kind))

@@ -95,7 +95,7 @@ def test_more_images_than_asked_for_are_left_out_with_their_flags(seedream_emula
         seedream_emulator, status="completed", outputs=links, has_nsfw_contents=[True, False] + [True] * 498
     )
     result = task.execute_complete(tries.context(), event_of(deferral.value.trigger))
-    assert result["images"] == [{"url": "https://c/1.png", "flagged": False}]
+    assert result["images"] == [{"url": "https://c/1.png", "flagged": False, "index": 2}]
     assert "delivered 500 images where 2 is the most; the first 2 are taken" in caplog.text
 
 

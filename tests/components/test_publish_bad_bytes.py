@@ -68,7 +68,7 @@ BAD: dict[str, tuple[Serve, ImageFault, str]] = {
         ImageFault.NOT_AN_IMAGE,
         "text/html starting",
     ),
-    "nothing": (body(b""), ImageFault.NOT_AN_IMAGE, "neither PNG"),
+    "nothing": (body(b""), ImageFault.TRUNCATED, "got nothing: it is empty"),
     "wrong size": (body(picture("PNG", width=65)), ImageFault.WRONG_SIZE, "65x48"),
     "endless": (endless, ImageFault.TOO_LARGE, "more than 1,048,576 bytes"),
     "bomb in a small frame": (body(png(64, 48, 2**25)), ImageFault.DAMAGED, "more than its pixels"),
