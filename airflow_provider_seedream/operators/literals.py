@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from airflow.providers.common.compat.sdk import BaseOperator
+
 from airflow_provider_seedream.operators.arguments import path_text, reject_blank
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt, Scene, is_list
@@ -17,8 +19,8 @@ from airflow_provider_seedream.wavespeed.references import Reference, sources_of
 from airflow_provider_seedream.wavespeed.request import MODELS, ImageSetRequest
 from airflow_provider_seedream.wavespeed.validation import is_link, parse_usd
 
-_SHORT = re.compile(r"[\w .:*×,/()-]*")
-"""A text that is surely no template, whatever marks a DAG chooses for its own."""
+_SHORT = re.compile(r"[\w .:*×,/()$-]*")
+"""A text that is surely no template."""
 
 _MARKS = re.compile(r"\{[{%#]|\[\[|<%|%%|^\s*#", re.MULTILINE)
 """What a prompt with a template in it may hold."""
@@ -27,19 +29,25 @@ _SOME_IMAGE = Reference("https://example.org/image.png", url="https://example.or
 _SIZES = ("size", "width", "height", "resolution")
 
 
-def refuse_wrong_literals(given: Mapping[str, Any]) -> None:
+def refuse_wrong_literals(task: BaseOperator) -> None:
     """Refuse what no template and no task can make right.
 
-    :param given: arguments of the operator by name.
+    A mapped task is made on the worker, and is judged when it runs. A DAG may have templates that look otherwise.
+
+    :param task: the operator with its arguments, before anything is rendered.
     :raises InvalidInputError: as on the worker.
     """
+    dag = task.get_dag()
+    if getattr(task, "_BaseOperator__from_mapped", False) or (dag and dag.jinja_environment_kwargs):
+        return
+    given = {name: getattr(task, name) for name in task.template_fields}
     values = {name: value for name, value in given.items() if value is not None}
     if _is_known(values.get("max_cost")):
         parse_usd("max_cost", values.get("max_cost"))
     known: dict[str, Any] = {"prompt": "an image"}
     if "max_images" not in values or _is_known(values["max_images"]):
         known |= {name: values[name] for name in ("max_images", "prompt") if name in values}
-    if not _is_written_out(known["prompt"]):
+    if known["prompt"] == "" or not _is_written_out(known["prompt"]):
         known["prompt"] = "an image"
     if all(_is_known(values.get(name)) for name in _SIZES):
         known |= {name: values[name] for name in _SIZES if name in values}
@@ -75,13 +83,11 @@ def _is_known(value: object) -> bool:
     """Whether a short value is a literal without a template."""
     if isinstance(value, list | tuple):
         return all(map(_is_known, value))
-    return (
-        value is None or (isinstance(value, str) and _SHORT.fullmatch(value) is not None) or _is_plain(value)
-    )
+    return _is_plain(value) or (isinstance(value, str) and _SHORT.fullmatch(value) is not None)
 
 
 def _is_plain(value: object) -> bool:
-    return isinstance(value, bool | int | float)
+    return value is None or isinstance(value, bool | int | float)
 
 
 def _is_written_out(prompt: object) -> bool:
@@ -94,7 +100,7 @@ def _is_written_out(prompt: object) -> bool:
         return all(map(_is_written_out, prompt))
     if isinstance(prompt, Scene):
         prompt = prompt.text
-    return prompt is None or (isinstance(prompt, str) and prompt != "" and _MARKS.search(prompt) is None)
+    return _is_plain(prompt) or (isinstance(prompt, str) and _MARKS.search(prompt) is None)
 
 
 def _references(images: object) -> list[Reference]:

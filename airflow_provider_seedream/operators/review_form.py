@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote, urlsplit
 
-from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet
+from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet, MissingImage
 from airflow_provider_seedream.wavespeed.prompt_parsing import scenes_of
 
 CAPTION = 200
@@ -49,6 +49,7 @@ def review_form(image_set: ImageSet, *, number: int, rounds: int, spent_usd: flo
         [
             f"{price} {next_step}",
             *shown,
+            *(_missing(each) for each in image_set.missing),
             f"Prompt: {plain(prompt, PROMPT)}",
             f"Prediction: {plain(image_set.prediction_id, CAPTION)}",
         ]
@@ -74,6 +75,11 @@ def plain(text: str, length: int) -> str:
     line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
     cut = line if len(line) <= length else f"{line[: length - 1]}…"
     return _PUNCTUATION.sub(r"\\\1", cut)
+
+
+def _missing(image: MissingImage) -> str:
+    which = f"Image {image.index}" if image.index else "An image"
+    return f"**{which} is missing:** {plain(image.reason, CAPTION)}"
 
 
 def _image(place: int, image: GeneratedImage, caption: str) -> str:

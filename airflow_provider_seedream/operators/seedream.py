@@ -197,9 +197,7 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
         self.seedream_conn_id = seedream_conn_id
         self.max_cost = max_cost
         self.output_path = output_path
-        if not getattr(self, "_BaseOperator__from_mapped", False):
-            # A mapped task is made on the worker, and judged when it runs.
-            worker.refuse_wrong_literals({name: getattr(self, name) for name in self.template_fields})
+        worker.refuse_wrong_literals(self)
         self.names_given = [name for name in self.template_fields if getattr(self, name, None) is not None]
 
     def execute(self, context: Context) -> dict[str, Any]:

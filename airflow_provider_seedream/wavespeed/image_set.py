@@ -197,7 +197,7 @@ def accept(
         prediction = _with(prediction, range(most))
     delivered, flagged = len(prediction.outputs), sum(flag is True for flag in prediction.flags)
     paid = f"Prediction {prediction.id} is complete and paid"
-    why = _why(prediction.missing)
+    why = _why(prediction.missing) or (f" ({prediction.error.rstrip('.')})" if prediction.error else "")
     if not delivered:
         raise DeliveryError(
             f"{paid}, but holds no image{why}. Ask the vendor for the money back, naming the id."

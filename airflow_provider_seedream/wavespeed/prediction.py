@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -181,6 +182,15 @@ def _outputs(
             found.append((place, usable, flag))
         elif len(missing) < _MOST_MISSING:
             missing.append(MissingOutput(place, _reason_of_missing(item, link)))
+    for kind in (is_link, _is_inline):
+        if any(kind(each) for _, each, _ in found):
+            # Beside images, a text is what the API says in place of one.
+            said_instead = [
+                MissingOutput(n, _reason(each)[:MOST_OF_REASON]) for n, each, _ in found if not kind(each)
+            ]
+            missing = sorted([*missing, *said_instead], key=lambda each: each.place)[:_MOST_MISSING]
+            found = [each for each in found if kind(each[1])]
+            break
     return found, tuple(missing)
 
 
@@ -202,8 +212,7 @@ def _output(text: str) -> str:
     text = text.strip()
     if not is_link(text):
         # Base64 is as long as it must be; the limit on the answer is its limit.
-        inline = text.isascii() and " " not in text and "".join(text.split()).isprintable()
-        return text if inline else plain(text, MOST_OF_TEXT, lines=True)
+        return text if _is_inline(text) else plain(text, MOST_OF_TEXT, lines=True)
     link = text.replace(" ", "%20")
     if len(link) <= MOST_OF_LINK and link.isprintable() and HIDDEN not in link and _is_well_formed(link):
         return link
@@ -211,6 +220,21 @@ def _output(text: str) -> str:
         "An output of the answer counts as missing: its link is too long, not plain, not well formed, or repeats the API key."
     )
     return ""
+
+
+_INLINE = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")
+
+
+def _is_inline(text: str) -> bool:
+    """Whether an output is an image in base64: bare or as a data URL, with blanks and line breaks or without."""
+    if not text.isascii() or is_link(text):
+        return False
+    head, comma, _ = text[:200].partition(",")
+    start = len(head) + 1 if comma and head.lower().startswith("data:") else 0
+    lines = text[start:].split()
+    digits = "".join(lines)
+    # Prose has short words; base64 that an encoder broke has long lines.
+    return _INLINE.fullmatch(digits) is not None and (start > 0 or len(digits) >= 24 * len(lines))
 
 
 def _is_well_formed(link: str) -> bool:

@@ -92,9 +92,12 @@ class Reference:
 
 
 _INTERNAL = re.compile(
-    r"(?:.*\.)?(?:localhost|local|localdomain|internal|intranet|lan|home\.arpa|svc|test|invalid)"
+    r"(?:.*\.)?(?:localhost|local|localdomain|internal|intranet|intra|lan|home|corp|private|home\.arpa|svc|test|invalid)"
 )
 """Names that no public DNS has: reserved ones (RFC 6761, 6762, 8375, ICANN's "internal"), and what networks use."""
+
+
+_CARRIES_IPV4 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def _is_internal(host: str) -> bool:
@@ -111,7 +114,9 @@ def _is_internal(host: str) -> bool:
         except (OSError, ValueError):
             return True
     if isinstance(address, ipaddress.IPv6Address):
-        address = address.ipv4_mapped or address.sixtofour or address
+        carries = address in _CARRIES_IPV4 or address.packed[:12] == bytes(12)
+        carried = ipaddress.IPv4Address(address.packed[12:]) if carries else None
+        address = carried or address.ipv4_mapped or address.sixtofour or address
     return not address.is_global or address.is_multicast
 
 

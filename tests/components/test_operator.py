@@ -6,7 +6,7 @@ import datetime as dt
 import json
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 
 from airflow_provider_seedream.emulator import faults
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
@@ -225,6 +225,7 @@ REFUSED_IN_EXECUTE = [
     ({"model": "bytedance/seedream-v9"}, "model='bytedance/seedream-v9'.*Known: "),
     ({"max_cost": 0.1}, r"costs \$0.105: over the ceiling of \$0.1 set by max_cost of this task"),
     ({"max_cost": "plenty"}, "max_cost='plenty'"),
+    ({"max_cost": "$0.50"}, r"max_cost='\$0.50'"),
     ({"max_cost": ""}, "max_cost=''.*it is empty"),
     ({"model": " "}, "model=' '.*it is empty"),
     ({"output_path": ""}, "output_path=''.*must name a folder"),
@@ -279,6 +280,18 @@ def test_a_literal_with_a_mistake_is_refused_when_the_dag_file_is_parsed(argumen
 )  # fmt: skip
 def test_what_a_template_may_make_right_is_left_to_the_worker(arguments):
     operator(**arguments)
+
+
+def test_a_dag_whose_templates_look_otherwise_is_judged_on_the_worker():
+    marks = {"variable_start_string": "((", "variable_end_string": "))"}
+    with DAG("marks", schedule=None, jinja_environment_kwargs=marks):
+        operator(size="((params.size))", prompt="((params.prompt)), in 3 images")
+
+
+@pytest.mark.parametrize("prompt", [["a fox", ""], ["a fox", 5], {"scenes": [""]}])
+def test_scenes_that_are_none_are_refused_when_the_dag_file_is_parsed(prompt):
+    with pytest.raises(InvalidInputError):
+        operator(prompt=prompt)
 
 
 REFUSED_AT_ONCE = [

@@ -188,3 +188,34 @@ def test_an_image_set_of_an_earlier_version_has_numbers_by_its_places():
     old = {**ORDERED.to_json(), "images": [{"url": "a", "flagged": None}, {"url": "b", "flagged": True}]}
     assert read_image_set(old).images == (GeneratedImage("a"), GeneratedImage("b", True))
     assert read_image_set(old).numbers == (1, 2)
+
+
+BASE64 = "iVBORw0KGgoAAAANSUhEUgAA" * 20
+
+
+@pytest.mark.parametrize("image", ["https://c/1", BASE64, f"data:image/png;base64, {BASE64}"])
+def test_a_text_beside_images_is_the_reason_why_one_is_missing(image):
+    seen = made([image, "Blocked by the output filter.", image])
+    assert [each.index for each in seen.images] == [1, 3]
+    assert [(each.index, each.reason) for each in seen.missing] == [(2, "Blocked by the output filter.")]
+
+
+def test_where_the_answer_names_a_reason_and_no_image_the_error_has_it():
+    answer = {"id": "abc", "status": "completed", "outputs": [], "error": "all outputs were blocked"}
+    with pytest.raises(DeliveryError, match=r"holds no image \(all outputs were blocked\)"):
+        accept(Prediction.from_json(answer), requested=3, on_short_delivery="accept", on_flagged="keep")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"data:image/png;base64, {BASE64 * 100}",
+        f"data:image/png;base64,{chr(10).join([BASE64] * 100)}",
+        " ".join([BASE64] * 100),
+        "\r\n".join([BASE64[:76]] * 400),
+    ],
+    ids=["blank", "lines", "blanks", "mail"],
+)
+def test_an_image_within_the_answer_is_never_cut(text):
+    answer = {"id": "abc", "status": "completed", "outputs": [text]}
+    assert Prediction.from_json(answer).outputs == (text,)

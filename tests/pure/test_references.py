@@ -206,7 +206,7 @@ def test_a_lost_submission_is_told_by_its_references_as_far_as_they_are_known():
         "localhost", "LOCALHOST.", "minio:9000", "minio", "127.0.0.1:9000", "127.1", "10.0.0.5", "172.20.1.1", "192.168.1.5",
         "169.254.1.1", "100.64.0.9", "0.0.0.0", "2130706433", "0x7f.0.0.1", "[::1]", "[fe80::1]", "[fd00::5]", "[::ffff:10.0.0.5]",
         "store.local", "minio.default.svc", "minio.default.svc.cluster.local", "ip-10-0-0-5.ec2.internal", "nas.home.arpa",
-        "files.corp.lan", "assets.localhost", "224.0.0.1", "a.test",
+        "files.corp.lan", "assets.localhost", "224.0.0.1", "a.test", "nas.home", "files.corp", "img.private", "[64:ff9b::a00:1]", "[::127.0.0.1]",
     ],
 )  # fmt: skip
 def test_a_link_that_the_vendor_cannot_fetch_is_refused_unless_its_api_is_near(host):
