@@ -23,6 +23,10 @@ PathInput: TypeAlias = str | os.PathLike[str] | ObjectStoragePath
 """Every form in which a folder or a file is accepted."""
 
 
+_WRITTEN_OUT = re.compile(r"[\w .:/@+=-]+")
+"""A path that surely holds no template."""
+
+
 def refuse_unknown_arguments(
     operator: type[BaseOperator],
     given: Mapping[str, Any],
@@ -94,14 +98,45 @@ def object_store_folder(field: str, path: object, conn_id: str | None = None) ->
             "it must name a folder",
             f'Write for example {field}="s3://bucket/stories/{{{{ run_id }}}}", or a local folder.',
         )
-    if "://" not in text and not text.strip().startswith("/"):
+    _refuse_relative(field, text)
+    return object_store_path(field, text.strip() if isinstance(path, str) or conn_id else path, conn_id)
+
+
+def is_judged_at_once(task: BaseOperator) -> bool:
+    """Whether the literals of a task can be judged when it is made.
+
+    A mapped task is made on the worker, and is judged when it runs. A DAG may have templates that look otherwise.
+    """
+    dag = task.get_dag()
+    return not (getattr(task, "_BaseOperator__from_mapped", False) or (dag and dag.jinja_environment_kwargs))
+
+
+def refuse_wrong_folder(task: BaseOperator, field: str) -> None:
+    """Refuse a folder when the DAG file is parsed, where it is written out and relative.
+
+    :raises InvalidInputError: as on the worker.
+    """
+    text = path_text(getattr(task, field))
+    if isinstance(text, str) and text.strip() and _WRITTEN_OUT.fullmatch(text) and is_judged_at_once(task):
+        _refuse_relative(field, text)
+
+
+def _refuse_relative(field: str, text: str) -> None:
+    text = text.strip()
+    if "://" not in text and not text.startswith("/"):
         raise InvalidInputError(
             field,
-            path,
-            "a path without a scheme must be absolute: on a worker, nobody knows what it is relative to",
-            f'Write {field}="s3://{text.strip()}", for example, or an absolute path.',
+            text,
+            "a path without a scheme must be absolute: a worker's current folder may be any",
+            f'Write {field}="s3://{text}", for example, or an absolute path.',
         )
-    return object_store_path(field, text.strip() if isinstance(path, str) or conn_id else path, conn_id)
+    if _RELATIVE_FILE_URL.match(text):
+        raise InvalidInputError(
+            field,
+            without_secrets(text),
+            "a file URL has three slashes and no host; this one would lead below the worker's current folder",
+            f'Write {field}="file:///srv/stories", for example, or an absolute path without a scheme.',
+        )
 
 
 def path_text(value: object) -> object:
@@ -117,12 +152,7 @@ def object_store_path(field: str, path: Any, conn_id: str | None = None) -> Obje
     :raises InvalidInputError: if nothing answers to its scheme, or if it is relative.
     """
     if _RELATIVE_FILE_URL.match(str(path)):
-        raise InvalidInputError(
-            field,
-            without_secrets(str(path)),
-            "a file URL has three slashes and no host; this one would lead below the worker's current folder",
-            f'Write {field}="file:///srv/stories", for example, or an absolute path without a scheme.',
-        )
+        _refuse_relative(field, str(path))
     try:
         place = path if isinstance(path, ObjectStoragePath) else ObjectStoragePath(str(path), conn_id=conn_id)
         place.fs  # noqa: B018 - looks the scheme up

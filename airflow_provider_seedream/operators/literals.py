@@ -12,7 +12,12 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_seedream.operators.arguments import path_text, reject_blank
+from airflow_provider_seedream.operators.arguments import (
+    is_judged_at_once,
+    path_text,
+    refuse_wrong_folder,
+    reject_blank,
+)
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt, Scene, is_list
 from airflow_provider_seedream.wavespeed.references import Reference, sources_of
@@ -22,7 +27,7 @@ from airflow_provider_seedream.wavespeed.validation import is_link, parse_usd
 _SHORT = re.compile(r"[\w .:*×,/()$-]*")
 """A text that is surely no template."""
 
-_MARKS = re.compile(r"\{[{%#]|\[\[|<%|%%|^\s*#", re.MULTILINE)
+_MARKS = re.compile(r"\{[{%#]|\[\[|<%|%%|^[ \t]*#", re.MULTILINE)
 """What a prompt with a template in it may hold."""
 
 _SOME_IMAGE = Reference("https://example.org/image.png", url="https://example.org/image.png")
@@ -32,16 +37,15 @@ _SIZES = ("size", "width", "height", "resolution")
 def refuse_wrong_literals(task: BaseOperator) -> None:
     """Refuse what no template and no task can make right.
 
-    A mapped task is made on the worker, and is judged when it runs. A DAG may have templates that look otherwise.
-
     :param task: the operator with its arguments, before anything is rendered.
     :raises InvalidInputError: as on the worker.
     """
-    dag = task.get_dag()
-    if getattr(task, "_BaseOperator__from_mapped", False) or (dag and dag.jinja_environment_kwargs):
+    if not is_judged_at_once(task):
         return
     given = {name: getattr(task, name) for name in task.template_fields}
     values = {name: value for name, value in given.items() if value is not None}
+    if "output_path" in values:
+        refuse_wrong_folder(task, "output_path")
     if _is_known(values.get("max_cost")):
         parse_usd("max_cost", values.get("max_cost"))
     known: dict[str, Any] = {"prompt": "an image"}

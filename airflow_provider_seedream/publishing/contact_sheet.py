@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 SHEET_WIDTH = 1800
 MARGIN, GAP, RADIUS = 56, 36, 22
 CAPTION_LINES = 3
+_STEEPEST = 3.0
+"""Of a tile, either way; no model draws an image as steep. A steeper one is cut."""
 BACKGROUND, INK, MUTED = "#f7f5f1", "#23211e", "#8b867d"
 
 # None is the font that comes with Pillow: the nicest, with little more than ASCII. The others are found where a
@@ -125,6 +127,7 @@ class _Layout:
 
     @classmethod
     def of(cls, count: int, ratio: float) -> _Layout:
+        ratio = min(max(ratio, 1 / _STEEPEST), _STEEPEST)
         # Up to three stand in one row. More come close to a square, with few places left empty.
         square = math.ceil(math.sqrt(count * min(max(ratio, 0.6), 1.6)))
         near = [min(each, 5) for each in (square, square + 1)]

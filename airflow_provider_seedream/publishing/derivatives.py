@@ -160,7 +160,8 @@ class Derivatives:
         source = self._readable(image)
         opened = self._unless_it_fails(
             [each.file(image.file) for each in wanted],
-            lambda: Opened.of(source, max(w.width for w in wanted), image.sha256),
+            # Of all that the options want: what is made does not depend on what was there.
+            lambda: Opened.of(source, max(w.width for w in self.options.renditions_of(image)), image.sha256),
         )
         if opened is None:
             return

@@ -45,7 +45,7 @@ class Contents:
 
     :param manifest: the manifest, where there is one of this package.
     :param record: the journal of a publish that has not come to its end.
-    :param names: everything that is there, and whether it is a folder.
+    :param names: everything that is there, and whether it is no file.
     :param ours: files that this package wrote, or was about to write.
     :param noted: the ones that only the journal of an unfinished publish names: a file there may be foreign, as that
         publish may have been refused, or killed, before it wrote it, or after it removed it.
@@ -63,11 +63,12 @@ class Contents:
         """List a folder, and read its manifest and journal where it has them."""
         names = folder.names()
         manifest, manifest_is_ours, record, record_is_ours = None, None, None, None
-        if folder.names_like(MANIFEST_NAME, names):
+        # What is no file is not read: a pipe would be waited for without an end.
+        if (there := folder.names_like(MANIFEST_NAME, names)) and not names[there]:
             manifest, manifest_is_ours = read_manifest(folder)
             if manifest_is_ours is None and folder.is_gone(MANIFEST_NAME):
                 names.pop(MANIFEST_NAME, None)  # gone since it was listed: another publish is at work
-        if folder.names_like(JOURNAL_NAME, names):
+        if (there := folder.names_like(JOURNAL_NAME, names)) and not names[there]:
             record, record_is_ours = Journal.read(folder)
             if record_is_ours is None and folder.is_gone(JOURNAL_NAME):
                 names.pop(JOURNAL_NAME, None)
@@ -101,7 +102,7 @@ class Contents:
 
         :param key: of the set that is to be published, by :func:`.journal.set_key`; None for a set to come.
         :param wanted: the names that would be written, manifest and journal aside.
-        :param on_existing: ``"replace"`` writes over files, and never over folders.
+        :param on_existing: ``"replace"`` writes over files, and over nothing else.
         :param paid: whether the set is paid already, for the way out.
         :param intact: names whose files were found to be this set's.
         :raises ForeignFileError: naming what is there.
@@ -113,7 +114,7 @@ class Contents:
             there: self.names[there]
             for name in dict.fromkeys((MANIFEST_NAME, JOURNAL_NAME, *wanted))
             if (there := self.folder.names_like(name, self.names)) is not None
-            and not self._is_ours(name, intact, same_set=same_set)
+            and (self.names[there] or not self._is_ours(name, intact, same_set=same_set))
         }
         in_the_way = [name for name, is_folder in found.items() if is_folder or on_existing != "replace"]
         if in_the_way:

@@ -66,7 +66,15 @@ _SIGNATURES = (
     (b"\xff\xd8", "half the beginning of a JPEG"),
     (b"\x89PNG", "half the beginning of a PNG"),
 )
-_BRANDS = {b"avif": "an AVIF", b"avis": "an AVIF", b"heic": "a HEIC", b"heix": "a HEIC", b"mif1": "a HEIF"}
+_BRANDS = {
+    b"avif": "an AVIF",
+    b"avis": "an AVIF",
+    b"heic": "a HEIC",
+    b"heix": "a HEIC",
+    b"mif1": "a HEIF",
+    b"msf1": "a HEIF",
+    b"hevc": "a HEIC",
+}
 _OTHER_IMAGES = frozenset({*_BRANDS.values(), "a GIF (GIF8)", "a BMP", "a TIFF"})
 OTHER_IMAGE = (
     "It is an image of a format that this package does not publish. It is paid for and stays at its link for seven days: "

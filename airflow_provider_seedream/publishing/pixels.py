@@ -33,14 +33,19 @@ def decoded(image: Image.Image, width: int, height: int) -> tuple[Image.Image, b
     """
     profile = image.info.get("icc_profile")
     image.draft("RGB", (width, height) if upright_size(image) == image.size else (height, width))
-    image = ImageOps.exif_transpose(image)
+    # In place wherever it can be: a large image would be in memory several times.
+    ImageOps.exif_transpose(image, in_place=True)
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         # 16 bits of grey: Pillow would cut off what is over 255.
         image = image.convert("I").point(lambda value: value * (1 / 257)).convert("L")
     is_rgb = image.mode in ("RGB", "RGBA", "RGBX", "P", "PA")
     if profile and not (is_rgb and profile[16:20] == b"RGB "):
         image, profile = _in_srgb(image, profile), None
-    pixels = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    if image.mode in ("RGB", "RGBA", "L", "CMYK") and image.width > width and image.height > height:
+        image.thumbnail((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    # A WebP keeps its decoder, with a canvas of the whole size, as long as it lives.
+    pixels = image.convert(mode) if image.mode != mode or image.format == "WEBP" else image
     pixels.info.clear()  # or a JPEG keeps the comment of its original
     return pixels, profile
 

@@ -127,7 +127,8 @@ def _label(content: bytes) -> str | None:
         is_label = isinstance(read_json(text), dict)
     except ValueError:
         return None
-    return text if is_label and storable(text) else None
+    # XML has no such characters, not even as references.
+    return text if is_label and storable(text) and not {"\ufffe", "\uffff"} & set(text) else None
 
 
 def _parts(file: BinaryIO) -> Iterator[tuple[str, bytes]]:

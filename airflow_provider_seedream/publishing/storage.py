@@ -28,6 +28,7 @@ from airflow_provider_seedream.publishing.stores import (
     store_error,
     store_of,
 )
+from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -75,12 +76,19 @@ class Folder:
         return str(self._path / name)
 
     def names(self) -> dict[str, bool]:
-        """What is in the folder now, files and folders alike, by one listing: each name, and whether it is a folder."""
+        """What is in the folder now, by one listing: each name, and whether it is no file, such as a folder or a pipe.
+
+        :raises InvalidInputError: the folder is a link that leads nowhere.
+        """
         if self.local is not None:
             try:
                 with os.scandir(self.local) as entries:
-                    return {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
+                    return {entry.name: not entry.is_file() for entry in entries}
             except FileNotFoundError:
+                if self.local.is_symlink():
+                    rule = "it is a link that leads nowhere"
+                    way_out = "Make the folder that it leads to, or give another."
+                    raise InvalidInputError("path", str(self.local), rule, way_out) from None
                 return {}
         with self._asking(Operation.LIST):
             try:
@@ -333,7 +341,7 @@ class Folder:
         """Remove temporary files that a killed publish left an hour ago or longer: in a local folder, or on this
         worker's disk."""
         for leftover in self._staging.glob(f".*{TEMPORARY_SUFFIX}*"):
-            if not _TEMPORARY.fullmatch(leftover.name):
+            if not _TEMPORARY.fullmatch(leftover.name) or not leftover.is_file():
                 continue  # foreign
             with suppress(FileNotFoundError, PermissionError):
                 if time.time() - leftover.stat().st_mtime > _ABANDONED_AFTER:

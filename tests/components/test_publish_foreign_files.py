@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -220,11 +221,8 @@ def test_a_file_that_comes_while_a_set_is_replaced_is_not_written_over(
     def swap() -> None:
         place.put(name, DURING[name])
 
-    # The page and the manifest of the set before are gone by then; its picture still stands there, and is ours.
+    # The page and the manifest of the set before are gone by then; its image was there until somebody changed it.
     while_fetching(cdn, swap, "p2")
-    if name == "02-a-hare.jpg":
-        put(cdn, place, "p2", concurrency=1, storyboard_page=True)
-        return
     with pytest.raises(ForeignFileError, match=rf"holds '{re.escape(name)}'.*came while"):
         put(cdn, place, "p2", concurrency=1, storyboard_page=True)
     for _ in range(2):  # the journal names the page of the set before, and it is not this one
@@ -594,3 +592,58 @@ def test_under_fail_a_changed_file_of_the_same_set_is_not_written_over(cdn: Cdn,
     with pytest.raises(ForeignFileError, match=r"index\.html"):
         put(cdn, place, on_existing="fail", **EVERYTHING)
     assert place.content()["index.html"] == MINE
+
+
+@pytest.mark.parametrize("name", ["01-a-fox.jpg", "02-a-hare.jpg", "contact-sheet.jpg", "01-a-fox-w32.webp"])
+def test_a_file_of_an_earlier_set_that_is_changed_while_the_next_one_is_fetched_stays(
+    cdn: Cdn, place: Place, name: str
+) -> None:
+    put(cdn, place, "p1", **EVERYTHING)
+    while_fetching(cdn, lambda: place.put(name), "p2")
+    with pytest.raises(ForeignFileError, match=rf"holds '{re.escape(name)}'"):
+        put(cdn, place, "p2", **EVERYTHING)
+    assert place.content()[name] == MINE
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "dangling link", "link to a folder"])
+@pytest.mark.parametrize("on_existing", ["replace_own", "fail", "replace"])
+@pytest.mark.parametrize("name", ["01-a-fox.jpg", "manifest.json", "manifest.json.partial"])
+def test_what_is_no_file_under_one_of_our_names_is_refused_before_anything_is_fetched(
+    cdn: Cdn, tmp_path: Path, name: str, on_existing: Any, kind: str
+) -> None:
+    folder = tmp_path / "story"
+    place = Place(f"file://{folder}", None, folder)
+    folder.mkdir()
+    if on_existing != "fail":
+        put(cdn, place, "p1")
+    before = len(cdn.requests)
+    (folder / name).unlink(missing_ok=True)
+    if kind == "folder":
+        (folder / name).mkdir()
+    elif kind == "pipe":
+        os.mkfifo(folder / name)
+    else:
+        (folder / name).symlink_to(tmp_path if kind == "link to a folder" else tmp_path / "nowhere")
+    with pytest.raises(ForeignFileError, match=rf"holds '{re.escape(name)}'"):
+        put(cdn, place, "p2", on_existing=on_existing)
+    assert len(cdn.requests) == before
+    assert os.path.lexists(folder / name)
+
+
+def test_a_folder_that_is_a_link_to_nowhere_is_refused_before_anything_is_paid(
+    seedream_emulator: Emulator, tmp_path: Path
+) -> None:
+    (tmp_path / "story").symlink_to(tmp_path / "nowhere")
+    task = SeedreamSequentialOperator(task_id="gen", prompt="a fox", output_path=str(tmp_path / "story"))
+    with pytest.raises(AirflowFailException, match="a link that leads nowhere"):
+        run(task, Tries())
+    assert seedream_emulator.paid_tasks == 0
+
+
+def test_a_folder_that_is_named_like_a_temporary_file_of_ours_stays(cdn: Cdn, tmp_path: Path) -> None:
+    folder = tmp_path / "story"
+    theirs = folder / f".01-a-fox.{'0' * 16}{TEMPORARY_SUFFIX}"
+    theirs.mkdir(parents=True)
+    os.utime(theirs, (0, 0))
+    put(cdn, Place(f"file://{folder}", None, folder))
+    assert theirs.is_dir()

@@ -407,7 +407,7 @@ def test_a_set_that_was_not_waited_for_leads_to_the_sensor(cdn: Cdn, tmp_path: P
 
 
 def test_a_path_that_nobody_knows_what_it_is_relative_to_is_refused(cdn: Cdn) -> None:
-    with pytest.raises(AirflowFailException, match="s3://my-bucket/story"):
+    with pytest.raises(InvalidInputError, match="s3://my-bucket/story"):
         run(image_set(cdn).to_json(), "my-bucket/story")
 
 

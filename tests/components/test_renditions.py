@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 from PIL import Image, PngImagePlugin
 
 from airflow_provider_seedream.operators.publish import SeedreamPublishOperator
+from airflow_provider_seedream.publishing.contact_sheet import contact_sheet
 from airflow_provider_seedream.publishing.derivatives import Opened
 from airflow_provider_seedream.publishing.errors import RenditionError
 from airflow_provider_seedream.publishing.manifest import Manifest, Role
@@ -239,3 +240,12 @@ def test_the_profile_of_an_rgb_image_is_kept() -> None:
         rendered(saved(Image.new("RGB", (64, 64)), "JPEG", icc_profile=profile)).info["icc_profile"]
         == profile
     )
+
+
+@pytest.mark.parametrize("size", [(1, 300), (300, 1), (2, 4_000)])
+def test_a_contact_sheet_of_a_steep_image_has_the_size_of_any_other(size: tuple[int, int]) -> None:
+    """The sheet took gigabytes where a tile was as steep as its image."""
+    sheet = contact_sheet([saved(Image.new("RGB", size), "PNG")], ["a line"])
+    with Image.open(io.BytesIO(sheet)) as opened:
+        assert opened.width == 1800
+        assert opened.height < 6_000
