@@ -78,7 +78,8 @@ class SeedreamSequentialDecoratedOperator(DecoratedOperator, SeedreamSequentialO
         """Ask the function for the prompt, unless an earlier try's is paid for; then submit and wait."""
         submission = self._open(context)
         self.prompt = self._prompt_of_an_earlier_try(submission)
-        if self.prompt is None or not self._will_resume(submission, context):
+        # Whatever the function does, other tasks are to know first what earlier tries paid for.
+        if not self._will_resume(submission, context):
             self.prompt = self._write_prompt(submission, context)
             # The function may take minutes; by now another try may have begun.
             submission = self._open(context)

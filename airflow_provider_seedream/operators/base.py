@@ -116,8 +116,6 @@ class PayingOperator(RendersOnlyWhatTheAuthorWrote):
         """
         remembers, before = submission.store.outlives_a_try, submission.record
         self._refuse_a_record_that_success_removes(remembers=remembers)
-        if before is not None and not submission.resumed:
-            submission.claims.repeat(before)
         with worker.Resumption(type(self).__name__, before, remembers=remembers).traced() as resumption:
             step: Step = submission.decide(request)
             while not isinstance(step, paying.Paid):
@@ -184,10 +182,19 @@ class PayingOperator(RendersOnlyWhatTheAuthorWrote):
         self.defer(trigger=worker.TimeDeltaTrigger(pause), method_name="execute_postponed")
 
     @contextmanager
-    def _errors_name_what_is_paid(self, submission: Submission, context: Context) -> Iterator[None]:
-        """See to it that no error hides what is paid, and that no retry burns time where it cannot help."""
+    def _errors_name_what_is_paid(
+        self, submission: Submission, context: Context, *, may_pay: bool = True
+    ) -> Iterator[None]:
+        """See to it that no error hides what is paid, not even from other tasks, and that no retry burns time where it
+        cannot help.
+
+        :param may_pay: whether this task pays as it is set now.
+        """
         try:
             with lasting_errors_fail_at_once(), self._errors_counted():
+                if may_pay and not submission.resumed and submission.record is not None:
+                    # First of all: whatever ends this try, other tasks must not take what it paid for.
+                    submission.claims.repeat(submission.record)
                 yield
         except Exception as error:
             self._report_what_is_paid(error, submission, context)

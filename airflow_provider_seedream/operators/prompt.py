@@ -164,7 +164,7 @@ class SeedreamPromptOperator(PayingOperator):
         return self._make(self._open(context, resumed=True), context)
 
     def _make(self, submission: Submission, context: Context) -> str:
-        with self._errors_name_what_is_paid(submission, context):
+        with self._errors_name_what_is_paid(submission, context, may_pay=self.enhance):
             refuse_what_rendered_to_nothing(self, self.names_given)
             written = self._written()
             # As text, which is what the next task gets, and would refuse.

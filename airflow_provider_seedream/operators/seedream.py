@@ -247,10 +247,10 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
             return self._wait(ordered, submission, context)
 
     def _will_resume(self, submission: Submission, context: Context) -> bool:
-        """Whether this try continues with what an earlier one submitted, or may have, for the task's prompt."""
+        """Whether this try continues with what an earlier one submitted, or may have, for the task's prompt, if any."""
         with self._errors_name_what_is_paid(submission, context):
             record = submission.record
-            if record is None or record.phase is paying.Phase.NOTHING:
+            if self.prompt is None or record is None or record.phase is paying.Phase.NOTHING:
                 return False
             if not record.cleared_since(submission.terms.attempt):
                 return True

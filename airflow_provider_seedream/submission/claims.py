@@ -84,6 +84,7 @@ class Claims:
     def __init__(self, context: Context, task_ids: Sequence[str]) -> None:
         self._ti: Any = context["ti"]
         self._task_ids = list(task_ids)
+        self._repeated = False
 
     def others(self, record: SubmissionRecord) -> Others:
         """What other mapped instances, tasks and runs say is theirs.
@@ -122,7 +123,11 @@ class Claims:
         return alone
 
     def repeat(self, record: SubmissionRecord) -> None:
-        """Say again what earlier tries said: Airflow empties XCom before each try."""
+        """Say again, once, what earlier tries said: Airflow empties XCom before each try. Where nothing is paid, and nothing
+        may be, nothing is said."""
+        if self._repeated:
+            return
+        self._repeated = True
         if record.prediction_id is not None:
             self.claim(record.prediction_id, record.earlier)
         elif record.earlier:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
+from airflow_provider_seedream.decorators.seedream import SeedreamSequentialDecoratedOperator
 from airflow_provider_seedream.emulator import faults
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 from airflow_provider_seedream.wavespeed import Prediction
@@ -264,6 +265,76 @@ def test_what_the_api_shows_to_be_this_one_is_adopted_beside_another_task_that_w
     assert taken == seedream_emulator.predictions[1]["id"]
 
 
+def end_early(tries: Tries, monkeypatch: pytest.MonkeyPatch, why: str) -> None:
+    """A try that ends before it can pay: Airflow emptied what the task had said."""
+    arguments = {"prompt": WHALE}
+    if why == "a prompt that is refused":
+        arguments["prompt"] = "2 images.\x00"
+    elif why == "a file that is away":
+        model = "bytedance/seedream-v5.0-lite/edit-sequential"
+        arguments |= {"images": "/nowhere/x.png", "model": model}
+    task = mapped(prompt=WHALE)
+    for name, value in arguments.items():
+        setattr(task, name, value)
+    with monkeypatch.context() as patch:
+        if why == "a connection that cannot be read":
+            patch.setenv("AIRFLOW_CONN_SEEDREAM_DEFAULT", "{broken")
+        with pytest.raises((WaveSpeedError, AirflowFailException)):
+            run(task, tries)
+
+
+@NEVER_ANOTHERS
+@pytest.mark.parametrize("place", ["run", "mapped instance"])
+@pytest.mark.parametrize(
+    "why", ["a prompt that is refused", "a file that is away", "a connection that cannot be read"]
+)
+def test_what_another_task_lost_stays_its_own_though_its_next_try_ends_before_it_can_pay(
+    seedream_emulator, monkeypatch, place, why
+):
+    one, other = Tries(), Tries()
+    other_of(place, one, other, "failed")
+    lose(other, seedream_emulator, faults.DropAfter(), WHALE)
+    other.clear(retries=3)
+    end_early(other, monkeypatch, why)
+    lose(one, seedream_emulator, faults.DropBefore(), FOX)
+    refused(one)
+    taken = run(mapped(prompt=WHALE, on_lost_submission="adopt"), other)["prediction_id"]
+    assert taken == seedream_emulator.predictions[0]["id"]
+    assert seedream_emulator.paid_tasks == 1
+
+
+@NEVER_ANOTHERS
+@pytest.mark.parametrize("fault", [faults.DropAfter(), None], ids=["lost", "delivered"])
+def test_what_a_function_paid_for_stays_its_own_though_the_function_fails_after_a_clear(
+    seedream_emulator, fault
+):
+    says: list[Any] = [WHALE]
+
+    def write(scene: int) -> Any:
+        if not says:
+            raise RuntimeError("the language model is away")
+        return says.pop()
+
+    def written() -> SeedreamSequentialDecoratedOperator:
+        # Other arguments each time: the prompt that is kept does not count.
+        return SeedreamSequentialDecoratedOperator(task_id="gen", python_callable=write, op_args=[len(says)])
+
+    one, other = Tries(), Tries()
+    other_of("run", one, other, "failed")
+    if fault is None:
+        run(written(), other)
+    else:
+        seedream_emulator.faults.add("submit", fault)
+        with pytest.raises(AirflowFailException):
+            run(written(), other)
+    other.clear(retries=3)
+    with pytest.raises(RuntimeError, match="the language model"):
+        run(written(), other)
+    lose(one, seedream_emulator, faults.DropBefore(), FOX)
+    refused(one)
+    assert seedream_emulator.paid_tasks == 1
+
+
 @pytest.mark.parametrize("place", ["run", "mapped instance"])
 def test_a_task_that_was_answered_is_in_no_way_of_another(seedream_emulator, place):
     one, other = Tries(), Tries()
@@ -313,6 +384,7 @@ def test_a_paid_submission_says_so_once_right_before_its_intent_and_a_try_that_p
     del pushed[:]
     run(operator(), tries)
     assert "lost_submission" not in pushed
+    assert pushed[0] == "prediction_id"
     assert seedream_emulator.paid_tasks == 1
 
 
