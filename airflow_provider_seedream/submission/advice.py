@@ -27,7 +27,8 @@ class WayOut:
     :param clear: how to clear a task so that Airflow keeps its record.
     :param adoptable: whether ``on_lost_submission="adopt"`` would adopt the only candidate.
     :param identified: whether a clear adopts it in every policy.
-    :param rivals: tasks that may have paid for the only candidate, too: their own submissions have no answer yet.
+    :param rivals: what may have paid for the only candidate, too: tasks, or an earlier request of this one, whose
+        submissions have no answer yet.
     """
 
     on_lost_submission: OnLostSubmission

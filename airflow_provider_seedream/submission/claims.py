@@ -44,9 +44,9 @@ class ClaimsUnreadableError(WaveSpeedError):
 
 @dataclass(frozen=True, slots=True)
 class OpenSubmission:
-    """A paying request of another task, which brought no prediction that the task knows of.
+    """Another paying request, which brought no prediction that its task knows of.
 
-    :param task: the task and its run, for people.
+    :param task: whose it is, for people: a task and its run, or an earlier request of this task.
     :param fingerprint: of the request; blank where it is not known.
     :param waiting: whether the task may be waiting for the answer still. Else it searches as this one does.
     :param window: when the API may have created a prediction of it.
@@ -64,7 +64,7 @@ class OpenSubmission:
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """What other tasks say is theirs.
+    """What is not this submission's: what other tasks say is theirs, and this task's own for other requests.
 
     :param ids: predictions. Those that this task paid for before it was cleared are among them.
     :param submissions: requests whose prediction is not known.
@@ -87,7 +87,7 @@ class Claims:
         self._repeated = False
 
     def others(self, record: SubmissionRecord) -> Others:
-        """What other mapped instances, tasks and runs say is theirs.
+        """What other mapped instances, tasks and runs say is theirs, and what this task lost of other requests.
 
         :param record: of this task's submission, whose prediction is searched for.
         :raises ClaimsUnreadableError: if it cannot be read now.
@@ -153,8 +153,8 @@ class Claims:
                 "waiting": waiting,
                 # The prediction that this one follows: any other says that the request was answered.
                 "after": record.earlier[-1] if record.earlier else None,
-                "span": list(record.span) if record.outcome_unknown else None,
-                "lost": [list(each) for each in record.lost],
+                "span": list(record.span[:3]) if record.outcome_unknown else None,
+                "lost": [list(each[:3]) for each in record.lost],
             }
         try:
             self._push(xcom.LOST_SUBMISSION, said)
@@ -175,6 +175,10 @@ class Claims:
                 yield from row.value if isinstance(row.value, list) else [row.value]
 
     def _open_submissions(self, record: SubmissionRecord) -> Iterator[OpenSubmission]:
+        for lost in record.lost:
+            if lost.fingerprint != record.fingerprint:
+                own = "an earlier request of this task"
+                yield OpenSubmission(own, lost.fingerprint, waiting=False, window=_window(*lost[:3]))
         for run in self._runs():
             for said in self._pull(xcom.LOST_SUBMISSION, run):
                 if said and (run or not self._is_own(said)):

@@ -31,8 +31,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from types import NoneType
-from typing import Any, Self, TypeAlias
+from typing import Any, NamedTuple, Self
 
 from airflow_provider_seedream.wavespeed.errors import WaveSpeedError
 
@@ -42,9 +43,19 @@ EARLIER_KEPT = 10
 """Ids of earlier predictions that a record keeps, so that a search does not adopt one of them."""
 
 
-Span: TypeAlias = tuple[float, float, float | None]
-"""When a request may have arrived: first and last moment in epoch seconds by a worker's clock, and seconds by which the
-API's clock is ahead of that; ``None``: unknown."""
+class Span(NamedTuple):
+    """When a request may have arrived.
+
+    :param first: moment in epoch seconds by a worker's clock.
+    :param last: the same.
+    :param clock_ahead: seconds by which the API's clock is ahead of that; ``None``: unknown.
+    :param fingerprint: of the request; blank in records of earlier versions.
+    """
+
+    first: float
+    last: float
+    clock_ahead: float | None
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +157,7 @@ class SubmissionRecord:
     :param paid_from: where the API key came from: a connection, or an environment variable.
     :param displaced: fingerprint of the latest of ``earlier``, which may still run: a clear asked for another request.
     :param lost: the spans of submissions before this one whose outcome was never known. What they brought is no other
-        task's.
+        task's, and what those of another request brought is not this submission's.
     """
 
     phase: Phase
@@ -254,7 +265,7 @@ class SubmissionRecord:
     @property
     def span(self) -> Span:
         """When the API may have taken this submission in."""
-        return self.intent_at, self.arrives_by, self.clock_ahead
+        return Span(self.intent_at, self.arrives_by, self.clock_ahead, self.fingerprint)
 
     @property
     def lost_for_good(self) -> tuple[Span, ...]:
@@ -337,14 +348,14 @@ class SubmissionRecord:
         try:
             fields["phase"] = Phase(str(fields.get("phase")))
             fields["earlier"] = tuple(fields.get("earlier", ()))
-            fields["lost"] = tuple(tuple(each) for each in fields.get("lost", ()))
+            fields["lost"] = tuple(Span(*each) for each in fields.get("lost", ()))
             record = cls(**fields)
         except (TypeError, ValueError) as error:
             raise UnreadableRecordError(f"is damaged ({error})", stored) from None
         wrong = [name for name, types in _FIELD_TYPES.items() if type(getattr(record, name)) not in types]
         if wrong or not all(isinstance(each, str) for each in record.earlier):
             raise UnreadableRecordError(f"is damaged ({', '.join(wrong) or 'earlier'})", stored)
-        if any([isinstance(each, int | float) for each in span] not in _SPANS for span in record.lost):
+        if any(tuple(map(type, span)) not in _SPANS for span in record.lost):
             raise UnreadableRecordError("is damaged (lost)", stored)
         if (record.phase is Phase.SUBMITTED) is not bool(record.prediction_id):
             raise UnreadableRecordError(f"says {record.phase}, with id {record.prediction_id!r}", stored)
@@ -352,7 +363,7 @@ class SubmissionRecord:
 
 
 _NUMBER = (int, float)
-_SPANS = ([True, True, True], [True, True, False])
+_SPANS = frozenset(product(_NUMBER, _NUMBER, (*_NUMBER, NoneType), (str,)))
 _FIELD_TYPES: Mapping[str, tuple[type, ...]] = {
     "fingerprint": (str,),
     "max_tries": (int,),

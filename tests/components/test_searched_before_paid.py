@@ -177,6 +177,66 @@ def test_adopt_takes_no_set_that_another_run_or_task_says_is_its_own(seedream_em
         run(task, tries, pauses=[])
 
 
+EDITED = pytest.mark.event("A clear asks for another request while a submission is lost")
+
+
+def lost_before_an_edit(seedream_emulator, prompt="2 images. First, a whale. Second, a crab."):
+    """The prediction of a submission that was lost, of a task whose request is edited before it is cleared."""
+    tries = Tries()
+    seedream_emulator.faults.add("submit", faults.DropAfter())
+    with pytest.raises(AirflowFailException):
+        run(operator(prompt=prompt), tries)
+    tries.clear()
+    return tries, seedream_emulator.predictions[0]["id"]
+
+
+@EDITED
+@pytest.mark.parametrize(
+    "earlier_version", [False, True], ids=["this version", "record of an earlier version"]
+)
+def test_adopt_takes_no_set_that_the_task_itself_lost_of_another_request(seedream_emulator, earlier_version):
+    tries, whale = lost_before_an_edit(seedream_emulator)
+    seedream_emulator.faults.add("submit", faults.DropBefore())
+    with pytest.raises(
+        LostSubmissionError, match="it may be that of an earlier request of this task"
+    ) as error:
+        run(operator(on_lost_submission="adopt"), tries)
+    assert whale in str(error.value)
+    assert "pays nothing" not in str(error.value)
+    record = tries.store.get(SUBMISSION)
+    if earlier_version:
+        tries.store.set(SUBMISSION, {**record, "lost": [each[:3] for each in record["lost"]]})
+    with pytest.raises(LostSubmissionError, match=whale):
+        run(operator(on_lost_submission="adopt"), tries)
+    assert 'set on_lost_submission="fail", and clear the task' in str(error.value)
+    tries.clear()
+    assert run(operator(), tries, pauses=[])["prediction_id"] != whale
+    assert seedream_emulator.paid_tasks == 2
+
+
+@EDITED
+def test_what_the_api_shows_to_be_the_edited_request_is_adopted(seedream_emulator):
+    seedream_emulator.configure(list_input=True, result_input=True)
+    tries, whale = lost_before_an_edit(seedream_emulator)
+    seedream_emulator.faults.add("submit", faults.DropAfter())
+    taken = run(operator(on_lost_submission="adopt"), tries)["prediction_id"]
+    assert (taken, whale) == tuple(each["id"] for each in reversed(seedream_emulator.predictions))
+
+
+@EDITED
+def test_what_the_task_lost_of_the_same_request_is_in_no_way(seedream_emulator):
+    tries = Tries()
+    for lost in range(2):
+        seedream_emulator.faults.add("submit", faults.DropAfter() if lost else faults.DropBefore())
+        with pytest.raises(AirflowFailException):
+            run(operator(), tries, pauses=[])
+        tries.clear()
+    assert len(tries.store.get(SUBMISSION)["lost"]) == 1
+    taken = run(operator(on_lost_submission="adopt"), tries)["prediction_id"]
+    assert taken == seedream_emulator.predictions[0]["id"]
+    assert seedream_emulator.paid_tasks == 1
+
+
 def claims_are_unreadable(tries, monkeypatch):
     def away(**_):
         raise RuntimeError("the API server is away")
