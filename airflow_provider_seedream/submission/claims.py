@@ -233,7 +233,7 @@ def _read(
 
 
 def _window(first: float, last: float, clock_ahead: float | None) -> Window:
-    return Window(first, last, clock_ahead or 0.0, CLOCKS_APART if clock_ahead is None else 0.0)
+    return Window(first, last, clock_ahead, CLOCKS_APART if clock_ahead is None else 0.0)
 
 
 def _unreadable(error: Exception) -> ClaimsUnreadableError:

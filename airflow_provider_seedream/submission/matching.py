@@ -41,31 +41,32 @@ class Window:
 
     :param first: epoch seconds before which the request had not left, by the worker's clock.
     :param last: epoch seconds after which it cannot arrive.
-    :param clock_ahead: seconds by which the API's clock is ahead of the worker's, as its answers say. The two differ
-        where one of them is wrong; either may be.
+    :param clock_ahead: seconds by which the API's clock is ahead of the worker's, as its answers say; ``None``: they say
+        nothing. The two differ where one of them is wrong; either may be.
     :param apart: seconds by which the worker's clock may be wrong beyond that.
     """
 
     first: float
     last: float
-    clock_ahead: float
+    clock_ahead: float | None
     apart: float = 0.0
 
     @classmethod
-    def of(cls, record: SubmissionRecord, clock_ahead: float, *, sent_now: bool = False) -> Window:
+    def of(cls, record: SubmissionRecord, clock_ahead: float | None, *, sent_now: bool = False) -> Window:
         """The window of a record whose outcome is unknown.
 
         :param clock_ahead: seconds by which the API's clock is ahead of this worker's; the record may be another's.
         :param sent_now: whether this very try wrote the record, so that the two workers are one.
         """
-        known = sent_now or record.clock_ahead is not None or record.phase is not Phase.INTENT
         ahead = clock_ahead if record.clock_ahead is None else record.clock_ahead
+        same_clock = sent_now or record.clock_ahead is not None or record.phase is not Phase.INTENT
+        known = same_clock and ahead is not None
         return cls(record.intent_at, record.arrives_by, ahead, 0.0 if known else CLOCKS_APART)
 
     @property
     def listed(self) -> tuple[dt.datetime, dt.datetime]:
         """The span to list: wider than the window, since the first answer may correct what is known of the clocks."""
-        ahead, margin = self.clock_ahead, max(CLOCK_SKEW, self.apart)
+        ahead, margin = self.clock_ahead or 0.0, max(CLOCK_SKEW, self.apart)
         return (
             dt.datetime.fromtimestamp(self.first + min(0.0, ahead) - margin, dt.UTC),
             dt.datetime.fromtimestamp(self.last + max(0.0, ahead) + margin, dt.UTC),
@@ -77,12 +78,14 @@ class Window:
         Unknown counts as yes.
         """
         created, slack = prediction.created, SLACK + self.apart
-        return created is None or any(self._holds(created, ahead, slack) for ahead in (self.clock_ahead, 0.0))
+        return created is None or any(
+            self._holds(created, ahead, slack) for ahead in (self.clock_ahead or 0.0, 0.0)
+        )
 
     def surely_holds(self, prediction: Prediction) -> bool:
-        """Whether it was, by the API's clock alone."""
-        created = prediction.created
-        return created is not None and self._holds(created, self.clock_ahead, SLACK)
+        """Whether it was, by the API's clock alone. Of a clock that is not known, nothing is sure."""
+        created, ahead = prediction.created, self.clock_ahead
+        return created is not None and ahead is not None and self._holds(created, ahead, SLACK)
 
     def _holds(self, created: float, ahead: float, slack: float) -> bool:
         return self.first + ahead - slack <= created <= self.last + ahead + slack

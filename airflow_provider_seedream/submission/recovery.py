@@ -96,12 +96,12 @@ def search(
     found = Found([], [], [], None)
     for seconds in pauses:
         time.sleep(seconds)
-        created_after, created_before = Window.of(record, hook.clock_ahead or 0.0, sent_now=sent_now).listed
+        created_after, created_before = Window.of(record, hook.clock_ahead, sent_now=sent_now).listed
         listed = hook.predictions(
             model=request.model, created_after=created_after, created_before=created_before
         )
         # By what the clock says now: the answer itself may be the first to say it.
-        window = Window.of(record, hook.clock_ahead or 0.0, sent_now=sent_now)
+        window = Window.of(record, hook.clock_ahead, sent_now=sent_now)
         others = claims.others(record)
         taken = {*others.ids, *record.known_ids}
         seen = [each for each in unclaimed(listed, taken) if window.holds(each)]

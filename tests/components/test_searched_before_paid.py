@@ -153,6 +153,35 @@ def test_adopt_goes_by_the_apis_clock_where_the_two_differ(seedream_emulator):
 
 
 @OLDER
+@pytest.mark.parametrize("shown", [False, True])
+def test_adopt_takes_no_other_set_where_no_answer_says_what_the_apis_clock_is(
+    seedream_emulator, monkeypatch, shown
+):
+    seedream_emulator.configure(list_input=shown, result_input=shown)
+    monkeypatch.setattr("airflow_provider_seedream.wavespeed.client._ahead", lambda date: None)
+    run(operator(prompt="2 images. Two other pictures."), Tries())
+    # By the worker's clock, which is slow from now on, the request is as old as the other set.
+    seedream_emulator.clock.advance(400)
+    seedream_emulator.faults.add("submit", faults.DropBefore())
+    tries = Tries()
+    with pytest.raises(LostSubmissionError) as error:
+        run(operator(on_lost_submission="adopt"), tries, pauses=[])
+    assert "pays nothing" not in str(error.value)
+    assert tries.store.get(SUBMISSION)["clock_ahead"] is None
+
+
+@OLDER
+def test_adopt_takes_what_the_api_shows_to_be_this_one_where_its_clock_is_not_known(
+    seedream_emulator, monkeypatch
+):
+    seedream_emulator.configure(list_input=True, result_input=True)
+    monkeypatch.setattr("airflow_provider_seedream.wavespeed.client._ahead", lambda date: None)
+    seedream_emulator.faults.add("submit", faults.DropAfter())
+    taken = run(operator(on_lost_submission="adopt"), Tries())["prediction_id"]
+    assert taken == seedream_emulator.predictions[0]["id"]
+
+
+@OLDER
 def test_resubmit_is_not_stopped_by_a_set_that_is_older_than_the_request(seedream_emulator, monkeypatch):
     run(operator(), Tries())
     later(monkeypatch, 30)
