@@ -114,8 +114,9 @@ class UnreadableRecordError(WaveSpeedError):
         super().__init__(
             f"The submission record {what}. A prediction may be paid under it: {str(stored)[:600]}. Look at that prediction. "
             "Then delete the key seedream_submission from the task's state store. To take that prediction, set "
-            'on_lost_submission="adopt" and clear the task: it searches the account. To pay for a new set, clear the task '
-            "with another policy."
+            'on_lost_submission="adopt" and clear the task: it searches the account, and where the API does not show whose the '
+            "prediction is, an error names it before a further clear takes it. To pay for a new set, clear the task with "
+            "another policy."
         )
 
 

@@ -220,7 +220,9 @@ class Judgement:
         found = self.found
         if self.missing and not self.adopts and self.terms.retries_a_wish_for_new:
             found = self._undelivered
-        if self.adopts and found.adoptable is not None:
+        # Without a record, a set that came since the run began may be anybody's.
+        decided = not self.missing or found.adoptable in found.identified or self._was_reported
+        if self.adopts and found.adoptable is not None and decided:
             return found.adoptable
         enough = self.missing or self.record.cleared or self.record.cleared_since(self.terms.attempt)
         if len(found.identified) == 1 and (enough or len(found.candidates) == 1):
@@ -242,8 +244,7 @@ class Judgement:
         policy, record = self.terms.on_lost_submission, self.record
         if policy == "fail" and not (self.missing or self.wants_new):
             return None
-        decided = self.wants_new and record.cleared_since(self.terms.attempt) and not self.adopts
-        seen_by_a_person = decided and record.reported == digest_of(self.in_doubt)
+        seen_by_a_person = self.wants_new and self._was_reported and not self.adopts
         # After an error said that "adopt" pays nothing, it pays nothing.
         if (self.in_doubt and not seen_by_a_person) or (self.adopts and record.reported):
             return None
@@ -260,12 +261,20 @@ class Judgement:
     def way_out(self, usual: WayOut) -> WayOut:
         """What a person can do about it."""
         identified_alone = len(self.in_doubt) == len(self.found.identified) == 1
+        adoptable = self.found.adoptable
         return replace(
             usual,
-            adoptable=self.found.adoptable is not None,
+            # What is not remembered is without a record after the clear.
+            adoptable=adoptable is not None and (usual.remembered or adoptable in self.found.identified),
             rivals=", ".join(dict.fromkeys(each.task for each in self.found.rivals)),
             identified=identified_alone and not self.missing,
         )
+
+    @property
+    def _was_reported(self) -> bool:
+        """Whether a person cleared the task after an error had named just what is in doubt now."""
+        record = self.record
+        return record.cleared_since(self.terms.attempt) and record.reported == digest_of(self.in_doubt)
 
     @property
     def _undelivered(self) -> Found:

@@ -427,19 +427,55 @@ def test_a_clear_that_removed_the_record_pays_nothing_beside_a_prediction_that_c
 
 
 @NO_RECORD
-@pytest.mark.parametrize("store", [True, False], ids=["record removed", "no store"])
-def test_the_advice_to_adopt_takes_a_set_that_completed_before_the_clear(
-    seedream_emulator, monkeypatch, store
-):
+def test_the_advice_to_adopt_takes_a_set_that_completed_before_the_clear(seedream_emulator, monkeypatch):
     seedream_emulator.faults.add("submit", faults.DropAfter())
-    tries = Tries(store=store)
+    tries = Tries()
     with pytest.raises(AirflowFailException, match=r"To take the only candidate.*this pays nothing"):
         run(operator(), tries)
     later(monkeypatch, 60)
     tries.clear(forgets=True)
+    for _ in range(2):  # a retry decides nothing
+        with pytest.raises(AirflowFailException, match=r"To take the only candidate, clear the task"):
+            run(operator(on_lost_submission="adopt"), tries, pauses=[])
+    tries.clear()
     adopted = run(operator(on_lost_submission="adopt"), tries, pauses=[])["prediction_id"]
     assert adopted == seedream_emulator.predictions[0]["id"]
     assert seedream_emulator.paid_tasks == 1
+
+
+@NO_RECORD
+@pytest.mark.parametrize("shown", [False, True])
+def test_without_a_store_a_clear_adopts_only_what_the_api_shows_to_be_this_one(
+    seedream_emulator, monkeypatch, shown
+):
+    seedream_emulator.configure(list_input=shown, result_input=shown)
+    seedream_emulator.faults.add("submit", faults.DropAfter())
+    tries = Tries(store=False)
+    with pytest.raises(AirflowFailException) as error:
+        run(operator(), tries)
+    assert ("To take the only candidate" in str(error.value)) is shown
+    later(monkeypatch, 60)
+    tries.clear()
+    task = operator(on_lost_submission="adopt")
+    if shown:
+        assert run(task, tries, pauses=[])["prediction_id"] == seedream_emulator.predictions[0]["id"]
+    else:
+        with pytest.raises(AirflowFailException, match=r"start a new run of the DAG"):
+            run(task, tries, pauses=[])
+    assert seedream_emulator.paid_tasks == 1
+
+
+@NO_RECORD
+@pytest.mark.parametrize("cleared", [False, True])
+def test_adopt_without_a_record_takes_no_set_that_came_since_the_run_began(seedream_emulator, cleared):
+    theirs = run(operator(prompt="2 images. Two other pictures."), Tries())["prediction_id"]
+    tries = Tries()
+    tries.run.start_date = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=30)
+    tries.ti.try_number = 1
+    if cleared:
+        tries.clear()
+    with pytest.raises(AirflowFailException, match=theirs):
+        run(operator(on_lost_submission="adopt"), tries, pauses=[])
 
 
 @CLEARED_IN_FLIGHT
