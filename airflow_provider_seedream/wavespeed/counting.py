@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from unicodedata import numeric
 
 from airflow_provider_seedream.wavespeed.prompt import ORDINALS
 
@@ -25,23 +26,13 @@ NUMBER_WORDS = {word: number for number, word in enumerate(_ENGLISH.split())}
 NUMBER_WORDS |= {word: number * 10 for number, word in enumerate(_TENS.split(), start=2)} | {"dozen": 12}
 # From two on, of the languages that most prompts are written in.
 _FOREIGN = (
-    "dos tres cuatro cinco seis siete ocho nueve diez",
-    "deux trois quatre cinq six sept huit neuf dix",
-    "zwei drei vier fünf sechs sieben acht neun zehn",
-    "due tre quattro cinque sei sette otto nove dieci",
-    "dois três quatro cinco seis sete oito nove dez",
-    "duas три четыре пять шесть семь восемь девять десять",
-    "два",
+    "dos tres cuatro cinco seis siete ocho nueve diez|deux trois quatre cinq six sept huit neuf dix|два|"
+    "zwei drei vier fünf sechs sieben acht neun zehn|due tre quattro cinque sei sette otto nove dieci|"
+    "dois três quatro cinco seis sete oito nove dez|duas три четыре пять шесть семь восемь девять десять"
 )
-_ASIAN = (
-    "两 三 四 五 六 七 八 九 十 十一 十二 十三 十四 十五",
-    "二",
-    "兩",
-    "두 세 네 다섯 여섯 일곱 여덟 아홉 열",
-)
-_VALUES = {
-    word: number for words in (*_FOREIGN, *_ASIAN) for number, word in enumerate(words.split(), start=2)
-}
+_ASIAN = "两 三 四 五 六 七 八 九 十 十一 十二 十三 十四 十五|二|兩|두 세 네 다섯 여섯 일곱 여덟 아홉 열"
+_WORDS = f"{_FOREIGN}|{_ASIAN}".split("|")
+_VALUES = {word: number for words in _WORDS for number, word in enumerate(words.split(), start=2)}
 _VALUES |= {"две": 2, "один": 1, "一": 1} | NUMBER_WORDS
 
 IMAGE_NOUNS = "image|img|illustration|picture|pic|photo|photograph"
@@ -50,40 +41,55 @@ IMAGE_NOUNS = "image|img|illustration|picture|pic|photo|photograph"
 # Rarely a thing within a scene, as photos and posters often are.
 _IMAGE = "images?|imgs?|imágenes|imagenes|imagens|immagini|bilder|изображени[йя]"
 _PHOTO = (
-    f"(?:{IMAGE_NOUNS})s?|fotografías|fotografias|ilustraciones|ilustrações|illustrationen|illustrazioni|"
-    "картин(?:ки|ок)|фотографи[ий]|иллюстраци[ий]"
+    f"(?:{IMAGE_NOUNS})s?|fotos?|fotografías|fotografias|ilustraciones|ilustrações|illustrationen|illustrazioni|"
+    "dibujos|desenhos|disegni|dessins|zeichnungen|картин(?:ки|ок)|фото(?:графи[ий])?|рисун(?:ка|ков)|иллюстраци[ий]"
 )
 # What else a set can be of; as often, parts of one image.
 _WORK = (
     "(?:scene|shot|poster|variation|variant|version|portrait|drawing|painting|sketche?|render|wallpaper|logo|banner|"
-    "slide|design|artwork|visual|frame|panel)s"
+    "slide|design|artwork|visual|frame|panel|sticker|icon|screenshot|thumbnail|avatar|storyboard|option|cover|page|card|"
+    "watercolou?r|view|pose|scène|affiche|escena|cartele?|cena|variante|retrato|fotograma)s|szenen|varianten|plakate|"
+    "scene(?=\\s(?:di|con|del|della)\\b)|manifesti|сцен[ыа]?|постер(?:а|ов)|плаката?(?:ов)?"
 )
 _CJK_IMAGE = "图片|图像|图(?![标形案层例书鉴表])|圖|画像|이미지"
-_CJK_PHOTO = "照片|相片|画(?![面布作笔框])|插画|海报|分镜|写真|イラスト|絵|사진|그림|일러스트"
+_CJK_PHOTO = "照片|相片|[画畫](?![面布作笔框])|插画|海报|分镜|写真|イラスト|絵|사진|그림|일러스트"
+# What 张 counts, too.
+_TABLES = "[桌床椅脸纸嘴网票牌卡名目]"
 _MAKE = (
     r"\b(?:generate|create|make|draw|produce|render|paint|design|illustrate|give|show|output|deliver|want|need|provide|"
     "genera|crea|dibuja|haz|génère|crée|dessine|erstelle|generiere|zeichne|gere|crie|disegna|создай|сгенерируй|"
-    r"нарисуй|сделай)\b|生成|画|绘制|创作|制作|设计|创建|输出|产出|需要|要|做|来"
+    r"нарисуй|сделай)\b|生成|[画畫]|绘制|创作|[制製]作|设计|创建|输出|产出|需要|要|做|来"
 )
-_SET = "series|set|sequence|collection|batch"
+# Such verbs of the languages that have them at the end.
+_MADE = "生成|作|描|出力|用意|ください|お願い|만들|그려|생성|제작|부탁"
+_SET = "series|set|sequence|collection|batch|carousel"
 # What may stand before the number of a whole prompt, besides such a verb.
 _FILL = (
-    rf"\b(?:please|can|could|you|me|us|i'd|we'd|i|we|would|like|to|a|an|of|exactly|only|just|up|total|here|are|is|{_SET}|"
-    r"consisting|bitte|por|favor|una|serie|de|une|série|eine|von)\b|请|帮|给|为|我|想|一[组套]|一?系列|组图|共|总|包含|并|以|"
+    rf"\b(?:please|can|could|you|me|us|i'd|we'd|i|we|would|like|to|a|an|of|exactly|only|just|up|total|here|are|is|let|have|love|see|{_SET}|"
+    r"consisting|bitte|por|favor|una|serie|de|une|série|eine|von)\b|[请請]|[帮幫]|[给給]|为|我|想|一[组套]|一?系列|[组組][图圖]|共|总|包含|并|以|"
     r"参考图片?\s*\d*"
 )
 _NOT_BETWEEN = (
     r"\d+(?![:\d])|in|on|with|for|at|from|by|to|of|the|is|are|as|into|holding|taking|showing|wearing|looking|containing|per|each|"
     "every|this|that|these|his|her|their|its|my|your|or|than|reference|uploaded|attached|input|source"
 )
+_FOREIGN_LINKS = "an?|una?|uma?|eine?|con|com|mit|avec|de|di|von|auf|sur|sobre|на|с"
 # One image that holds several.
 _LAYOUT = (
     r"\b(?:grids?|collage|montage|mosaic|triptych|diptych|split[\s-]?screen|side[\s-]by[\s-]side|contact[\s-]sheet|"
-    r"comic (?:strip|page)|mood ?board|infographic|bento|panels|panel(?!\s*\d)|(?:sticker|character|reference) sheet|"
+    r"(?:double|multiple) exposure|comic (?:strip|page)|mood ?board|infographic|bento|panels|panel(?!\s*\d)|(?:sticker|character|reference) sheet|"
     r"(?:in|into|as) (?:one|a single|the same)|(?:one|single|une|una|eine|uma)[ -](?:\S{1,30} ){0,2}(?:image|frame|canvas|page|sheet)|[2-9]\s?[x×]\s?[2-9]|colagem|cuadrícula)\b"
     "|并排|垂直排列|宫格|拼图|拼贴|拼接|同一画面|一张图|分屏|长图|信息图|网格|布局|コラージュ|グリッド|콜라주|그리드"
 )
 _PLACES = "|".join(ORDINALS)
+_LABELS = (
+    "scene|image|picture|photo|shot|frame|panel|slide|bild|szene|escena|imagen|scène|cena|imagem|scena|immagine|сцена|кадр|"
+    "シーン|画像|장면|이미지|场景|場景|画面|镜头|分镜|图片?|圖片?|第"
+)
+# Places that are written as a word, a letter or a Roman number: "Scene two", "Scene B", "Scene II".
+_STEPS = "a i one, b ii two, c iii three, d iv four, e v five, f vi six, g vii seven, h viii eight"
+_VALUES |= {step: place for place, steps in enumerate(_STEPS.split(","), start=1) for step in steps.split()}
+_MARKS = ("ordinal", "nth", "painted", "place", "item")
 # Characters around a number that are read: more than a clause, and a bound on the work.
 _REACH = 200
 
@@ -131,72 +137,97 @@ def _pattern(name: str) -> re.Pattern[str]:
     number, word = _number(), rf"(?!(?:{_NOT_BETWEEN})\b)[\w'’:/&-]+,?"
     nouns = rf"(?:(?P<image>{_IMAGE})|(?P<work>{_WORK})|{_PHOTO})\b"
     few = rf"(?:\s+{word}){{0,4}}?"
-    asian = "|".join(sorted(" ".join(_ASIAN).split(), key=len, reverse=True))
+    asian = "|".join(sorted(re.split(r"[ |]", _ASIAN), key=len, reverse=True))
     asian, asian_image = rf"\d{{1,4}}|{asian}|一", f"(?:{_CJK_IMAGE}|{_CJK_PHOTO})"
     patterns = {
         "number": rf"(?<![\w/$#:.,×-])(?:(?P<low>{number})(?:\s+(?:to|or)\s+|(?<=\d)\s*[-–—~]\s*(?=\d)))?(?P<number>{number})"
-        rf"(?:\s*\(\w+\)|\s*[x×](?=\s))?(?:\s+of\s+the\s+following)?(?:{few}\s+|-){nouns}"
+        rf"(?:\s*\(\w+\)|\s*[x×](?=\s))?(?:\s+of\s+the\s+following)?(?:{few}\s+|-|(?<=\d)){nouns}"
         rf"(?P<set>[\s-]+(?:{_SET}|story|storyboard|carousel)\b)?"
         rf"|(?<![第\d.:：一二三四五六七八九十-])(?P<asian>{asian})\s*"
         rf"(?:[张張幅枚장](?!目|번)(?:[^，。,.;；：:、\n]{{0,16}}?{asian_image}|(?=[：:，。]|\Z))"
-        rf"|[张張幅枚](?P<bare>(?![桌床椅脸纸嘴网票牌卡名目]))|(?:[个组]?张?|개의?\s*)(?:{_CJK_IMAGE}))"
-        rf"|(?:图片|图像|照片|插画|海报|画像|写真|イラスト|이미지|사진|그림)\s*[をx×를을]?\s*(?P<behind>{asian})\s*[张枚장](?!目|번)",
-        "hint": rf"\b(?:several|multiple|various|a few|varias|mehrere|plusieurs|несколько|(?:{_SET}) of){few}\s+{nouns}"
-        rf"|(?:[多几数][张幅]|一[组套]|一?系列)[^，。,.\n]{{0,12}}?{asian_image}"
-        rf"|\b(?:{IMAGE_NOUNS})s[\"']?\s*[:=]\s*[\"']?(?P<stated>{number})\b(?![:.]\d)|数量\s*[：:]\s*(?P<amount>\d{{1,4}})",
+        rf"|[张張幅枚](?P<bare>(?!{_TABLES}))|(?:[个個组組]?张?|[つ点枚]の|개의?\s*)(?:{asian_image})"
+        rf"|[个個种種款](?:不同|独立|场景|版本|画面|角度)[^，。,.;；：:、\n]{{0,16}}?{asian_image})"
+        rf"|(?<!参考)(?<!參考)[出组組]?(?![画畫](?!像)){asian_image}\s*[をx×를을]?\s*(?P<behind>{asian})\s*[张張枚幅点장개](?!目|번)",
+        "hint": rf"\b(?:several|multiple|various|many|both|a few|varias|mehrere|plusieurs|несколько|(?:{_SET}) of|(?:a\s+)?(?:pair|couple|batch) of)"
+        rf"{few}\s+{nouns}|(?:[多几数][张幅]|一[组套]|一?系列)[^，。,.\n]{{0,12}}?{asian_image}"
+        rf"|(?:(?<!\w)(?:num_|n_)?(?:{IMAGE_NOUNS})(?:s|s?[\s_-]count)|\A(?:count|n))[\"']?\s*[:=]\s*[\"']?(?P<stated>{number})\b(?![:.]\d)|数量\s*[：:]\s*(?P<amount>\d{{1,4}})",
         "lead": rf"(?:[\W_]|{_FILL}|{_MAKE})*+",
         "make": _MAKE,
         "asked": rf"(?:{_MAKE}|\b(?:into|as|total|(?:{_SET}|total) of)\b|共|总计)(?:\s*+(?:{_FILL}))*+[\s_*]*\Z",
         "wanted": rf"(?:.*(?:{_MAKE}|\bshoot\b|拍摄?|\b(?:into|as)\b))?(?:\s+{word}){{0,3}}?[\s_*#-]*",
-        # One word at the head of a sentence may be a verb that is not known here: "Craft 4 photos".
-        "verb": rf"(?:\A|[.!?\n])\s*(?!(?:{_NOT_BETWEEN})\b)(?-i:[A-Z])[a-z]+(?<!ing)\s+\Z",
+        # Up to three words at the head of a sentence may be a verb that is not known here: "Craft 4 photos", "Je veux 4 photos".
+        "verb": rf"(?:\A|[.!?\n])\s*(?:(?!(?:{_NOT_BETWEEN}|{_FOREIGN_LINKS}|include|add|place|keep|use)\b)[^\W\d_]+(?<!ing)[ \t]+){{1,3}}\Z",
+        "like": r"\s+(?:style|look|quality|aesthetic|vibe)",
+        "thing": r"\b(?:at|through|between|beside|(?:compar|hold|view|watch|stud[yi]|examin|admir|carry|brows)\w*)\s*\Z",
+        # What says that the images are those that go with the text.
+        "given": r".*?(?:\b(?:attached|given|uploaded|provided|supplied|to\s+(?:be\s+)?(?:merge|combine|blend))|→|[-=]>|合|融|から)"
+        rf"|[を를을](?!\s*(?:{_MADE}))",
+        "table": rf"[张張]{_TABLES}",
+        "also": r"(?:\b(?:and|plus|y|und|et|e|и)\s|[&,，、和])\s*\Z",
+        "told": rf"\s*[を를을]?\s*(?:{_MADE})",
         "name": r"(?:[^\s.!?:;\n]\s+(?-i:[A-Z])|(?-i:[A-Za-z]+[A-Z]))[\w-]*\s+\Z",
         "part": r"(?:\b(?:first|last|next|other|another|remaining|final|previous|both|these|those|my|your|our|their)|\d\s*(?:x|×|\*|by))\s*\Z",
         "each": r"\s*(?:per|each|apiece|for\s+(?:each|every))\b",
         "ends": r"[\s*_]*(?:\Z|[.:;!?\n。：；])",
-        "said": r"\s*(?:\Z|[^\w\s(（]|(?:of|de|di|von|showing|depicting|about)\b|d['’]|[а-яё]|生成|作成|描|만들|그려|생성)",
+        "said": r"\s*(?:\Z|[^\w\s(（]|(?:of|de|di|von|showing|depicting|about)\b|d['’]|[а-яё])",
         "odd": rf"[\s*_#]*(?:[-−]\s?\d+|\d*[.,]\d+){few}\s+{nouns}",
         "layout": _LAYOUT,
         "several": rf"\b(?:(?:{IMAGE_NOUNS})s|{_WORK}|story|storyboard|series|sequence)\b|组图|故事|系列|绘本",
         "mark": r"(?:\A|(?<=[.!?…,;:)\]\"'”’。，；！？：\n]))[ \t>*_#•-]*+(?:"
-        r"(?P<label>scene|image|picture|photo|shot|frame|panel|slide|场景|画面|镜头|分镜|图片?|第)"
-        r"\s*(?P<place>\d{1,2}|[一二三四五六七八九十])\s*[张幅]?\s*(?:\([^)\n]{0,60}\)\s*)?(?:\*\*|__)?(?:[.):：、—–-]|$)"
-        rf"|(?P<ordinal>{_PLACES})\s*[,:]"
-        rf"|(?:the\s+)?(?P<nth>{_PLACES})\s+(?:image|picture|photo|scene|shot|frame)\s*(?::|(?:shows?|is|depicts?)\b))"
-        r"|(?<!\S)(?P<item>\d{1,2})[.)、](?:\*\*|__)?\s*(?=\D)(?P<head>[^\n:：.。]{1,40}[:：])?",
+        rf"(?P<label>{_LABELS}|(?P<part>page|card|day|part))\s*(?P<place>\d{{1,2}}|[一二三四五六七八九十]|(?:{_STEPS.replace(', ', '|').replace(' ', '|')})\b)"
+        r"\s*[张張幅]?[图圖画畫]?\s*(?:\([^)\n]{0,60}\)\s*)?(?:\*\*|__)?(?:[.):：、—–-]|$)"
+        rf"|(?P<ordinal>{_PLACES})(?:ly)?\s*[,:]"
+        rf"|(?P<within>in\s+)?(?:the\s+)?(?P<nth>{_PLACES}|\d{{1,2}}(?:st|nd|rd|th))\s+(?:image|picture|photo|scene|shot|frame)\b"
+        r"(?(within)|\s*(?::|(?:shows?|is|depicts?)\b))"
+        r"|第(?P<painted>[一二三四五六七八九十]|\d{1,2})[张張幅](?:图片?|圖片?|画面?|畫)?(?:是|为|為|展示|描绘))"
+        r"|(?P<line>^)?(?:(?<!\S)[(（]?|(?<=[。；，！？]))(?P<item>\d{1,2}|[一二三四五六七八九十]|[①-⑮]|[a-h](?=\)))"
+        r"(?:[.)）、]|(?<=[①-⑮])|(?(line)[:：]|(?!)))(?:\*\*|__)?\s*(?=\D)(?P<head>[^\n:：.。]{1,40}[:：])?",
     }
     return re.compile(patterns[name], re.IGNORECASE | (re.MULTILINE if name == "mark" else 0))
 
 
 def _number() -> str:
     """A number in digits or in words, as a pattern."""
-    words = "|".join(sorted({*NUMBER_WORDS, *" ".join(_FOREIGN).split(), "две"}, key=len, reverse=True))
+    words = "|".join(sorted({*NUMBER_WORDS, *re.split(r"[ |]", _FOREIGN), "две"}, key=len, reverse=True))
     tens, units = _TENS.replace(" ", "|"), "|".join(_ENGLISH.split()[1:10])
     return rf"(?:\d{{1,3}}(?:,\d{{3}})+|\d{{1,6}}|(?:{tens})[\s-](?:{units})|{words})"
 
 
 def _numbers(text: str, references: bool, layout: bool) -> Iterator[NamedCount]:
     """Numbers that may count the images of the set."""
-    for found in _pattern("number").finditer(text):
+    finds = list(_pattern("number").finditer(text))
+    for index, found in enumerate(finds):
         number, shown = _value(found["number"] or found["asian"] or found["behind"]), found[0].strip()
         before = text[max(0, found.start() - _REACH) : found.start()]
         if number is None or _belongs_elsewhere(found, number, before):
             continue
         made = _pattern("make").search(before) is not None
-        sentence = re.split(r"[.!?\n。！？]", text[found.start() : found.end() + _REACH])[0]
-        if number > 1 and not made and _pattern("layout").search(sentence):
+        rest = re.split(r"[.!?\n。！？]", text[found.end() : found.end() + _REACH])[0]
+        if number > 1 and not made and _pattern("layout").search(found[0] + rest):
             continue
-        opens = found.start() < _REACH and not found["work"] and _pattern("lead").fullmatch(before)
-        said = made or _pattern("said").match(text, found.end())
-        if found["low"] or _pattern("each").match(text, found.end()):
+        ends, told = _pattern("ends").match(text, found.end()), _pattern("told").match(text, found.end())
+        if references and not made and not ends and _pattern("given").match(rest):
+            continue
+        opens = found.start() < _REACH and _pattern("lead").fullmatch(before) is not None
+        sure = ends or made or told or _pattern("said").match(text, found.end())
+        if found["behind"]:
+            opens = bool(sure and (opens or (told and len(_clause(before)) == found.start())))
+        table = _pattern("table").search(found[0]) or ("的" in found[0] and not made)
+        if found["work"] or (found["asian"] and table):
+            sure = None
+        end = found.end() + len(rest)
+        others = (other.start() for other in finds[index + 1 : index + 4] if other.start() < end)
+        more = not ends and any(_pattern("also").search(text[at - 8 : at]) for at in others)
+        if found["low"] or more or _pattern("each").match(text, found.end()):
             number = None
-        elif opens and (_pattern("ends").match(text, found.end()) or (said and (number == 1 or not layout))):
+        elif opens and sure and (ends or number == 1 or not layout):
             yield NamedCount(number, shown, certain=True)
             return
-        if opens or (
-            not references and not layout and number not in (0, 1) and _may_ask(found, text, before)
-        ):
+        settled = references or layout or number in (0, 1)
+        if opens or (not settled and _may_ask(found, text, before)):
             yield NamedCount(number, shown)
+        if opens and more:
+            return
 
 
 def _value(word: str) -> int | None:
@@ -214,11 +245,9 @@ def _belongs_elsewhere(found: re.Match[str], number: int, before: str) -> bool:
         return number == 1 and not (found["asian"] or found["behind"]).isdigit()
     if number != 1 and re.search(rf"\b(?:{IMAGE_NOUNS})\Z", found[0], re.IGNORECASE):
         return True
-    named = (
-        word.isdecimal()
-        and _pattern("name").search(before)
-        and not re.search(rf"(?:{_MAKE})\s+\Z", before, re.I)
-    )
+    # More than a set has, behind one capital word, is a name, too: "Area 51 photos".
+    name = _pattern("name").search(before) or (number > 15 and re.fullmatch(r"[A-Z]\w*\s+", before))
+    named = name and word.isdecimal() and not re.search(rf"(?:{_MAKE}|{_FILL})\s+\Z", before, re.I)
     year = word.isdecimal() and 1500 <= number <= 2199
     return year or bool(named) or _pattern("part").search(before) is not None
 
@@ -229,12 +258,19 @@ def _may_ask(found: re.Match[str], text: str, before: str) -> bool:
     begins = not clause.strip()
     if _pattern("asked").search(clause):
         return True
+    if found["behind"]:
+        told = _pattern("told").match(text, found.end()) or _pattern("make").search(clause)
+        alone = len(clause) == found.start() and _pattern("ends").match(text, found.end())
+        return bool(told or alone)
+    if _pattern("thing").search(clause) or _pattern("like").match(text, found.end()):
+        return False
+    if _pattern("verb").search(before):
+        return True
     if found["work"] or found["bare"] is not None or (found["asian"] and re.search(r"\A\S\s*图\Z", found[0])):
         return begins and text[found.end() : found.end() + 1] == ":"
     # Photos and illustrations are often things in a scene, images hardly ever.
-    if found["image"] or re.search(r"(?:图片|图像|画像|이미지|[张張幅枚]\s*图)\Z", found[0]):
-        return True
-    if _pattern("verb").search(before) or re.search(r"\b(?:the|all)\s*\Z|所有|共", clause, re.IGNORECASE):
+    image = found["image"] or re.search(r"(?:图片|图像|画像|이미지|[张張幅枚]\s*图)\Z", found[0])
+    if image or re.search(r"\b(?:the|all)\s*\Z|所有|共", clause, re.IGNORECASE):
         return True
     said = _pattern("said").match(text, found.end())
     among_others = before.rstrip().endswith(",") and said is not None and said[0].strip() == ","
@@ -266,32 +302,30 @@ def _lists(text: str, references: bool, layout: bool) -> Iterator[NamedCount]:
         yield NamedCount(len(lines), f"{len(lines)} bullets", listed=True)
     lists: dict[str, list[re.Match[str]]] = {}
     for mark in () if layout else _pattern("mark").finditer(text):
-        name = str(mark["label"] or mark.lastgroup).lower()
-        marks = lists.setdefault("item" if mark["item"] else name, [])
+        name = (mark["label"] or next(kind for kind in _MARKS if mark[kind])).lower()
+        marks = lists.setdefault(name, [])
         if _place(mark) == len(marks) + 1:
             marks.append(mark)
     for name, marks in lists.items():
         first, items = marks[0].start() if marks else 0, name == "item"
         referable = references and name.startswith(("image", "picture", "photo", "图"))
-        sections = items and any(
-            "\n" in text[one.end() : other.start()].strip() for one, other in pairwise(marks)
-        )
+        between = (text[one.end() : other.start()].strip() for one, other in pairwise(marks))
+        sections = items and any("\n" in each for each in between)
         if len(marks) < 2 or referable or sections:
             continue
         opens = not text[:first].strip()
-        scenes = name != "nth" and not any(mark["head"] for mark in marks)
+        scenes = name not in ("nth", "painted") and not any(mark["head"] or mark["part"] for mark in marks)
+        told = _pattern("several").search(text[:first].rstrip().rpartition("\n")[2])
         shown = f"{marks[0][0].strip()} … {marks[-1][0].strip()}"
-        if opens and scenes and not (references and name in ("item", "ordinal")):
+        if opens and scenes and not (references and (items or name == "ordinal")):
             yield NamedCount(len(marks), shown, certain=True, listed=True)
-        elif opens or (
-            not references
-            and (not items or _pattern("several").search(text[:first].rstrip().rpartition("\n")[2]))
-        ):
+        elif opens or (not references and (not items or told)):
             yield NamedCount(len(marks), shown, listed=True)
 
 
 def _place(mark: re.Match[str]) -> int:
-    if place := mark["ordinal"] or mark["nth"]:
+    place = next(mark[kind] for kind in _MARKS if mark[kind]).lower()
+    if place.title() in ORDINALS:
         return ORDINALS.index(place.title()) + 1
-    place = mark["place"] or mark["item"]
-    return _VALUES[place] if place in _VALUES else int(place)
+    digits = re.sub(r"\D", "", place)  # "①" is none, and "1st" has one
+    return _VALUES[place] if place in _VALUES else int(digits or numeric(place))
