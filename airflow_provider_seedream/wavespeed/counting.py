@@ -61,7 +61,7 @@ _MAKE = (
     r"нарисуй|сделай)\b|生成|[画畫]|绘制|创作|[制製]作|设计|创建|输出|产出|需要|要|做|来"
 )
 # Such verbs of the languages that have them at the end.
-_MADE = "生成|作|描|出力|用意|ください|お願い|만들|그려|생성|제작|부탁"
+_MADE = "生成|作|描|撮|出力|用意|ください|お願い|만들|그려|생성|제작|부탁"
 _SET = "series|set|sequence|collection|batch|carousel"
 # What may stand before the number of a whole prompt, besides such a verb.
 _FILL = (
@@ -77,14 +77,14 @@ _FOREIGN_LINKS = "an?|una?|uma?|eine?|con|com|mit|avec|de|di|von|auf|sur|sobre|�
 # One image that holds several.
 _LAYOUT = (
     r"\b(?:grids?|collage|montage|mosaic|triptych|diptych|split[\s-]?screen|side[\s-]by[\s-]side|contact[\s-]sheet|"
-    r"(?:double|multiple) exposure|comic (?:strip|page)|mood ?board|infographic|bento|panels|panel(?!\s*\d)|(?:sticker|character|reference) sheet|"
+    r"(?:double|multiple) exposure|(?:overlay|blend|composite) of|comic (?:strip|page)|mood ?board|infographic|bento|panels|panel(?!\s*\d)|(?:sticker|character|reference) sheet|"
     r"(?:in|into|as) (?:one|a single|the same)|(?:one|single|une|una|eine|uma)[ -](?:\S{1,30} ){0,2}(?:image|frame|canvas|page|sheet)|[2-9]\s?[x×]\s?[2-9]|colagem|cuadrícula)\b"
     "|并排|垂直排列|宫格|拼图|拼贴|拼接|同一画面|一张图|分屏|长图|信息图|网格|布局|コラージュ|グリッド|콜라주|그리드"
 )
 _PLACES = "|".join(ORDINALS)
 _LABELS = (
     "scene|image|picture|photo|shot|frame|panel|slide|bild|szene|escena|imagen|scène|cena|imagem|scena|immagine|сцена|кадр|"
-    "シーン|画像|장면|이미지|场景|場景|画面|镜头|分镜|图片?|圖片?|第"
+    "シーン|コマ|컷|画像|장면|이미지|场景|場景|画面|镜头|分镜|图片?|圖片?|第"
 )
 # Places that are written as a word, a letter or a Roman number: "Scene two", "Scene B", "Scene II".
 _STEPS = "a i one, b ii two, c iii three, d iv four, e v five, f vi six, g vii seven, h viii eight"
@@ -141,26 +141,26 @@ def _pattern(name: str) -> re.Pattern[str]:
     asian, asian_image = rf"\d{{1,4}}|{asian}|一", f"(?:{_CJK_IMAGE}|{_CJK_PHOTO})"
     patterns = {
         "number": rf"(?<![\w/$#:.,×-])(?:(?P<low>{number})(?:\s+(?:to|or)\s+|(?<=\d)\s*[-–—~]\s*(?=\d)))?(?P<number>{number})"
-        rf"(?:\s*\(\w+\)|\s*[x×](?=\s))?(?:\s+of\s+the\s+following)?(?:{few}\s+|-|(?<=\d)){nouns}"
-        rf"(?P<set>[\s-]+(?:{_SET}|story|storyboard|carousel)\b)?"
+        rf"(?:\s*\(\w+\)|\s*[x×](?=\s))?(?:\s+of\s+the\s+following)?(?:{few}\s+|-|(?<=\d)){nouns}(?:[\s-]+(?:{_SET}|story|storyboard|carousel)\b)?"
         rf"|(?<![第\d.:：一二三四五六七八九十-])(?P<asian>{asian})\s*"
         rf"(?:[张張幅枚장](?!目|번)(?:[^，。,.;；：:、\n]{{0,16}}?{asian_image}|(?=[：:，。]|\Z))"
-        rf"|[张張幅枚](?P<bare>(?!{_TABLES}))|(?:[个個组組]?张?|[つ点枚]の|개의?\s*)(?:{asian_image})"
+        rf"|[张張幅枚](?P<bare>(?!{_TABLES}))|(?:[个個组組]?张?|[つ点枚]の(?:シーンの|場面の|異なる)?|개의?\s*)(?:{asian_image})"
         rf"|[个個种種款](?:不同|独立|场景|版本|画面|角度)[^，。,.;；：:、\n]{{0,16}}?{asian_image})"
         rf"|(?<!参考)(?<!參考)[出组組]?(?![画畫](?!像)){asian_image}\s*[をx×를을]?\s*(?P<behind>{asian})\s*[张張枚幅点장개](?!目|번)",
         "hint": rf"\b(?:several|multiple|various|many|both|a few|varias|mehrere|plusieurs|несколько|(?:{_SET}) of|(?:a\s+)?(?:pair|couple|batch) of)"
         rf"{few}\s+{nouns}|(?:[多几数][张幅]|一[组套]|一?系列)[^，。,.\n]{{0,12}}?{asian_image}"
-        rf"|(?:(?<!\w)(?:num_|n_)?(?:{IMAGE_NOUNS})(?:s|s?[\s_-]count)|\A(?:count|n))[\"']?\s*[:=]\s*[\"']?(?P<stated>{number})\b(?![:.]\d)|数量\s*[：:]\s*(?P<amount>\d{{1,4}})",
+        rf"|(?:(?<!\w)(?:num_|n_|number_of_)?(?:{IMAGE_NOUNS})(?:s|s?[\s_-]count)|\A(?:count|n))[\"']?\s*[:=]\s*[\"']?(?P<stated>{number})\b(?![:.]\d)|数量\s*[：:]\s*(?P<amount>\d{{1,4}})",
         "lead": rf"(?:[\W_]|{_FILL}|{_MAKE})*+",
         "make": _MAKE,
         "asked": rf"(?:{_MAKE}|\b(?:into|as|total|(?:{_SET}|total) of)\b|共|总计)(?:\s*+(?:{_FILL}))*+[\s_*]*\Z",
         "wanted": rf"(?:.*(?:{_MAKE}|\bshoot\b|拍摄?|\b(?:into|as)\b))?(?:\s+{word}){{0,3}}?[\s_*#-]*",
         # Up to three words at the head of a sentence may be a verb that is not known here: "Craft 4 photos", "Je veux 4 photos".
-        "verb": rf"(?:\A|[.!?\n])\s*(?:(?!(?:{_NOT_BETWEEN}|{_FOREIGN_LINKS}|include|add|place|keep|use)\b)[^\W\d_]+(?<!ing)[ \t]+){{1,3}}\Z",
-        "like": r"\s+(?:style|look|quality|aesthetic|vibe)",
-        "thing": r"\b(?:at|through|between|beside|(?:compar|hold|view|watch|stud[yi]|examin|admir|carry|brows)\w*)\s*\Z",
+        "verb": rf"(?:\A|[.!?\n])\s*(?:(?!(?:{_NOT_BETWEEN}|{_FOREIGN_LINKS}|include|add|place|keep|use)\b)[^\W\d_]+(?:-\w+)?(?<!ing)[ \t]+){{1,3}}\Z",
+        "like": r"\s+(?:style|look|quality|aesthetic|vibe|(?:on|in)\s+(?:an?\s|the\s|his\s|her\s)?(?:\w+\s){0,2}"
+        r"(?:walls?|tables?|desks?|shelf|shelves|screens?|phone|tablet|laptop|monitor|fridge|easels?))\b",
+        "thing": r"\b(?:at|through|between|beside|past|(?:compar|hang|swip|hold|view|watch|stud[yi]|examin|admir|carry|brows)\w*)\s*\Z",
         # What says that the images are those that go with the text.
-        "given": r".*?(?:\b(?:attached|given|uploaded|provided|supplied|to\s+(?:be\s+)?(?:merge|combine|blend))|→|[-=]>|合|融|から)"
+        "given": r".*?(?:\b(?:(?:attached|given|uploaded|provided|supplied)\b|adjunt|joint|angehäng|allegat|anexad|to\s+(?:be\s+)?(?:merge|combine|blend))|→|[-=]>|中的|合|融|から)"
         rf"|[を를을](?!\s*(?:{_MADE}))",
         "table": rf"[张張]{_TABLES}",
         "also": r"(?:\b(?:and|plus|y|und|et|e|и)\s|[&,，、和])\s*\Z",
@@ -174,13 +174,12 @@ def _pattern(name: str) -> re.Pattern[str]:
         "layout": _LAYOUT,
         "several": rf"\b(?:(?:{IMAGE_NOUNS})s|{_WORK}|story|storyboard|series|sequence)\b|组图|故事|系列|绘本",
         "mark": r"(?:\A|(?<=[.!?…,;:)\]\"'”’。，；！？：\n]))[ \t>*_#•-]*+(?:"
-        rf"(?P<label>{_LABELS}|(?P<part>page|card|day|part))\s*(?P<place>\d{{1,2}}|[一二三四五六七八九十]|(?:{_STEPS.replace(', ', '|').replace(' ', '|')})\b)"
-        r"\s*[张張幅]?[图圖画畫]?\s*(?:\([^)\n]{0,60}\)\s*)?(?:\*\*|__)?(?:[.):：、—–-]|$)"
+        rf"(?P<label>{_LABELS}|(?P<part>page|card|day|part|poster|chapter|act))\s*(?P<place>\d{{1,2}}|[一二三四五六七八九十]|(?:{_STEPS.replace(', ', '|').replace(' ', '|')})\b)"
+        r"\s*[张張幅个個]?(?:[图圖画畫]|场景)?\s*(?:\([^)\n]{0,60}\)\s*)?(?:\*\*|__)?(?:[.):：、—–-]|$)"
         rf"|(?P<ordinal>{_PLACES})(?:ly)?\s*[,:]"
-        rf"|(?P<within>in\s+)?(?:the\s+)?(?P<nth>{_PLACES}|\d{{1,2}}(?:st|nd|rd|th))\s+(?:image|picture|photo|scene|shot|frame)\b"
-        r"(?(within)|\s*(?::|(?:shows?|is|depicts?)\b))"
+        rf"|(?P<within>in\s+)?(?:the\s+)?(?P<nth>{_PLACES}|\d{{1,2}}(?:st|nd|rd|th))\s+(?:image|picture|photo|scene|shot|frame)\b(?(within)|\s*(?::|(?:shows?|is|depicts?)\b))"
         r"|第(?P<painted>[一二三四五六七八九十]|\d{1,2})[张張幅](?:图片?|圖片?|画面?|畫)?(?:是|为|為|展示|描绘))"
-        r"|(?P<line>^)?(?:(?<!\S)[(（]?|(?<=[。；，！？]))(?P<item>\d{1,2}|[一二三四五六七八九十]|[①-⑮]|[a-h](?=\)))"
+        r"|(?P<line>^)?(?:(?<!\S)[(（]?|(?<=[。；，！？])|[(（](?=\d{1,2}[)）])|(?=[①-⑮]))(?P<item>\d{1,2}|[一二三四五六七八九十]|[①-⑮]|[a-h](?=\)|(?(line)\.|\))))"
         r"(?:[.)）、]|(?<=[①-⑮])|(?(line)[:：]|(?!)))(?:\*\*|__)?\s*(?=\D)(?P<head>[^\n:：.。]{1,40}[:：])?",
     }
     return re.compile(patterns[name], re.IGNORECASE | (re.MULTILINE if name == "mark" else 0))
@@ -206,18 +205,19 @@ def _numbers(text: str, references: bool, layout: bool) -> Iterator[NamedCount]:
         if number > 1 and not made and _pattern("layout").search(found[0] + rest):
             continue
         ends, told = _pattern("ends").match(text, found.end()), _pattern("told").match(text, found.end())
-        if references and not made and not ends and _pattern("given").match(rest):
+        given = references and not ends and _pattern("given").match(rest)
+        if not made and (given or _pattern("like").match(rest)):
             continue
         opens = found.start() < _REACH and _pattern("lead").fullmatch(before) is not None
         sure = ends or made or told or _pattern("said").match(text, found.end())
         if found["behind"]:
             opens = bool(sure and (opens or (told and len(_clause(before)) == found.start())))
-        table = _pattern("table").search(found[0]) or ("的" in found[0] and not made)
-        if found["work"] or (found["asian"] and table):
-            sure = None
-        end = found.end() + len(rest)
-        others = (other.start() for other in finds[index + 1 : index + 4] if other.start() < end)
-        more = not ends and any(_pattern("also").search(text[at - 8 : at]) for at in others)
+        table = _pattern("table").search(found[0]) or (
+            re.search("的|の.+の", found[0]) and not made and not told
+        )
+        sure = None if found["work"] or (found["asian"] and table) else sure
+        others = [other.start() - found.end() for other in finds[index + 1 : index + 4]]
+        more = not ends and any(_pattern("also").search(rest[:at][-8:]) for at in others if at < len(rest))
         if found["low"] or more or _pattern("each").match(text, found.end()):
             number = None
         elif opens and sure and (ends or number == 1 or not layout):
@@ -262,7 +262,7 @@ def _may_ask(found: re.Match[str], text: str, before: str) -> bool:
         told = _pattern("told").match(text, found.end()) or _pattern("make").search(clause)
         alone = len(clause) == found.start() and _pattern("ends").match(text, found.end())
         return bool(told or alone)
-    if _pattern("thing").search(clause) or _pattern("like").match(text, found.end()):
+    if _pattern("thing").search(clause):
         return False
     if _pattern("verb").search(before):
         return True

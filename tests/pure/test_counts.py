@@ -148,6 +148,9 @@ LISTS = [
     ("a) a hare\nb) a crow", 2),
     ("① 兔子 ② 乌鸦 ③ 猫", 3),
     ("一、兔子。二、乌鸦。三、猫。", 3),
+    ("（1）兔子（2）乌鸦", 2),
+    ("コマ1：ウサギ。コマ2：カラス。", 2),
+    ("A. a hare\nB. a crow", 2),
     ("1、兔子。2、乌鸦。", 2),
     ("1: a hare\n2: a crow", 2),
     ("Firstly, a hare. Secondly, a crow.", 2),
@@ -211,6 +214,9 @@ UNSURE = [
     ("In the first scene a hare wakes; in the second scene it runs", 2),
     ("3 images of hares and 2 images of crows", None),
     ("两张椅子的照片", 2),
+    ("3枚の葉の写真", 3),
+    ("Fais-moi quatre dessins", 4),
+    ("Act 1: the boat leaves. Act 2: it returns.", 2),
 ]
 
 NONE = [
@@ -262,6 +268,8 @@ NONE = [
     "a nurse comparing two images on a screen",
     "a man browsing 40 images on a phone",
     "double exposure of two images",
+    "Three posters on a brick wall",
+    "a blend of two images",
     "壁に絵が3枚ある部屋",
     "그림 세 장을 들고 있는 여자",
 ]
@@ -333,6 +341,7 @@ def test_max_images_against_a_count_that_opens_the_text_is_refused_naming_both(t
         "3枚の画像を合成して",
         "세 장의 사진을 합쳐줘",
         "三张图片合成为一张",
+        "Dos fotos adjuntas: un retrato",
     ],
 )
 def test_numbers_of_reference_images_are_no_count(text):
