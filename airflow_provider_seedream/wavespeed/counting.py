@@ -17,10 +17,8 @@ from unicodedata import numeric
 
 from airflow_provider_seedream.wavespeed.prompt import ORDINALS
 
-_ENGLISH = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen"
-)
+_ENGLISH = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+_ENGLISH += " sixteen seventeen eighteen nineteen"
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 NUMBER_WORDS = {word: number for number, word in enumerate(_ENGLISH.split())}
 NUMBER_WORDS |= {word: number * 10 for number, word in enumerate(_TENS.split(), start=2)} | {"dozen": 12}
@@ -48,7 +46,7 @@ _PHOTO = (
 _WORK = (
     "(?:scene|shot|poster|variation|variant|version|portrait|drawing|painting|sketche?|render|wallpaper|logo|banner|"
     "slide|design|artwork|visual|frame|panel|sticker|icon|screenshot|thumbnail|avatar|storyboard|option|cover|page|card|"
-    "watercolou?r|view|pose|scène|affiche|escena|cartele?|cena|variante|retrato|fotograma)s|szenen|varianten|plakate|"
+    "watercolou?r|view|scène|affiche|escena|cartele?|cena|variante|retrato|fotograma)s|szenen|varianten|plakate|"
     "scene(?=\\s(?:di|con|del|della)\\b)|manifesti|сцен[ыа]?|постер(?:а|ов)|плаката?(?:ов)?"
 )
 _CJK_IMAGE = "图片|图像|图(?![标形案层例书鉴表])|圖|画像|이미지"
@@ -89,6 +87,7 @@ _LABELS = (
 # Places that are written as a word, a letter or a Roman number: "Scene two", "Scene B", "Scene II".
 _STEPS = "a i one, b ii two, c iii three, d iv four, e v five, f vi six, g vii seven, h viii eight"
 _VALUES |= {step: place for place, steps in enumerate(_STEPS.split(","), start=1) for step in steps.split()}
+_PARTS = "page|card|day|part|poster|chapter|act"
 _MARKS = ("ordinal", "nth", "painted", "place", "item")
 # Characters around a number that are read: more than a clause, and a bound on the work.
 _REACH = 200
@@ -174,7 +173,7 @@ def _pattern(name: str) -> re.Pattern[str]:
         "layout": _LAYOUT,
         "several": rf"\b(?:(?:{IMAGE_NOUNS})s|{_WORK}|story|storyboard|series|sequence)\b|组图|故事|系列|绘本",
         "mark": r"(?:\A|(?<=[.!?…,;:)\]\"'”’。，；！？：\n]))[ \t>*_#•-]*+(?:"
-        rf"(?P<label>{_LABELS}|(?P<part>page|card|day|part|poster|chapter|act))\s*(?P<place>\d{{1,2}}|[一二三四五六七八九十]|(?:{_STEPS.replace(', ', '|').replace(' ', '|')})\b)"
+        rf"(?P<label>{_LABELS}|(?P<part>{_PARTS}))\s*(?P<place>\d{{1,2}}|[一二三四五六七八九十]|(?:{_STEPS.replace(', ', '|').replace(' ', '|')})\b)"
         r"\s*[张張幅个個]?(?:[图圖画畫]|场景)?\s*(?:\([^)\n]{0,60}\)\s*)?(?:\*\*|__)?(?:[.):：、—–-]|$)"
         rf"|(?P<ordinal>{_PLACES})(?:ly)?\s*[,:]"
         rf"|(?P<within>in\s+)?(?:the\s+)?(?P<nth>{_PLACES}|\d{{1,2}}(?:st|nd|rd|th))\s+(?:image|picture|photo|scene|shot|frame)\b(?(within)|\s*(?::|(?:shows?|is|depicts?)\b))"
@@ -224,7 +223,7 @@ def _numbers(text: str, references: bool, layout: bool) -> Iterator[NamedCount]:
             yield NamedCount(number, shown, certain=True)
             return
         settled = references or layout or number in (0, 1)
-        if opens or (not settled and _may_ask(found, text, before)):
+        if (opens and not (found["work"] and layout)) or (not settled and _may_ask(found, text, before)):
             yield NamedCount(number, shown)
         if opens and more:
             return
@@ -245,7 +244,6 @@ def _belongs_elsewhere(found: re.Match[str], number: int, before: str) -> bool:
         return number == 1 and not (found["asian"] or found["behind"]).isdigit()
     if number != 1 and re.search(rf"\b(?:{IMAGE_NOUNS})\Z", found[0], re.IGNORECASE):
         return True
-    # More than a set has, behind one capital word, is a name, too: "Area 51 photos".
     name = _pattern("name").search(before) or (number > 15 and re.fullmatch(r"[A-Z]\w*\s+", before))
     named = name and word.isdecimal() and not re.search(rf"(?:{_MAKE}|{_FILL})\s+\Z", before, re.I)
     year = word.isdecimal() and 1500 <= number <= 2199
@@ -268,7 +266,6 @@ def _may_ask(found: re.Match[str], text: str, before: str) -> bool:
         return True
     if found["work"] or found["bare"] is not None or (found["asian"] and re.search(r"\A\S\s*图\Z", found[0])):
         return begins and text[found.end() : found.end() + 1] == ":"
-    # Photos and illustrations are often things in a scene, images hardly ever.
     image = found["image"] or re.search(r"(?:图片|图像|画像|이미지|[张張幅枚]\s*图)\Z", found[0])
     if image or re.search(r"\b(?:the|all)\s*\Z|所有|共", clause, re.IGNORECASE):
         return True
@@ -307,7 +304,10 @@ def _lists(text: str, references: bool, layout: bool) -> Iterator[NamedCount]:
         if _place(mark) == len(marks) + 1:
             marks.append(mark)
     for name, marks in lists.items():
-        first, items = marks[0].start() if marks else 0, name == "item"
+        first, items = (
+            marks[0].start() if marks else 0,
+            (name == "item" or name in _PARTS.split("|")),
+        )
         referable = references and name.startswith(("image", "picture", "photo", "图"))
         between = (text[one.end() : other.start()].strip() for one, other in pairwise(marks))
         sections = items and any("\n" in each for each in between)
