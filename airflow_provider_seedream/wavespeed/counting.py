@@ -163,7 +163,7 @@ def _pattern(name: str) -> re.Pattern[str]:
         rf"|[を를을](?!\s*(?:{_MADE}))",
         "table": rf"[张張]{_TABLES}",
         "also": r"(?:\b(?:and|plus|y|und|et|e|и)\s|[&,，、和])\s*\Z",
-        "told": rf"\s*[を를을]?\s*(?:{_MADE})",
+        "ordered": rf"\s*[を를을]?\s*(?:{_MADE})",
         "name": r"(?:[^\s.!?:;\n]\s+(?-i:[A-Z])|(?-i:[A-Za-z]+[A-Z]))[\w-]*\s+\Z",
         "part": r"(?:\b(?:first|last|next|other|another|remaining|final|previous|both|these|those|my|your|our|their)|\d\s*(?:x|×|\*|by))\s*\Z",
         "each": r"\s*(?:per|each|apiece|for\s+(?:each|every))\b",
@@ -203,16 +203,19 @@ def _numbers(text: str, references: bool, layout: bool) -> Iterator[NamedCount]:
         rest = re.split(r"[.!?\n。！？]", text[found.end() : found.end() + _REACH])[0]
         if number > 1 and not made and _pattern("layout").search(found[0] + rest):
             continue
-        ends, told = _pattern("ends").match(text, found.end()), _pattern("told").match(text, found.end())
+        ends, ordered = (
+            _pattern("ends").match(text, found.end()),
+            _pattern("ordered").match(text, found.end()),
+        )
         given = references and not ends and _pattern("given").match(rest)
         if not made and (given or _pattern("like").match(rest)):
             continue
         opens = found.start() < _REACH and _pattern("lead").fullmatch(before) is not None
-        sure = ends or made or told or _pattern("said").match(text, found.end())
+        sure = ends or made or ordered or _pattern("said").match(text, found.end())
         if found["behind"]:
-            opens = bool(sure and (opens or (told and len(_clause(before)) == found.start())))
+            opens = bool(sure and (opens or (ordered and len(_clause(before)) == found.start())))
         table = _pattern("table").search(found[0]) or (
-            re.search("的|の.+の", found[0]) and not made and not told
+            re.search("的|の.+の", found[0]) and not made and not ordered
         )
         sure = None if found["work"] or (found["asian"] and table) else sure
         others = [other.start() - found.end() for other in finds[index + 1 : index + 4]]
@@ -257,9 +260,9 @@ def _may_ask(found: re.Match[str], text: str, before: str) -> bool:
     if _pattern("asked").search(clause):
         return True
     if found["behind"]:
-        told = _pattern("told").match(text, found.end()) or _pattern("make").search(clause)
+        ordered = _pattern("ordered").match(text, found.end()) or _pattern("make").search(clause)
         alone = len(clause) == found.start() and _pattern("ends").match(text, found.end())
-        return bool(told or alone)
+        return bool(ordered or alone)
     if _pattern("thing").search(clause):
         return False
     if _pattern("verb").search(before):
@@ -315,11 +318,11 @@ def _lists(text: str, references: bool, layout: bool) -> Iterator[NamedCount]:
             continue
         opens = not text[:first].strip()
         scenes = name not in ("nth", "painted") and not any(mark["head"] or mark["part"] for mark in marks)
-        told = _pattern("several").search(text[:first].rstrip().rpartition("\n")[2])
+        ordered = _pattern("several").search(text[:first].rstrip().rpartition("\n")[2])
         shown = f"{marks[0][0].strip()} … {marks[-1][0].strip()}"
         if opens and scenes and not (references and (items or name == "ordinal")):
             yield NamedCount(len(marks), shown, certain=True, listed=True)
-        elif opens or (not references and (not items or told)):
+        elif opens or (not references and (not items or ordered)):
             yield NamedCount(len(marks), shown, listed=True)
 
 
