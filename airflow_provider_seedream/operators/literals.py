@@ -20,8 +20,9 @@ from airflow_provider_seedream.operators.arguments import (
 )
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt, Scene, is_list
+from airflow_provider_seedream.wavespeed.prompt_parsing import prompt_text
 from airflow_provider_seedream.wavespeed.references import Reference, sources_of
-from airflow_provider_seedream.wavespeed.request import MODELS, ImageSetRequest
+from airflow_provider_seedream.wavespeed.request import MAX_IMAGES, MODELS, ImageSetRequest
 from airflow_provider_seedream.wavespeed.validation import is_link, parse_usd
 
 _SHORT = re.compile(r"[\w .:*×,/()$-]*")
@@ -51,7 +52,11 @@ def refuse_wrong_literals(task: BaseOperator) -> None:
     known: dict[str, Any] = {"prompt": "an image"}
     if "max_images" not in values or _is_known(values["max_images"]):
         known |= {name: values[name] for name in ("max_images", "prompt") if name in values}
-    if known["prompt"] == "" or not _is_written_out(known["prompt"]):
+    if (
+        known["prompt"] == ""
+        or not _is_written_out(known["prompt"])
+        or ("max_images" not in known and _count_is_plain(known["prompt"]))
+    ):
         known["prompt"] = "an image"
     if all(_is_known(values.get(name)) for name in _SIZES):
         known |= {name: values[name] for name in _SIZES if name in values}
@@ -60,27 +65,35 @@ def refuse_wrong_literals(task: BaseOperator) -> None:
     if _is_known(values.get("output_format")):
         known["output_format"] = values.get("output_format")
     model = reject_blank("model", values.get("model"))
-    _build(known, [model] if model is not None and _is_known(model) else None)
+    _build(known, model if _is_known(model) else None)
 
 
-def _build(known: Mapping[str, Any], models: list[str] | None) -> None:
+def _build(known: Mapping[str, Any], model: str | None) -> None:
     """Build the request; where a connection or a template names the model, one must take it."""
-    try:
-        ImageSetRequest.build(**known, model=models[0] if models else None)
-    except InvalidInputError:
-        if models:
-            raise
-        others = [name for name, each in MODELS.items() if bool(each.max_references) is ("images" in known)]
-        if not any(_fits(known, name) for name in others):
-            raise
+    alike = [name for name, each in MODELS.items() if bool(each.max_references) is ("images" in known)]
+    refused: InvalidInputError | None = None
+    for each in [model] if model else [None, *alike]:
+        try:
+            ImageSetRequest.build(**known, model=each)
+        except InvalidInputError as error:
+            refused = refused or error
+        else:
+            return
+    if refused is not None:
+        raise refused
 
 
-def _fits(known: Mapping[str, Any], model: str) -> bool:
-    try:
-        ImageSetRequest.build(**known, model=model)
-    except InvalidInputError:
-        return False
-    return True
+def _count_is_plain(prompt: Any) -> bool:
+    """Whether a prompt is sound and its count needs no reading: a list of scenes, or a text without a digit.
+
+    Reading a count takes longer than all the rest of a parse, so the worker does it for these.
+
+    :raises InvalidInputError: as on the worker.
+    """
+    if isinstance(prompt, str):
+        prompt_text(prompt)
+        return not any(map(str.isdigit, prompt))
+    return len(ImageSetPrompt.of(prompt).scenes) <= MAX_IMAGES
 
 
 def _is_known(value: object) -> bool:

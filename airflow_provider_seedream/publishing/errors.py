@@ -10,8 +10,16 @@ from airflow_provider_seedream.wavespeed.errors import WaveSpeedError
 _PUBLISH_AGAIN = "Run the task again, which pays nothing; if it stays so, open the prediction in the WaveSpeedAI dashboard."
 
 
-class ImageFault(Enum):
-    """What is wrong with one image, and whether another try may find it right."""
+class _Fault(Enum):
+    """A kind of fault, and whether another try may find it gone."""
+
+    def __init__(self, code: str, transient: bool) -> None:
+        self.code = code
+        self.transient = transient
+
+
+class ImageFault(_Fault):
+    """What is wrong with one image."""
 
     UNREACHABLE = ("unreachable", True)
     SERVER_ERROR = ("server_error", True)
@@ -29,10 +37,6 @@ class ImageFault(Enum):
     DAMAGED = ("damaged", False)
     WRONG_FORMAT = ("wrong_format", False)
     WRONG_SIZE = ("wrong_size", False)
-
-    def __init__(self, code: str, transient: bool) -> None:
-        self.code = code
-        self.transient = transient
 
 
 class ImageError(WaveSpeedError):
@@ -97,17 +101,13 @@ class RenditionError(WaveSpeedError):
         self.left_out = tuple(left_out)
 
 
-class StoreFault(Enum):
+class StoreFault(_Fault):
     """Why a store does not do what a publish needs."""
 
     DENIED = ("denied", False)
     CREDENTIALS = ("credentials", True)
     """The identity itself is refused; a token that expired is renewed for the next try."""
     NO_BUCKET = ("no_bucket", False)
-
-    def __init__(self, code: str, transient: bool) -> None:
-        self.code = code
-        self.transient = transient
 
 
 class StoreError(WaveSpeedError):

@@ -205,8 +205,10 @@ class Journal:
         :raises FolderTakenError: another set has been begun in the folder meanwhile.
         """
         # A file of ours may have been changed since the folder was listed: a download takes its time.
-        is_still_ours = name in self.overwrites and self.folder.digest(name) in self.files().get(name, ())
-        if self.folder.commit(staged, name, replace=self.overwrites_all or is_still_ours):
+        replace = self.overwrites_all or (
+            name in self.overwrites and self.folder.digest(name) in self.files().get(name, ())
+        )
+        if self.folder.commit(staged, name, replace=replace):
             return
         there = self.folder.digest(name)
         if there == sha256:

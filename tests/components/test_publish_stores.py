@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import mimetypes
-import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -33,6 +32,7 @@ from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet
 from tests.cdn import Cdn, body, picture
 from tests.components.airflow_context import Tries, run
+from tests.object_stores import google_store
 
 KEYS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
 
@@ -121,20 +121,10 @@ def s3() -> Iterator[S3]:
 @pytest.fixture
 def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The connection of a Google Cloud Storage on loopback that has one bucket, ``bucket``."""
-    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
-    from gcp_storage_emulator.server import create_server
-    from gcsfs import GCSFileSystem
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = create_server("127.0.0.1", port, in_memory=True, default_bucket="bucket")
-    server.start()
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
-    conn_id = uuid.uuid4().hex
-    attach("gs", conn_id, GCSFileSystem(token="anon", endpoint_url=f"http://127.0.0.1:{port}", project="p"))
-    yield conn_id
-    server.stop()
+    with google_store(monkeypatch) as store:
+        conn_id = uuid.uuid4().hex
+        attach("gs", conn_id, store)
+        yield conn_id
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from moto.server import ThreadedMotoServer
 from airflow_provider_seedream.emulator import Emulator
 from airflow_provider_seedream.publishing.manifest import Manifest
 from tests.dags import examples
+from tests.object_stores import google_store
 
 SCENES = ["A seed <b>in</b> the snow", "A sprout"]
 KEYS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
@@ -53,29 +53,19 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Stored]]:
 @pytest.fixture
 def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Stored]]:
     """A bucket on a stand-in for Google Cloud Storage. Its Airflow provider is not at hand, so the store is attached."""
-    # Else gcsfs asks by gRPC, which the stand-in does not speak, what kind of bucket it is.
-    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     from airflow.sdk.io import attach
-    from gcp_storage_emulator.server import create_server
-    from gcsfs import GCSFileSystem
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = create_server("127.0.0.1", port, in_memory=True, default_bucket="bucket")
-    server.start()
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
-    store = GCSFileSystem(token="anon", endpoint_url=f"http://127.0.0.1:{port}", project="p")
-    attach("gs", fs=store)
+    with google_store(monkeypatch) as store:
+        attach("gs", fs=store)
 
-    def stored() -> dict[str, tuple[bytes, str]]:
-        names = store.ls("bucket/boards/tree", detail=False)
-        return {
-            name.rpartition("/")[2]: (store.cat_file(name), store.info(name)["contentType"]) for name in names
-        }
+        def stored() -> dict[str, tuple[bytes, str]]:
+            names = store.ls("bucket/boards/tree", detail=False)
+            return {
+                name.rpartition("/")[2]: (store.cat_file(name), store.info(name)["contentType"])
+                for name in names
+            }
 
-    yield "gs://bucket/boards", stored
-    server.stop()
+        yield "gs://bucket/boards", stored
 
 
 def storyboard() -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -184,11 +183,12 @@ def test_ordinals_that_do_not_fit_their_place_stay():
     assert told(["Second, a fox", "First, an owl"]) == ["Second, a fox", "First, an owl"]
 
 
-@pytest.mark.parametrize("text", ["{{ " * 40_000, "```json\n" * 40_000, "``` \n{\n" * 20_000], ids=len)
-def test_a_text_of_many_openings_is_read_in_one_pass(text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["{{ " * 40_000, "``` \n{\n" * 20_001], ids=["braces", "a fence that does not end"]
+)
+def test_a_text_of_many_openings_that_is_no_json_stays_as_it_is(text: str) -> None:
     """The time of these grew with the square of their length, to minutes."""
-    with suppress(InvalidInputError):
-        read_answer(text)
+    assert read_answer(text) == text.strip()
 
 
 def test_a_fence_with_carriage_returns_is_a_fence() -> None:
