@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from airflow_provider_seedream.emulator import control, files, money, routes
+from airflow_provider_seedream.emulator import files, money, routes
 from airflow_provider_seedream.emulator.clock import Clock
 from airflow_provider_seedream.emulator.faults import FaultRules
 from airflow_provider_seedream.emulator.journal import JournalEntry
@@ -202,7 +202,7 @@ class Emulator:
         cdn = web.Application(middlewares=[handled("cdn")], client_max_size=BIGGEST_BODY)
         cdn.add_routes(_CDN)
         api = web.Application(middlewares=[handled("api")], client_max_size=BIGGEST_BODY)
-        api.add_routes([*(control.ROUTES if self._control else ()), *_API])
+        api.add_routes([*(routes.CONTROL if self._control else ()), *_API])
         self._state.cdn_port = await self._listen(cdn, self._state.cdn_port)
         self._port = await self._listen(api, self._port)
 

@@ -153,6 +153,15 @@ class DataUrls(Ending):
     """Give images inside the answer as ``data:`` URLs with line breaks, not as bare base64."""
 
 
+class Marks(Ending):
+    """The images say that they are made by AI: ``iptc``, their digital source type; ``aigc``, the label of GB 45438.
+
+    Without this fault they bear no mark.
+    """
+
+    kinds: tuple[str, ...] = ("iptc", "aigc")
+
+
 class Writes(Ending):
     """The prompt optimizer writes this text, whatever it was asked to enhance (API reference 11)."""
 

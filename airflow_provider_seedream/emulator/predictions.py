@@ -37,6 +37,7 @@ class ImageSpec:
     :param take: counts the tasks with this prompt; another take shows the same character in another composition.
     :param position: from 1 within the set.
     :param form: ``jpeg`` or ``png``.
+    :param marks: of AI origin that it bears.
     """
 
     prompt: str
@@ -46,6 +47,7 @@ class ImageSpec:
     width: int
     height: int
     form: str
+    marks: tuple[str, ...] = ()
 
 
 def split(prompt: str) -> list[str]:
@@ -72,6 +74,7 @@ class Prediction:
     :param take: counts the tasks with this very prompt from 1, for other images each time.
     :param ending: the status it ends with.
     :param code: task code, 0 for success (API reference 8.3).
+    :param marks: of AI origin that its images bear, ``iptc`` and ``aigc``.
     :param lost: by output, from 0, what stands there in place of the image.
     :param text: what the prompt optimizer writes; None: its input, enhanced.
     """
@@ -92,6 +95,7 @@ class Prediction:
     error: str = ""
     outputs_as_objects: bool = False
     data_urls: bool = False
+    marks: tuple[str, ...] = ()
     lost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     text: str | None = None
     refunded: bool = False
@@ -125,7 +129,8 @@ class Prediction:
         prompt = str(self.inputs["prompt"])
         scenes = split(prompt)
         scene = scenes[position] if position < len(scenes) else scenes[0]
-        return ImageSpec(prompt, scene, self.take, position, *(size or dimensions(self.inputs)), self.form)
+        width, height = size or dimensions(self.inputs)
+        return ImageSpec(prompt, scene, self.take, position, width, height, self.form, self.marks)
 
     def changed_by(self, fault: faults.Fault) -> Prediction:
         """The same prediction with another course or ending."""
@@ -145,6 +150,8 @@ class Prediction:
                 change = {"lost": {**self.lost, **{str(place): error_object for place in indices}}}
             case faults.DataUrls():
                 change = {"data_urls": True}
+            case faults.Marks(kinds=kinds):
+                change = {"marks": kinds}
             case faults.Flag(indices=indices):
                 change = {"flags": tuple(position in indices for position in range(self.images))}
             case faults.NoFlags(empty=empty):
@@ -217,4 +224,5 @@ class Prediction:
     def from_json(cls, row: Mapping[str, Any]) -> Prediction:
         """Read a row of the state file."""
         flags = None if row["flags"] is None else tuple(row["flags"])
-        return cls(**{**row, "price": Decimal(row["price"]), "flags": flags})
+        marks = tuple(row.get("marks", ()))
+        return cls(**{**row, "price": Decimal(row["price"]), "flags": flags, "marks": marks})

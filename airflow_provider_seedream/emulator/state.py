@@ -19,6 +19,7 @@ from aiohttp import web
 from airflow_provider_seedream.emulator.clock import Clock
 from airflow_provider_seedream.emulator.faults import FaultRules
 from airflow_provider_seedream.emulator.journal import Journal
+from airflow_provider_seedream.emulator.marks import marked
 from airflow_provider_seedream.emulator.models import MODELS
 from airflow_provider_seedream.emulator.predictions import ImageSpec, Prediction
 from airflow_provider_seedream.emulator.settings import RETENTION, Settings
@@ -33,7 +34,7 @@ def draw(spec: ImageSpec) -> bytes:
     # Pillow is an extra: everything but the images works without it.
     from airflow_provider_seedream.emulator.painter import Painter
 
-    return Painter(spec).paint()
+    return marked(Painter(spec).paint(), spec.marks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,15 +35,16 @@ _MOST_OF_LABEL = 8_192
 
 _XMP_OF_JPEG = b"http://ns.adobe.com/xap/1.0/\x00"
 _XMP_OF_PNG = b"XML:com.adobe.xmp\x00"
+_EXIF = b"Exif\x00\x00"
+# The vocabulary's own pages say https, its identifiers http; files in the world bear both.
 _SOURCE_TYPE = re.compile(
-    rb"DigitalSourceType[\s>='\"]{1,8}(?:<[^>]{0,100}>\s{0,100})?"
-    + re.escape(VOCABULARY.encode())
-    + rb"(\w{1,60})"
+    rb"DigitalSourceType(?:[\s>='\"]{1,8}(?:<[^>]{0,100}>\s{0,100})?|\s{1,9}rdf:resource=['\"])"
+    rb"https?://cv\.iptc\.org/newscodes/digitalsourcetype/(\w{1,60})"
 )
-_SOURCE_TYPE_AS_RESOURCE = re.compile(
-    rb"DigitalSourceType\s{1,9}rdf:resource=['\"]" + re.escape(VOCABULARY.encode()) + rb"(\w{1,60})"
+_LABEL = re.compile(
+    rb":AIGC(?:>\s{0,100}(?:<!\[CDATA\[)?([^<]{1,8192}?)(?:\]\]>)?\s{0,100}</|=\"([^\"]{1,8192})\"|='([^']{1,8192})')"
 )
-_LABEL = re.compile(rb":AIGC(?:>([^<]{1,8192})</|=\"([^\"]{1,8192})\"|='([^']{1,8192})')")
+_LABEL_OF_EXIF = re.compile(rb"\"AIGC\"\s{0,9}:\s{0,9}(\{[^{}]{1,8192}\})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +76,9 @@ def read_marks(file: BinaryIO) -> Marks:
         elif kind == "aigc":
             aigc = aigc or _label(content)
         else:
-            found = _SOURCE_TYPE.search(content) or _SOURCE_TYPE_AS_RESOURCE.search(content)
+            found = _SOURCE_TYPE.search(content)
             source_type = source_type or (VOCABULARY + found[1].decode("ascii", "ignore") if found else None)
-            label = _LABEL.search(content)
+            label = (_LABEL if kind == "xmp" else _LABEL_OF_EXIF).search(content)
             aigc = aigc or (_label(next(filter(None, label.groups()))) if label else None)
     return Marks(c2pa, source_type, aigc)
 
@@ -132,7 +133,7 @@ def _label(content: bytes) -> str | None:
 
 
 def _parts(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
-    """What may hold marks: ``"c2pa"``, ``"aigc"`` (a label) or ``"xmp"`` (a packet), each with its bytes."""
+    """What may hold marks: ``"c2pa"``, ``"aigc"`` (a label), ``"xmp"`` or ``"exif"``, each with its bytes."""
     file.seek(0)
     head = file.read(12)
     if head.startswith(PNG_SIGNATURE):
@@ -155,6 +156,8 @@ def _parts_of_jpeg(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
             yield "c2pa", b""
         elif head[1] == 0xE1 and content.startswith(_XMP_OF_JPEG):
             yield "xmp", content
+        elif head[1] == 0xE1 and content.startswith(_EXIF):
+            yield "exif", content
 
 
 def _parts_of_png(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
@@ -167,6 +170,8 @@ def _parts_of_png(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
         end = file.tell() + length + 4
         if kind == b"caBX":
             yield "c2pa", b""
+        elif kind == b"eXIf":
+            yield "exif", file.read(min(length, _MOST_OF_PART))
         elif kind in (b"tEXt", b"iTXt", b"zTXt"):
             content = file.read(min(length, _MOST_OF_PART))
             keyword, _, rest = content.partition(b"\x00")
@@ -205,4 +210,6 @@ def _parts_of_webp(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
             yield "c2pa", b""
         elif kind == b"XMP ":
             yield "xmp", file.read(min(length, _MOST_OF_PART))
+        elif kind == b"EXIF":
+            yield "exif", file.read(min(length, _MOST_OF_PART))
         file.seek(end)

@@ -59,6 +59,20 @@ def test_a_packed_packet_and_a_label_in_a_chunk_of_its_own_are_found() -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
+def test_marks_are_found_in_the_other_forms_that_files_in_the_world_have(form: str) -> None:
+    secure = ELEMENTS.replace(b"http://cv.iptc.org", b"https://cv.iptc.org")
+    quoted = secure.replace(b"{&quot;Label&quot;:&quot;1&quot;}", b'\n  <![CDATA[{"Label":"1"}]]>\n  ')
+    assert read_marks(image(form, quoted)) == Marks(False, MADE_BY_AI, '{"Label":"1"}')
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_label_within_exif_is_found(form: str) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = '{"AIGC": {"Label":"1","ProduceID":"p"}}'  # the description
+    assert read_marks(image(form, exif=exif)) == Marks(aigc='{"Label":"1","ProduceID":"p"}')
+
+
+@pytest.mark.parametrize("form", FORMATS)
 def test_an_image_without_marks_has_none(form: str) -> None:
     assert read_marks(image(form)) == Marks()
 

@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from airflow_provider_seedream.emulator import Emulator
 from airflow_provider_seedream.emulator import faults as fault
+from airflow_provider_seedream.publishing.provenance import read_marks
 
 MODEL = "bytedance/seedream-v5.0-lite/sequential"
 CUT = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, requests.ReadTimeout)
@@ -275,3 +276,31 @@ def test_a_route_or_fault_that_does_not_exist_is_refused(emulator: Emulator) -> 
         emulator.faults.add("sumbit", fault.DropAfter())
     with pytest.raises(TypeError):
         emulator.faults.add("submit", "DropAfter")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("form", "kinds"),
+    [("jpeg", ("iptc", "aigc")), ("png", ("iptc", "aigc")), ("png", ("aigc",)), ("jpeg", ())],
+)
+def test_images_bear_the_marks_that_a_test_asks_for_and_stay_whole(
+    emulator: Emulator, form: str, kinds: tuple[str, ...]
+) -> None:
+    headers = {"Authorization": f"Bearer {emulator.api_key}"}
+    body = {"prompt": "a hen", "size": "1600*2304", "output_format": form}
+    drawn = []
+    for ending in (fault.Marks(kinds), fault.Marks(())):
+        emulator.faults.add("submit", ending)
+        made = requests.post(f"{emulator.url}/api/v3/{MODEL}", json=body, headers=headers, timeout=10).json()
+        emulator.clock.advance(10)
+        drawn.append(
+            requests.get(
+                result(emulator, made["data"]["id"]).json()["data"]["outputs"][0], timeout=10
+            ).content
+        )
+    marked, plain = drawn
+    found = read_marks(io.BytesIO(marked))
+    assert found.names == kinds
+    assert read_marks(io.BytesIO(plain)).names == ()
+    with Image.open(io.BytesIO(marked)) as image:
+        image.load()
+        assert image.size == (1600, 2304)
