@@ -123,19 +123,19 @@ def refuse_wrong_folder(task: BaseOperator, field: str) -> None:
 
 def _refuse_relative(field: str, text: str) -> None:
     text = text.strip()
-    if "://" not in text and not text.startswith("/"):
-        raise InvalidInputError(
-            field,
-            text,
-            "a path without a scheme must be absolute: a worker's current folder may be any",
-            f'Write {field}="s3://{text}", for example, or an absolute path.',
-        )
     if _RELATIVE_FILE_URL.match(text):
         raise InvalidInputError(
             field,
             without_secrets(text),
             "a file URL has three slashes and no host; this one would lead below the worker's current folder",
             f'Write {field}="file:///srv/stories", for example, or an absolute path without a scheme.',
+        )
+    if "://" not in text and not text.startswith("/"):
+        raise InvalidInputError(
+            field,
+            text,
+            "a path without a scheme must be absolute: a worker's current folder may be any",
+            f'Write {field}="s3://{text}", for example, or an absolute path.',
         )
 
 

@@ -19,8 +19,9 @@ from airflow_provider_seedream.operators.arguments import (
     reject_blank,
 )
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.optimizer import EnhancementRequest
 from airflow_provider_seedream.wavespeed.prompt import ImageSetPrompt, Scene, is_list
-from airflow_provider_seedream.wavespeed.prompt_parsing import prompt_text
+from airflow_provider_seedream.wavespeed.prompt_parsing import prompt_text, read_answer
 from airflow_provider_seedream.wavespeed.references import Reference, sources_of
 from airflow_provider_seedream.wavespeed.request import MAX_IMAGES, MODELS, ImageSetRequest
 from airflow_provider_seedream.wavespeed.validation import is_link, parse_usd
@@ -66,6 +67,32 @@ def refuse_wrong_literals(task: BaseOperator) -> None:
         known["output_format"] = values.get("output_format")
     model = reject_blank("model", values.get("model"))
     _build(known, model if _is_known(model) else None)
+
+
+def refuse_wrong_prompt_literals(task: BaseOperator) -> None:
+    """The same for the operator that makes a prompt.
+
+    :param task: the operator with its arguments, before anything is rendered.
+    :raises InvalidInputError: as on the worker.
+    """
+    if not is_judged_at_once(task):
+        return
+    given = {name: getattr(task, name) for name in task.template_fields}
+    if _is_known(given["max_cost"]):
+        parse_usd("max_cost", given["max_cost"])
+    if _is_known(given["enhancement_mode"]) and _is_known(given["enhancement_style"]):
+        EnhancementRequest.build(
+            text="an image", mode=given["enhancement_mode"], style=given["enhancement_style"]
+        )
+    known: dict[str, Any] = {"prompt": "an image"}
+    if _is_known(given["max_images"]):
+        known["max_images"] = given["max_images"]
+    parts = {name: given[name] for name in ("characters", "style", "palette")}
+    # A text may be the name of a file.
+    if not isinstance(given["prompt"], str) and all(map(_is_written_out, (given["prompt"], *parts.values()))):
+        known["prompt"] = prompt_text(read_answer(given["prompt"], **parts))
+    if given["max_images"] is None or "max_images" in known:
+        ImageSetRequest.build(**known)
 
 
 def _build(known: Mapping[str, Any], model: str | None) -> None:

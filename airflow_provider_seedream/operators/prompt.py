@@ -142,6 +142,7 @@ class SeedreamPromptOperator(PayingOperator):
         self.timeout = parse_seconds("timeout", timeout, least=10.0)
         self.max_cost = max_cost
         self.names_given = [name for name in self.template_fields if getattr(self, name) is not None]
+        worker.refuse_wrong_prompt_literals(self)
 
     def resolve_template_files(self) -> None:
         """Put the content of files in the place of their names, in a list of our own and not in the author's."""

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from airflow_provider_seedream.metrics import Metrics as Metrics
     from airflow_provider_seedream.metrics import Resumption as Resumption
     from airflow_provider_seedream.operators.literals import refuse_wrong_literals as refuse_wrong_literals
+    from airflow_provider_seedream.operators.literals import (
+        refuse_wrong_prompt_literals as refuse_wrong_prompt_literals,
+    )
     from airflow_provider_seedream.operators.references import read_references as read_references
     from airflow_provider_seedream.operators.references import upload as upload
     from airflow_provider_seedream.operators.review_form import asks_the_same as asks_the_same
@@ -66,6 +69,7 @@ _OURS = {
     "read_references": "operators.references",
     "reconciled": "wavespeed.optimizer",
     "refuse_wrong_literals": "operators.literals",
+    "refuse_wrong_prompt_literals": "operators.literals",
     "review_form": "operators.review_form",
     "revised": "wavespeed.optimizer",
     "summary": "wavespeed.image_set",

@@ -312,7 +312,13 @@ class _Attempt:
         if age is not None and age < FRESH:
             got += f" for an image that is {max(0.0, age):.0f} s old, which the CDN does not show yet"
             return self._error(ImageFault.NOT_THERE_YET, got)
-        if age is not None and age < _LINKS_LIVE:
+        if age is None:
+            way_out = (
+                "Links live seven days. If the image is younger, it is paid for and there: open the link from the worker, "
+                "since something else may answer for the CDN. If it is older, clear the generating task to make (and pay "
+                "for) a new set."
+            )
+        elif age < _LINKS_LIVE:
             way_out = (
                 f"Links live seven days, and this one is {age / 3600:.0f} hours old: open it from the worker, something "
                 "else may answer for the CDN. The image is paid for."

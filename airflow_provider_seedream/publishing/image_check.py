@@ -54,11 +54,16 @@ _NOISES = (_NOISE, _NOISE[::-1])
 _one_at_a_time = threading.Lock()
 """The pixels of one image are in memory at a time, whatever the number of downloads."""
 
+_JPEG_XL, _JPEG_2000 = "a JPEG XL", "a JPEG 2000"
 _SIGNATURES = (
     (b"GIF8", "a GIF (GIF8)"),
     (b"BM", "a BMP"),
     (b"II*\x00", "a TIFF"),
     (b"MM\x00*", "a TIFF"),
+    (b"\x00\x00\x00\x0cJXL ", _JPEG_XL),
+    (b"\xff\x0a", _JPEG_XL),
+    (b"\x00\x00\x00\x0cjP  ", _JPEG_2000),
+    (b"\xff\x4f\xff\x51", _JPEG_2000),
     (b"%PDF", "a PDF"),
     (b"PK\x03\x04", "a ZIP archive"),
     (b"\x1f\x8b", "something packed with gzip"),
@@ -71,11 +76,17 @@ _BRANDS = {
     b"avis": "an AVIF",
     b"heic": "a HEIC",
     b"heix": "a HEIC",
-    b"mif1": "a HEIF",
-    b"msf1": "a HEIF",
+    b"heim": "a HEIC",
+    b"heis": "a HEIC",
     b"hevc": "a HEIC",
+    b"hevx": "a HEIC",
+    b"hevm": "a HEIC",
+    b"hevs": "a HEIC",
+    b"mif1": "a HEIF",
+    b"mif2": "a HEIF",
+    b"msf1": "a HEIF",
 }
-_OTHER_IMAGES = frozenset({*_BRANDS.values(), "a GIF (GIF8)", "a BMP", "a TIFF"})
+_OTHER_IMAGES = frozenset({*_BRANDS.values(), "a GIF (GIF8)", "a BMP", "a TIFF", _JPEG_XL, _JPEG_2000})
 OTHER_IMAGE = (
     "It is an image of a format that this package does not publish. It is paid for and stays at its link for seven days: "
     'fetch it from there. output_format="png" or "jpeg" asks the model for one that can be published.'

@@ -81,8 +81,10 @@ _CREDENTIALS = {
     "TokenRefreshRequired",
 }
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9.]{0,63}")
+# Refused as well, and no permission would help: Ceph, MinIO, Google.
+_QUOTAS = {"QuotaExceeded", "XMinioAdminBucketQuotaExceeded", "quotaExceeded", "rateLimitExceeded"}
 # 400: S3's own word for a header it does not want (InvalidArgument, InvalidRequest); 501: NotImplemented.
-_UNKNOWN_REQUEST = {400, 405, 501}
+_UNKNOWN_REQUEST = {400, 405, 411, 415, 422, 501}
 _LATER = {
     "RequestTimeout",
     "IncompleteBody",
@@ -125,6 +127,8 @@ def store_error(
         return StoreError(StoreFault.NO_BUCKET, operation.value, store.value, bucket, key, code, permission)
     if _CREDENTIALS & {*codes} or 401 in statuses:
         return StoreError(StoreFault.CREDENTIALS, operation.value, store.value, bucket, key, code, permission)
+    if _QUOTAS & {*codes}:
+        return None
     if 403 in statuses or (not statuses and _is_forbidden(error, store)):
         return StoreError(StoreFault.DENIED, operation.value, store.value, bucket, key, code, permission)
     return None

@@ -279,7 +279,7 @@ def delivered(requested: ImageSet, accepted: Prediction, *, links: bool = True) 
     wanted = requested.requested or len(scenes)
     # Where the list is shorter than the request, an image's place in it does not say which scene it shows.
     listed = len(accepted.outputs) + len(accepted.missing)
-    numbered = listed == wanted
+    numbered = 0 < wanted <= listed and max(accepted.places, default=0) <= MAX_IMAGES
     indexes = accepted.places if numbered else [None] * len(urls)
     missing = [
         MissingImage(
@@ -288,6 +288,7 @@ def delivered(requested: ImageSet, accepted: Prediction, *, links: bool = True) 
             each.reason,
         )
         for each in accepted.missing
+        if not numbered or each.place <= wanted
     ]
     missing += [MissingImage(None, None, "the API delivered fewer images than requested")] * (wanted - listed)
     return replace(

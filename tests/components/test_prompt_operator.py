@@ -19,7 +19,7 @@ from airflow_provider_seedream.wavespeed import (
     PredictionTimeoutError,
 )
 from airflow_provider_seedream.xcom import SUBMISSION
-from tests.components.airflow_context import Tries, run
+from tests.components.airflow_context import Tries, rendered, run
 
 pytestmark = pytest.mark.usefixtures("hurried")
 
@@ -73,7 +73,7 @@ def test_a_text_without_scenes_is_a_prompt_as_it_stands():
 
 def test_a_model_that_wrote_another_number_of_scenes_than_were_wanted_is_refused():
     with pytest.raises(AirflowFailException, match=r"max_images=3 is refused: the prompt names 2 images"):
-        run(operator(max_images=3), Tries())
+        run(rendered(operator(), max_images=3), Tries())
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,41 @@ def test_a_model_that_wrote_another_number_of_scenes_than_were_wanted_is_refused
 )
 def test_what_cannot_be_meant_fails_for_good_before_anything_is_paid(seedream_emulator, arguments, why):
     with pytest.raises(AirflowFailException, match=why):
-        run(operator(**arguments), Tries())
+        run(rendered(operator(), **arguments), Tries())
     assert seedream_emulator.journal == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ({"prompt": None}, "prompt=None"),
+        ({"max_images": 3}, "max_images=3 is refused: the prompt names 2 images"),
+        ({"max_images": 16, "prompt": "{{ params.x }}"}, "max_images=16"),
+        ({"prompt": []}, "scenes"),
+        ({"prompt": ["a fox"] * 16}, "scenes"),
+        ({"prompt": {"scenes": ["a fox"], "style": "noir"}, "style": "pastel"}, "style"),
+        ({"enhancement_style": "baroque"}, "enhancement_style='baroque'"),
+        ({"enhancement_mode": "audio"}, "enhancement_mode='audio'"),
+        ({"max_cost": "a lot"}, "max_cost='a lot'"),
+    ],
+)
+def test_a_literal_with_a_mistake_is_an_import_error_of_the_dag(arguments, why):
+    with pytest.raises(InvalidInputError, match=why):
+        operator(**arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"prompt": "{{ params.x }}", "max_images": "{{ params.n }}", "max_cost": "{{ params.cost }}"},
+        {"prompt": ["{{ params.x }}"], "enhancement_style": "{{ params.style }}"},
+        {"prompt": ["scenes/fox.md", "a hen"], "max_images": 2},
+        {"prompt": "story.yaml", "max_images": 4, "style": "noir"},
+        {"prompt": {"scenes": ["a {{ params.x }}"], "style": "noir"}, "style": "pastel"},
+    ],
+)
+def test_what_a_template_or_a_file_may_make_right_is_no_import_error(arguments):
+    operator(**arguments)
 
 
 def test_the_name_of_a_file_that_came_from_a_task_is_not_read():

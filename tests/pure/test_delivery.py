@@ -103,6 +103,25 @@ def made(outputs, flags=(), *, ordered=ORDERED, **policies):
     return image_set_of(ordered, accepted)
 
 
+def test_an_empty_place_in_a_list_that_is_too_long_moves_no_scene():
+    four = ImageSet(
+        "abc",
+        "m",
+        "4 images. First, a fox. Second, an owl. Third, a bear. Fourth, a hen.",
+        "2048*2048",
+        4,
+        (),
+        0.14,
+    )
+    taken = made(["https://c/1", None, "https://c/3", "https://c/4", "https://c/5"], ordered=four)
+    assert taken.numbers == (1, 3, 4, 5)
+    assert taken.scenes == ("a fox", "a bear", "a hen", None)
+    assert [(each.index, each.scene) for each in taken.missing] == [(2, "an owl")]
+    whole = made(["https://c/1", "https://c/2", "https://c/3", "https://c/4", None], ordered=four)
+    assert whole.numbers == (1, 2, 3, 4)
+    assert whole.missing == ()
+
+
 @pytest.mark.parametrize(
     ("outputs", "reason"),
     [

@@ -76,6 +76,7 @@ FAULTS = [
     (AzureError(404, "ContainerNotFound"), Store.AZURE, Operation.WRITE, StoreFault.NO_BUCKET),
     (within(FileNotFoundError(2, "x"), AzureError(404, "ContainerNotFound")), Store.AZURE, Operation.LIST, StoreFault.NO_BUCKET),
     (within(FileNotFoundError(2, "x"), AzureError(404, "BlobNotFound")), Store.AZURE, Operation.READ, None),
+    (made_of(PermissionError("x"), AmazonError(403, "QuotaExceeded")), Store.S3, Operation.WRITE, None),
     (PermissionError("x"), None, Operation.WRITE, None),
     (ConnectionResetError("x"), Store.S3, Operation.WRITE, None),
 ]  # fmt: skip
@@ -103,6 +104,8 @@ def test_an_error_of_a_file_system_is_named_by_its_code(
         (made_of(OSError(errno.EIO, "x"), AmazonError(409, "ConditionalRequestConflict")), False, True),
         (made_of(TimeoutError("x"), AmazonError(400, "RequestTimeout")), False, False),
         (made_of(OSError(errno.EIO, "x"), AmazonError(500, "InternalError")), False, False),
+        (made_of(OSError(errno.EIO, "x"), AmazonError(411, "MissingContentLength")), True, False),
+        (made_of(OSError(errno.EIO, "x"), AmazonError(422, "UnprocessableEntity")), True, False),
         (GoogleError(501), True, False),
         (AzureError(409, "BlobAlreadyExists"), False, True),
         (NotImplementedError("x"), True, False),

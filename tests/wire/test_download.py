@@ -96,7 +96,20 @@ def test_an_empty_answer_is_a_transfer_that_broke_off(cdn: Cdn, tmp_path: Path) 
     assert refused(f"{cdn.url}/a", tmp_path).fault is ImageFault.TRUNCATED
 
 
-@pytest.mark.parametrize("head", [b"\0\0\0\x1cftypavif", b"\0\0\0\x18ftypheic", b"GIF89a", b"MM\0*"])
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"\0\0\0\x1cftypavif",
+        b"\0\0\0\x18ftypheic",
+        b"\0\0\0\x18ftypheim",
+        b"GIF89a",
+        b"MM\0*",
+        b"\0\0\0\x0cJXL \r\n\x87\n",
+        b"\xff\x0a\xfa",
+        b"\0\0\0\x0cjP  \r\n\x87\n",
+        b"\xff\x4f\xff\x51",
+    ],
+)
 def test_an_image_of_another_format_is_called_one(cdn: Cdn, tmp_path: Path, head: bytes) -> None:
     cdn.paths["/a"] = body(head + b"\0" * 100)
     error = refused(f"{cdn.url}/a", tmp_path)
