@@ -6,12 +6,13 @@ import asyncio
 import datetime as dt
 import importlib
 import json
-import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
+
+from tests.components.clock import skip
 
 
 class TaskInstance:
@@ -114,7 +115,7 @@ def run(operator: Any, tries: Tries, *, between: Any = None, pauses: list[float]
     """One try from its start to its end, through its deferrals.
 
     :param between: called while the task waits for its prediction.
-    :param pauses: takes the seconds of each deferral on a timer, instead of waiting for them.
+    :param pauses: takes the seconds of each deferral on a timer; they are skipped.
     """
     step, arguments = operator.execute, {"context": tries.next_try()}
     while True:
@@ -124,10 +125,10 @@ def run(operator: Any, tries: Tries, *, between: Any = None, pauses: list[float]
             step, arguments = getattr(operator, deferral.method_name), {"context": tries.context()}
             if deferral.method_name == "execute_postponed":
                 moment = deferral.trigger.moment
+                pause = (moment - dt.datetime.now(dt.UTC)).total_seconds()
+                skip(pause)
                 if pauses is not None:
-                    pauses.append((moment - dt.datetime.now(dt.UTC)).total_seconds())
-                else:
-                    time.sleep(0.2)
+                    pauses.append(pause)
                 arguments["event"] = moment.isoformat()
             else:
                 if between is not None:

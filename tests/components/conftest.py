@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import requests  # noqa: F401 - the client imports it late, which must not count as time in which to send
 from tenacity import wait_none
@@ -8,8 +10,15 @@ from airflow_provider_seedream.operators.base import PayingOperator
 from airflow_provider_seedream.submission import Timing
 from airflow_provider_seedream.waiting.schedule import PollSchedule
 from airflow_provider_seedream.wavespeed import driver
+from tests.components.clock import movable
 
 HURRIED = Timing(send_within=2.0, answer_within=0.0, gateway_patience=0.0, searches=(0.0, 0.05))
+
+
+@pytest.fixture(autouse=True)
+def wall_clock() -> Iterator[None]:
+    with movable():
+        yield
 
 
 @pytest.fixture
