@@ -61,7 +61,7 @@ def zones_of_connection(hook: SeedreamHook) -> publishing.Zones:
 
 
 def deployment() -> str | None:
-    """A digest of this deployment's id, or None where it cannot be known now, such as outside of a task.
+    """A digest of this deployment's id; None outside of a task, and blank where it cannot be read now.
 
     Nothing else that a worker sees on every version of Airflow is the same for all workers of a deployment and through
     every clear, and differs between deployments: times of the run change with a clear, URLs may be left at their
@@ -83,5 +83,5 @@ def deployment() -> str | None:
             VARIABLE,
             type(error).__name__,
         )
-        return None
-    return None if not found else hashlib.sha256(f"seedream {found}".encode()).hexdigest()[:32]
+        return ""
+    return "" if not found else hashlib.sha256(f"seedream {found}".encode()).hexdigest()[:32]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from enum import Enum
 
 from airflow_provider_seedream.wavespeed.errors import WaveSpeedError
+from airflow_provider_seedream.wavespeed.validation import plain
 
 _PUBLISH_AGAIN = "Run the task again, which pays nothing; if it stays so, open the prediction in the WaveSpeedAI dashboard."
 
@@ -196,7 +197,7 @@ class FolderTakenError(WaveSpeedError):
     def __init__(
         self, folder: str, prediction_id: str, how: str, way_out: str, *, transient: bool = False
     ) -> None:
-        self.what = f"{folder} holds prediction {prediction_id[:80]}, published {how}."
+        self.what = f"{folder} holds prediction {plain(prediction_id, 80)}, published {how}."
         super().__init__(f"{self.what} {way_out}")
         self.folder = folder
         self.transient = transient

@@ -26,6 +26,7 @@ from airflow_provider_seedream.publishing.names import (
 )
 from airflow_provider_seedream.publishing.storage import Folder
 from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet
+from airflow_provider_seedream.wavespeed.validation import plain
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -129,9 +130,11 @@ class Contents:
 
     def _is_ours(self, name: str, intact: Container[str], *, same_set: bool) -> bool:
         digests = self.ours.get(name)
-        known = not digests or name in intact or (same_set and name not in self.noted)
-        if digests is None or known:
-            return digests is not None
+        if digests is None:
+            return False
+        known = name in intact or (same_set and name not in self.noted)
+        if known or name in (MANIFEST_NAME, JOURNAL_NAME):
+            return True
         return self.folder.digest(name) in {None, *digests}
 
     def refuse_taken(self, mine: Journal, on_existing: OnExisting) -> None:
@@ -212,21 +215,21 @@ def _how(owner: TaskInstanceKey | None, me: TaskInstanceKey | None) -> str:
         return "earlier"
     if _are_siblings(owner, me):
         return "by another mapped instance of this task in this run"
-    name = f"by {owner.dag_id}.{owner.task_id} ({owner.run_id})"[:300]
+    name = "by " + plain(f"{owner.dag_id}.{owner.task_id} ({owner.run_id})", 300)
     if me is None or owner == me or replace(owner, deployment=me.deployment) != me:
         return name
     if owner.deployment is None:
         return f"{name}, by an unknown Airflow deployment,"
-    if me.deployment is None:
+    if not me.deployment:
         return f"{name}, perhaps by another Airflow deployment (the id of this one could not be read),"
     return f"{name} of another Airflow deployment"
 
 
 def _is_in_doubt(owner: TaskInstanceKey | None, me: TaskInstanceKey | None) -> bool:
     """Whether the owner may be this task instance after all, as the id of its deployment could not be read now."""
-    if owner is None or me is None or me.deployment is not None or owner.deployment is None:
+    if owner is None or me is None or me.deployment or owner == me:
         return False
-    return replace(owner, deployment=None) == me
+    return replace(owner, deployment=me.deployment) == me
 
 
 def _are_siblings(one: TaskInstanceKey | None, other: TaskInstanceKey | None) -> bool:

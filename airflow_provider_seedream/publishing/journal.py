@@ -19,8 +19,7 @@ Why each constant. A note costs an object store two operations (read whose journ
 placing two images: :data:`NOTES` bounds the notes of a set, and :data:`TOGETHER` keeps a small set from paying for three. A
 kill loses what was fetched and not noted, and a silent journal looks like that of a dead publish: :data:`HOLD` bounds the
 wait. ``busy_until`` is the time of a note plus ``patience``, which is one download and a minute: until then a set that would
-replace this one fails with an error that a retry cures. Version 1 held no digests of what it replaces: such files are written
-over, and never removed.
+replace this one fails with an error that a retry cures.
 
 Whose half a file is. On a local disk and on object stores a file of ours appears whole, after a power failure too. Other
 stores may show the first part of one. That part is ours only if it says so (:data:`_JOURNAL_BEGINS`): an empty file, or the
@@ -51,7 +50,7 @@ from airflow_provider_seedream.publishing.manifest import (
 )
 from airflow_provider_seedream.publishing.manifest import MAX_BYTES as manifest_bytes  # noqa: N811
 from airflow_provider_seedream.publishing.names import is_file_name
-from airflow_provider_seedream.publishing.storage import Folder, TooLongError
+from airflow_provider_seedream.publishing.storage import Folder, ForeignContentError
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import ImageSet
 from airflow_provider_seedream.wavespeed.validation import NestedTooDeepError, read_json
@@ -71,7 +70,7 @@ HOLD = 5.0
 _VERSION = 2
 _LONGEST = 7 * 86400.0
 """Seconds for which a publish may be at work at the longest: more is no record of this package."""
-_JOURNAL_BEGINS = re.compile(rb'\{"version": [12], "key": "[0-9a-f]{64}", "prediction_id": "')
+_JOURNAL_BEGINS = re.compile(rb'\{"version": 2, "key": "[0-9a-f]{64}", "prediction_id": "')
 _MANIFEST_BEGINS = re.compile(rb'\{\n  "version": 1,\n  "prediction_id": "')
 
 Digests = Mapping[str, frozenset[str]]
@@ -105,14 +104,14 @@ def read_manifest(folder: Folder) -> tuple[Manifest | None, bool | None]:
             return None, None
         data = there
         return Manifest.from_bytes(data), True
-    except (InvalidInputError, TooLongError) as error:
+    except (InvalidInputError, ForeignContentError) as error:
         log.warning("%s is not a manifest of an image set: %s", folder.location(MANIFEST_NAME), error)
-    return None, _broke_off(data, _MANIFEST_BEGINS)
+    return None, _broke_off(folder, data, _MANIFEST_BEGINS)
 
 
-def _broke_off(data: bytes, begins: re.Pattern[bytes]) -> bool:
+def _broke_off(folder: Folder, data: bytes, begins: re.Pattern[bytes]) -> bool:
     """Whether this is the first part of a file that this package writes, long enough to say so."""
-    if not begins.match(data):
+    if not folder.shows_halves or not begins.match(data):
         return False
     try:
         read_json(data)
@@ -243,6 +242,17 @@ class Journal:
                 self.folder.delete(MANIFEST_NAME)
             raise
 
+    def end(self, found: Journal | None = None) -> None:
+        """Remove the record, unless another set was begun, or a foreign file has come in its place.
+
+        :param found: the record that was there before, which this set may remove, too.
+        """
+        record, is_ours = Journal.read(self.folder)
+        if is_ours is False or (record is not None and record.key not in (self.key, found and found.key)):
+            log.warning("%s is left alone: it is another's.", self.folder.location(JOURNAL_NAME))
+        else:
+            self.folder.tidy(JOURNAL_NAME)
+
     def noted(self) -> dict[str, frozenset[str]]:
         """The files of this set that were placed, or about to be, each with its SHA-256."""
         images = {each.file: frozenset({each.sha256}) for each in self.images.values()}
@@ -265,7 +275,7 @@ class Journal:
         """
         try:
             data = folder.read(JOURNAL_NAME, MAX_BYTES)
-        except TooLongError:
+        except ForeignContentError:
             return None, False
         if data is None:
             return None, None
@@ -274,12 +284,12 @@ class Journal:
         try:
             record = cls._of(folder, read_json(data))
         except (ValueError, KeyError, TypeError, AttributeError):
-            return None, _broke_off(data, _JOURNAL_BEGINS)
+            return None, _broke_off(folder, data, _JOURNAL_BEGINS)
         return record, record is not None
 
     @classmethod
     def _of(cls, folder: Folder, document: Mapping[str, Any]) -> Journal | None:
-        if document["version"] not in (1, _VERSION):
+        if document["version"] != _VERSION:
             return None
         owner = document["published_by"]
         images = {int(index): read_image(entry) for index, entry in document["pictures"].items()}
@@ -290,9 +300,6 @@ class Journal:
         busy_until = float(document.get("busy_until", 0.0))
         if not 0 <= busy_until <= time.time() + _LONGEST:
             return None
-        replaces = document["replaces"]
-        if document["version"] == 1:
-            replaces = dict.fromkeys(replaces, ())
         return cls(
             folder,
             key=str(document["key"]),
@@ -301,7 +308,9 @@ class Journal:
             images=images,
             derivatives={each.file: each for each in derivatives},
             replaces={
-                name: frozenset(map(str, digests)) for name, digests in replaces.items() if is_file_name(name)
+                name: frozenset(map(str, digests))
+                for name, digests in document["replaces"].items()
+                if is_file_name(name)
             },
             busy_until=busy_until,
         )

@@ -42,7 +42,7 @@ class TaskInstanceKey:
 
     :param map_index: -1 where the task is not mapped.
     :param deployment: digest of the deployment's own random id, so that equal names in two deployments are two task
-        instances; None where it is not known.
+        instances; None where there is none, blank where it could not be read: that equals no other.
     """
 
     dag_id: str
@@ -53,7 +53,7 @@ class TaskInstanceKey:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; a deployment that is not known is left out."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        return {key: value for key, value in asdict(self).items() if value not in (None, "")}
 
 
 @dataclass(frozen=True, slots=True)

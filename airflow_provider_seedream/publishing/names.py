@@ -21,14 +21,18 @@ DEFAULT_NAMES = "{index:02d}-{scene_slug}.{ext}"
 CONTACT_SHEET_NAME = "contact-sheet.jpg"
 PAGE_NAME = "index.html"
 
+_MOST_IMAGES = 15
+"""Of a set (API reference, section 2.2)."""
+
 NARROWEST, WIDEST = 16, 4096
 """Pixels of a rendition's width."""
 
 _EXTENSION = ".{ext}"
 _NUMBER = re.compile(r"(0?[1-9]?d?)?")
 _TEXT = re.compile(r"[a-z0-9-]*")
-# The longest stem is an image's with the suffix of a rendition ("-w4096").
-_IMAGE_NAME = re.compile(r"(?P<stem>[a-z0-9][a-z0-9-]{0,94})\.(?:png|jpg|webp)")
+_IMAGE_NAME = re.compile(
+    rf"(?P<stem>[a-z0-9][a-z0-9-]{{0,{STEM_LENGTH - 1}}}?)(?:-w\d{{2,4}})?\.(?:png|jpg|webp)"
+)
 _LENGTHS = {"index": 2, "scene_slug": 8, "prediction_id": 32}
 _RENDITIONS_WAY_OUT = 'Write for example renditions={"webp": [640, 1280]}.'
 _WAY_OUT = f'Write for example "{DEFAULT_NAMES}" (the default), or "{{prediction_id}}-{{index:02d}}.{{ext}}".'
@@ -140,10 +144,18 @@ def is_file_name(name: object) -> bool:
     """Whether a name is one this package could have given: a file in its own folder, of a kind that is published."""
     if not isinstance(name, str):
         return False
-    if name in (PAGE_NAME, CONTACT_SHEET_NAME):
-        return True
+    return name in (PAGE_NAME, CONTACT_SHEET_NAME) or _numbered(name) is not None
+
+
+def is_image_name(name: str) -> bool:
+    """Whether this package could have given a name to an image of a set."""
+    return _numbered(name) is not None and len(name.partition(".")[0]) <= STEM_LENGTH
+
+
+def _numbered(name: str) -> re.Match[str] | None:
     found = _IMAGE_NAME.fullmatch(name)
-    return found is not None and any(part.isdigit() for part in found["stem"].split("-"))
+    numbers = found["stem"].split("-") if found else ()
+    return found if any(each.isdigit() and 1 <= int(each) <= _MOST_IMAGES for each in numbers) else None
 
 
 def possible_files(stem: str, media_type: MediaType | None) -> list[str]:

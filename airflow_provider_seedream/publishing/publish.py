@@ -22,7 +22,6 @@ from airflow_provider_seedream.publishing.errors import RenditionError
 from airflow_provider_seedream.publishing.folder_lock import Contents
 from airflow_provider_seedream.publishing.journal import (
     HOLD,
-    JOURNAL_NAME,
     NOTES,
     TOGETHER,
     Digests,
@@ -41,6 +40,7 @@ from airflow_provider_seedream.publishing.names import (
     PAGE_NAME,
     FileNames,
     is_file_name,
+    is_image_name,
     possible_files,
     read_renditions,
 )
@@ -195,7 +195,9 @@ class _Publication:
         contents.refuse_taken(self.journal, on_existing)
         self._take_up(found, unfinished, concurrency)
         if found is not None and self._is_whole(found):
-            self._clean(found, {} if unfinished is None else unfinished.files(), begun=unfinished is not None)
+            self._clean(found, {} if unfinished is None else unfinished.files())
+            if unfinished is not None:
+                self.journal.end(unfinished)
             log.info(
                 "Prediction %s is published in %s: unchanged.", self.image_set.prediction_id, self.folder
             )
@@ -215,7 +217,8 @@ class _Publication:
         left_out = tuple(self.derivatives.left_out)
         manifest = Manifest(self.image_set, images, derivatives, self.journal.published_by, left_out)
         self.journal.place_manifest(manifest)
-        self._clean(manifest, self.journal.replaces, begun=True)
+        self._clean(manifest, self.journal.replaces)
+        self.journal.end()
         log.info(
             "Prediction %s is published in %s: %d images, %s bytes, %d of them fetched now.",
             self.image_set.prediction_id,
@@ -254,7 +257,8 @@ class _Publication:
         if unfinished and unfinished.key == self.journal.key:
             images, derivatives = dict(unfinished.images), dict(unfinished.derivatives)
         if found and self._is_ours(found):
-            images |= dict(enumerate(found.images))
+            # A manifest may have been written by hand.
+            images |= {index: each for index, each in enumerate(found.images) if is_image_name(each.file)}
             derivatives |= {each.file: each for each in found.derivatives}
         fit = {index: image for index, image in images.items() if self._fits(index, image)}
 
@@ -386,11 +390,9 @@ class _Publication:
     def _place(self, arrived: _Arrived) -> None:
         self.journal.place(arrived.staged, arrived.image.file, arrived.image.sha256)
 
-    def _clean(self, manifest: Manifest, replaced: Digests, *, begun: bool) -> None:
+    def _clean(self, manifest: Manifest, replaced: Digests) -> None:
         for name in sorted(replaced.keys() - manifest.files.keys()):
             self._remove(name, replaced[name], self.folder.tidy)
-        if begun:
-            self.folder.tidy(JOURNAL_NAME)
         self.folder.sweep()
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TEMPORARY_SUFFIX = ".seedream-part"
-_TEMPORARY = re.compile(rf"\.[a-z0-9.-]+\.[0-9a-f]+{re.escape(TEMPORARY_SUFFIX)}(\.[a-z0-9]{{1,5}})?")
+_TEMPORARY = re.compile(rf"\.[a-z0-9.-]+\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}(\.[a-z0-9]{{1,5}})?")
 _READ_AHEAD = 1024 * 1024
 _ABANDONED_AFTER = 3600.0
 """Seconds after which a temporary file can belong to no living publish."""
@@ -45,8 +45,8 @@ _exclusive: dict[tuple[object, str], bool] = {}
 """Whether a store refuses to create a file twice, by file system and bucket: tried once in each process."""
 
 
-class TooLongError(ValueError):
-    """A file is longer than anything this package writes under its name."""
+class ForeignContentError(ValueError):
+    """What is under a name is longer than anything this package writes there, or is no file."""
 
 
 class Folder:
@@ -70,6 +70,11 @@ class Folder:
 
     def __str__(self) -> str:
         return str(self._path)
+
+    @property
+    def shows_halves(self) -> bool:
+        """Whether the first part of a file may be seen before, or instead of, the whole one."""
+        return self.local is None and self._kind is None
 
     def location(self, name: str) -> str:
         """The full URL of a file in this folder."""
@@ -152,7 +157,7 @@ class Folder:
     def commit(self, staged: Path, name: str, *, replace: bool = True) -> bool:
         """Make a staged file appear under its name, whole.
 
-        :param replace: write over a file of this name. Where False, a file that is there stays; a store that does not
+        :param replace: write over a file of this name, and over nothing else. Where False, a file that is there stays; a store that does not
             create files exclusively may overwrite one that appears in the same instant.
         :returns: whether it appeared; the staged file is gone then.
         """
@@ -269,8 +274,10 @@ class Folder:
         """A file's content, or None where there is no such file.
 
         :param limit: bytes; no more are read.
-        :raises TooLongError: it has more than ``limit``.
+        :raises ForeignContentError: it has more than ``limit``, or it is a pipe, a folder or a link that leads nowhere.
         """
+        if self._is_no_file(name):
+            raise ForeignContentError("it is no file")
         part = {} if limit is None else {"start": 0, "end": limit + 1}
         with self._asking(Operation.READ, name):
             try:
@@ -285,7 +292,7 @@ class Folder:
                     raise
                 return b""
         if limit is not None and len(data) > limit:
-            raise TooLongError(f"it has more than {limit:,} bytes")
+            raise ForeignContentError(f"it has more than {limit:,} bytes")
         return data
 
     def readable(self, name: str) -> bytes | Path:
@@ -305,10 +312,12 @@ class Folder:
         return self.digest(name, most=length) == sha256
 
     def digest(self, name: str, *, most: float = inf) -> str | None:
-        """The SHA-256 of a file, in hex, or None where there is no such file.
+        """The SHA-256 of a file, in hex; None where nothing is under its name, and blank where what is there is no file.
 
         :param most: bytes; of a longer file no more is read than it takes to give another digest.
         """
+        if self._is_no_file(name):
+            return ""
         digest, seen = hashlib.sha256(), 0
         with self._asking(Operation.READ, name):
             try:
@@ -320,6 +329,13 @@ class Folder:
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 return None
         return digest.hexdigest()
+
+    def _is_no_file(self, name: str) -> bool:
+        """Whether something else than a file is under a name of a local folder. A pipe would be waited for without an end."""
+        if self.local is None:
+            return False
+        there = self.local / name
+        return os.path.lexists(there) and not there.is_file()
 
     def delete(self, name: str) -> None:
         """Remove a file if it is there."""
@@ -408,10 +424,9 @@ class Folder:
 
 def _move(staged: Path, there: Path, *, replace: bool) -> bool:
     if replace:
-        try:
-            staged.replace(there)
-        except IsADirectoryError:
+        if os.path.lexists(there) and not there.is_file():
             return False
+        staged.replace(there)
         return True
     try:
         os.link(staged, there)

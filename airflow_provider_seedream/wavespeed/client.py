@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
@@ -31,6 +30,7 @@ from airflow_provider_seedream.wavespeed.transport import (
     proxy_for,
     watch,
 )
+from airflow_provider_seedream.wavespeed.validation import as_moment
 
 T = TypeVar("T")
 
@@ -182,10 +182,8 @@ def _session(url: str) -> requests.Session:
 
 
 def _ahead(date: str | None) -> float | None:
-    try:
-        return parsedate_to_datetime(date or "").timestamp() - time.time()
-    except (ValueError, OverflowError, OSError):
-        return None
+    moment = as_moment(date)
+    return None if moment is None else moment - time.time()
 
 
 def _bearer(endpoint: Endpoint) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:

@@ -17,7 +17,14 @@ from airflow_provider_seedream.wavespeed.prediction import MOST_OF_REASON, Missi
 from airflow_provider_seedream.wavespeed.prompt_parsing import scenes_of
 from airflow_provider_seedream.wavespeed.request import MAX_IMAGES, PRICES_USD
 from airflow_provider_seedream.wavespeed.sizes import parse_sides
-from airflow_provider_seedream.wavespeed.validation import as_number, parse_integer, read_json, refuse_unknown
+from airflow_provider_seedream.wavespeed.validation import (
+    as_number,
+    is_id,
+    parse_integer,
+    plain,
+    read_json,
+    refuse_unknown,
+)
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +138,7 @@ class ImageSet:
             raise InvalidInputError("image_set", mapping, "it must be a mapping", _WAY_OUT)
         refuse_unknown(mapping, [each.name for each in fields(cls)], what="key of an image set")
         return cls(
-            prediction_id=_text(mapping, "prediction_id", filled=True),
+            prediction_id=_id(mapping, "prediction_id"),
             model=_text(mapping, "model"),
             prompt=_nullable(mapping, "prompt", _text),
             size=_nullable(mapping, "size", _text),
@@ -336,7 +343,14 @@ def _text(mapping: Mapping[str, Any], key: str, *, filled: bool = False) -> str:
     value = mapping.get(key)
     if not isinstance(value, str) or (filled and not value.strip()):
         raise InvalidInputError(f"image_set.{key}", value, "it must be text", _WAY_OUT)
-    return value
+    return plain(value, len(value) + 1, lines=True)
+
+
+def _id(mapping: Mapping[str, Any], key: str) -> str:
+    if not is_id(mapping.get(key)):
+        rule = "it must be an id of letters, digits, hyphens and underscores"
+        raise InvalidInputError(f"image_set.{key}", mapping.get(key), rule, _WAY_OUT)
+    return str(mapping[key])
 
 
 def _count(mapping: Mapping[str, Any], key: str) -> int:

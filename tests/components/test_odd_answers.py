@@ -362,3 +362,16 @@ def test_a_hostile_file_in_the_folder_is_somebody_elses_and_refused_before_payin
         run(operator(output_path=str(folder)), Tries())
     assert (folder / name).read_bytes() == b"[" * 100_000
     assert seedream_emulator.paid_tasks == 0
+
+
+@pytest.mark.parametrize(
+    "date", ["Fri, 31 Dec 9999 23:59:59 GMT", "Thu, 01 Jan 1970 00:00:00 GMT", "0", "x" * 300]
+)
+def test_a_date_that_no_clock_shows_is_none(seedream_emulator, date):
+    lost = faults.Status(500, headers={"Date": date}, processed=True)
+    seedream_emulator.faults.add("submit", lost)
+    tries = Tries()
+    with pytest.raises(AirflowFailException, match="Candidates"):
+        run(operator(), tries)
+    assert run(operator(on_lost_submission="adopt"), tries)["images"]
+    assert seedream_emulator.paid_tasks == 1

@@ -18,6 +18,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStor
 from airflow_provider_seedream.emulator import Emulator
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 from airflow_provider_seedream.publishing.errors import FolderTakenError, ForeignFileError
+from airflow_provider_seedream.publishing.journal import Journal
 from airflow_provider_seedream.publishing.manifest import Derivative, Manifest, Role, TaskInstanceKey
 from airflow_provider_seedream.publishing.publish import Published, publish
 from airflow_provider_seedream.publishing.storage import TEMPORARY_SUFFIX
@@ -158,6 +159,21 @@ def test_a_file_that_came_since_is_refused_where_the_next_publish_would_write_it
     assert len(cdn.requests) == asked
     assert place.content()["index.html"] == MINE
     assert Manifest.from_bytes(place.content()["manifest.json"]).image_set.prediction_id == "p1"
+
+
+KINDS = ["folder", "pipe", "dangling link", "link to a folder"]
+NAMES_DURING = ["02-a-hare.jpg", "manifest.json", "manifest.json.partial", "index.html"]
+
+
+def put_no_file(place: Path, kind: str) -> None:
+    """Put something that is no file in a place. It is never opened: a pipe would be waited for without an end."""
+    place.unlink(missing_ok=True)
+    if kind == "folder":
+        place.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(place)
+    else:
+        place.symlink_to(place.parent if kind == "link to a folder" else place.parent / "nowhere")
 
 
 def while_fetching(cdn: Cdn, act: Callable[[], object], prediction_id: str = "p1") -> None:
@@ -605,7 +621,7 @@ def test_a_file_of_an_earlier_set_that_is_changed_while_the_next_one_is_fetched_
     assert place.content()[name] == MINE
 
 
-@pytest.mark.parametrize("kind", ["folder", "pipe", "dangling link", "link to a folder"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("on_existing", ["replace_own", "fail", "replace"])
 @pytest.mark.parametrize("name", ["01-a-fox.jpg", "manifest.json", "manifest.json.partial"])
 def test_what_is_no_file_under_one_of_our_names_is_refused_before_anything_is_fetched(
@@ -617,13 +633,7 @@ def test_what_is_no_file_under_one_of_our_names_is_refused_before_anything_is_fe
     if on_existing != "fail":
         put(cdn, place, "p1")
     before = len(cdn.requests)
-    (folder / name).unlink(missing_ok=True)
-    if kind == "folder":
-        (folder / name).mkdir()
-    elif kind == "pipe":
-        os.mkfifo(folder / name)
-    else:
-        (folder / name).symlink_to(tmp_path if kind == "link to a folder" else tmp_path / "nowhere")
+    put_no_file(folder / name, kind)
     with pytest.raises(ForeignFileError, match=rf"holds '{re.escape(name)}'"):
         put(cdn, place, "p2", on_existing=on_existing)
     assert len(cdn.requests) == before
@@ -647,3 +657,136 @@ def test_a_folder_that_is_named_like_a_temporary_file_of_ours_stays(cdn: Cdn, tm
     os.utime(theirs, (0, 0))
     put(cdn, Place(f"file://{folder}", None, folder))
     assert theirs.is_dir()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("on_existing", ["replace_own", "replace"])
+@pytest.mark.parametrize("name", NAMES_DURING)
+def test_what_is_no_file_and_comes_during_a_publish_is_refused_and_stays(
+    cdn: Cdn, tmp_path: Path, name: str, on_existing: Any, kind: str
+) -> None:
+    folder = tmp_path / "story"
+    while_fetching(cdn, lambda: put_no_file(folder / name, kind))
+    with pytest.raises(ForeignFileError, match=rf"holds '{re.escape(name)}'"):
+        put(cdn, Place(f"file://{folder}", None, folder), storyboard_page=True, on_existing=on_existing)
+    assert not (folder / name).is_file()
+    assert os.path.lexists(folder / name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("prediction_id", ["p1", "p2"])
+def test_what_took_the_place_of_a_file_of_ours_is_never_opened_and_stays(
+    cdn: Cdn, tmp_path: Path, prediction_id: str, kind: str
+) -> None:
+    folder = tmp_path / "story"
+    place = Place(f"file://{folder}", None, folder)
+    put(cdn, place)
+    put_no_file(folder / "01-a-fox.jpg", kind)
+    with pytest.raises(ForeignFileError, match=r"holds '01-a-fox.jpg'"):
+        put(cdn, place, prediction_id)
+    assert os.path.lexists(folder / "01-a-fox.jpg")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_took_the_place_of_a_file_that_is_wanted_no_more_stays(
+    cdn: Cdn, tmp_path: Path, kind: str
+) -> None:
+    folder = tmp_path / "story"
+    place = Place(f"file://{folder}", None, folder)
+    put(cdn, place, contact_sheet=True)
+    put_no_file(folder / "contact-sheet.jpg", kind)
+    put(cdn, place, "p2")
+    assert os.path.lexists(folder / "contact-sheet.jpg")
+
+
+def test_two_task_instances_whose_deployments_cannot_be_read_are_not_one(cdn: Cdn, place: Place) -> None:
+    unreadable = dataclasses.replace(ME, deployment="")
+    publish(image_set(cdn), ObjectStoragePath(place.url), published_by=unreadable)
+    assert b"deployment" not in place.content()["manifest.json"]
+    with pytest.raises(FolderTakenError, match="unknown Airflow deployment") as caught:
+        publish(image_set(cdn, "p2"), ObjectStoragePath(place.url), published_by=unreadable)
+    assert caught.value.transient  # a retry may read it
+
+
+def test_a_record_that_names_files_without_digests_makes_no_foreign_file_ours(cdn: Cdn, place: Place) -> None:
+    cdn.paths["/p1/0"] = cdn.paths["/p1/1"] = body(b"", 404)
+    with pytest.raises(Exception, match="404"):
+        put(cdn, place)
+    record = json.loads(place.content()["manifest.json.partial"])
+    place.put("manifest.json.partial", json.dumps({**record, "replaces": {"01-a-fox.jpg": []}}).encode())
+    place.put("01-a-fox.jpg")
+    asked = len(cdn.requests)
+    with pytest.raises(ForeignFileError, match=r"holds '01-a-fox.jpg'"):
+        put(cdn, place)
+    assert len(cdn.requests) == asked
+
+
+@pytest.mark.parametrize("file", ["a" * 89 + "-01.jpg", "index.html", "cover.jpg"])
+def test_an_image_that_a_manifest_calls_by_no_name_of_ours_is_fetched_under_its_own(
+    cdn: Cdn, place: Place, file: str
+) -> None:
+    put(cdn, place)
+    content = place.content()
+    manifest = Manifest.from_bytes(content["manifest.json"])
+    renamed = dataclasses.replace(manifest.images[0], file=file)
+    manifest = dataclasses.replace(manifest, images=(renamed, manifest.images[1]))
+    place.put("manifest.json", manifest.to_bytes())
+    place.put(file, content["01-a-fox.jpg"])
+    place.remove("01-a-fox.jpg")
+    made = put(cdn, place, renditions={"webp": [32]})
+    assert [each.file for each in made.manifest.images] == ["01-a-fox.jpg", "02-a-hare.jpg"]
+    assert made.fetched == 1
+
+
+@pytest.mark.parametrize("file", ["icon-512.png", "2024.jpg", "logo-w64.png"])
+def test_a_manifest_removes_no_file_whose_number_is_that_of_no_image(
+    cdn: Cdn, place: Place, file: str
+) -> None:
+    put(cdn, place)
+    manifest = Manifest.from_bytes(place.content()["manifest.json"])
+    derivative = Derivative(
+        Role.RENDITION, file, hashlib.sha256(MINE).hexdigest(), len(MINE), "image/png", "01-a-fox.jpg", 1, 1
+    )
+    place.put("manifest.json", dataclasses.replace(manifest, derivatives=(derivative,)).to_bytes())
+    place.put(file)
+    put(cdn, place, "p2")
+    assert place.content()[file] == MINE
+
+
+def test_a_manifest_that_was_edited_by_hand_and_broken_is_not_written_over(cdn: Cdn, tmp_path: Path) -> None:
+    folder = tmp_path / "story"
+    place = Place(f"file://{folder}", None, folder)
+    put(cdn, place)
+    broken = place.content()["manifest.json"].rstrip()[:-1]
+    while_fetching(cdn, lambda: place.put("manifest.json", broken), "p2")
+    with pytest.raises(ForeignFileError, match=r"holds 'manifest.json'"):
+        put(cdn, place, "p2")
+    with pytest.raises(ForeignFileError, match=r"holds 'manifest.json'"):
+        put(cdn, place, "p2")
+    assert place.content()["manifest.json"] == broken
+
+
+def test_a_foreign_file_that_comes_in_the_place_of_the_record_at_the_end_stays(
+    cdn: Cdn, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place_manifest = Journal.place_manifest
+
+    def and_then(journal: Journal, manifest: Manifest) -> None:
+        place_manifest(journal, manifest)
+        place.put("manifest.json.partial")
+
+    monkeypatch.setattr(Journal, "place_manifest", and_then)
+    put(cdn, place)
+    assert place.content()["manifest.json.partial"] == MINE
+
+
+def test_what_a_manifest_says_of_its_owner_is_shown_without_control_characters(
+    cdn: Cdn, place: Place
+) -> None:
+    put(cdn, place)
+    document = json.loads(place.content()["manifest.json"])
+    document["published_by"]["run_id"] = "r\u0000\x1b[31m\ud800"
+    place.put("manifest.json", json.dumps(document).encode())
+    with pytest.raises(FolderTakenError) as caught:
+        put(cdn, place, "p2")
+    assert str(caught.value).isprintable()

@@ -26,7 +26,7 @@ from airflow_provider_seedream.publishing import contact_sheet
 from airflow_provider_seedream.publishing.errors import ImageError, ImageFault
 from airflow_provider_seedream.publishing.manifest import Manifest, TaskInstanceKey
 from airflow_provider_seedream.publishing.publish import publish
-from airflow_provider_seedream.publishing.storage import TEMPORARY_SUFFIX
+from airflow_provider_seedream.publishing.storage import TEMPORARY_SUFFIX, Folder
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.image_set import GeneratedImage, ImageSet
 from tests.cdn import Cdn, body, in_turn, picture
@@ -210,12 +210,12 @@ def _journal_of(other: ImageSet) -> bytes:
     from airflow_provider_seedream.publishing.journal import set_key
 
     document = {
-        "version": 1,
+        "version": 2,
         "key": set_key(other),
         "prediction_id": other.prediction_id,
         "published_by": None,
         "pictures": {},
-        "replaces": [],
+        "replaces": {},
     }
     return json.dumps(document).encode()
 
@@ -236,7 +236,7 @@ def test_records_of_others_are_written_over_on_request_only(
 
 @pytest.mark.parametrize("length", [110, 200, 400])
 def test_a_record_that_broke_off_after_it_said_whose_it_is_is_written_again(
-    cdn: Cdn, tmp_path: Path, length: int
+    cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
     cdn.paths["/p1/1.jpg"] = in_turn(body(b"", 404), body(picture(seed=1)))
     with pytest.raises(AirflowFailException, match="404"):
@@ -245,6 +245,9 @@ def test_a_record_that_broke_off_after_it_said_whose_it_is_is_written_again(
     out = tmp_path / "out"
     out.mkdir()
     (out / "manifest.json.partial").write_bytes(record[:length])
+    with pytest.raises(AirflowFailException, match=r"holds 'manifest.json.partial'"):
+        run(image_set(cdn).to_json(), out)  # on a local disk no file of ours breaks off
+    monkeypatch.setattr(Folder, "shows_halves", True)
     assert run(image_set(cdn).to_json(), out)["images"] == 3
     assert files(out) == [*NAMES, "manifest.json"]
 
@@ -256,7 +259,7 @@ def test_a_record_cannot_name_files_outside_the_folder(cdn: Cdn, tmp_path: Path)
     out.mkdir()
     record = json.loads(_journal_of(image_set(cdn)))
     (out / "manifest.json.partial").write_text(
-        json.dumps({**record, "replaces": ["../victim.jpg", "..", ""]})
+        json.dumps({**record, "replaces": {name: [] for name in ("../victim.jpg", "..", "")}})
     )
     run(image_set(cdn).to_json(), out)
     assert victim.read_bytes() == b"mine"
@@ -561,14 +564,18 @@ def test_a_temporary_file_of_a_killed_publish_is_swept_after_an_hour(
 
     attach("memory", fs=MemoryFileSystem())
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    left = [tmp_path / f".01.{each}" for each in (f"a{TEMPORARY_SUFFIX}", f"a{TEMPORARY_SUFFIX}.jpg")]
-    young = tmp_path / f".01.b{TEMPORARY_SUFFIX}"
-    for each in (*left, young):
+    old, new = "0123456789abcdef", "fedcba9876543210"
+    left = [tmp_path / f".01.{old}{TEMPORARY_SUFFIX}{end}" for end in ("", ".jpg")]
+    young = tmp_path / f".01.{new}{TEMPORARY_SUFFIX}"
+    foreign = [tmp_path / f".{name}{TEMPORARY_SUFFIX}" for name in ("notes.a", "my-file.ab12")]
+    for each in (*left, young, *foreign):
         each.touch()
-    for each in left:
+    for each in (*left, *foreign):
         os.utime(each, (time.time() - 7200,) * 2)
     run(image_set(cdn).to_json(), f"{store}://{tmp_path}")
-    assert [name for name in files(tmp_path) if TEMPORARY_SUFFIX in name] == [young.name]
+    assert [name for name in files(tmp_path) if TEMPORARY_SUFFIX in name] == sorted(
+        each.name for each in (young, *foreign)
+    )
 
 
 def test_reading_a_dag_file_loads_no_http_or_picture_library() -> None:

@@ -238,3 +238,21 @@ def test_where_the_answer_names_a_reason_and_no_image_the_error_has_it():
 def test_an_image_within_the_answer_is_never_cut(text):
     answer = {"id": "abc", "status": "completed", "outputs": [text]}
     assert Prediction.from_json(answer).outputs == (text,)
+
+
+@pytest.mark.parametrize("odd", ["p\x001", "", "p 1", "\ud800", "p" * 129, None])
+def test_an_image_set_whose_id_is_none_is_refused(odd):
+    with pytest.raises(InvalidInputError, match=r"image_set.prediction_id"):
+        read_image_set({**ORDERED.to_json(), "prediction_id": odd})
+
+
+def test_the_texts_of_a_given_image_set_are_storable():
+    odd = {
+        "prompt": "a fox\x00\n\ud800 at dawn",
+        "model": "m\x1b",
+        "images": [{"url": "https://c/\x071", "flagged": None}],
+    }
+    taken = read_image_set({**ORDERED.to_json(), **odd})
+    assert taken.prompt == "a fox\N{REPLACEMENT CHARACTER}\n\N{REPLACEMENT CHARACTER} at dawn"
+    assert taken.model == "m\N{REPLACEMENT CHARACTER}"
+    assert taken.images[0].url.isprintable()
