@@ -93,7 +93,7 @@ class PayingOperator(RendersOnlyWhatTheAuthorWrote):
                 context,
                 conn_id=self.seedream_conn_id,
                 retries=self.retries,
-                retry_delay=self.retry_delay,
+                retry_delay=self._least_retry_delay,
                 on_clear=self.on_clear,
                 on_lost_submission=self.on_lost_submission,
                 timeout=self.timeout,
@@ -192,9 +192,9 @@ class PayingOperator(RendersOnlyWhatTheAuthorWrote):
         """
         try:
             with lasting_errors_fail_at_once(), self._errors_counted():
-                if may_pay and not submission.resumed and submission.record is not None:
+                if not submission.resumed and (may_pay or not submission.terms.attempt.first):
                     # First of all: whatever ends this try, other tasks must not take what it paid for.
-                    submission.claims.repeat(submission.record)
+                    submission.repeat_claims()
                 yield
         except Exception as error:
             self._report_what_is_paid(error, submission, context)
@@ -246,6 +246,18 @@ class PayingOperator(RendersOnlyWhatTheAuthorWrote):
             if issubclass(getattr(each, "operator_class", type(each)), PayingOperator)
         )
         return list(dict.fromkeys((*own, *others)))
+
+    @property
+    def _least_retry_delay(self) -> dt.timedelta:
+        """How long after the end of a try the next one begins, or longer."""
+        if getattr(self, "retry_policy", None) is not None:
+            return dt.timedelta()  # it may say anything
+        longest: dt.timedelta | float | None = self.max_retry_delay
+        if longest is None:
+            return self.retry_delay
+        return min(
+            self.retry_delay, longest if isinstance(longest, dt.timedelta) else dt.timedelta(seconds=longest)
+        )
 
     @property
     def _metrics(self) -> worker.Metrics:

@@ -137,6 +137,8 @@ def _texts(value: object) -> Iterator[str]:
     elif isinstance(value, list | tuple | set):
         for each in value:
             yield from _texts(each)
+    elif isinstance(value, os.PathLike | ObjectStoragePath):
+        yield str(value)
 
 
 def _marks(jinja_env: jinja2.Environment) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ class WayOut:
 
     def __str__(self) -> str:
         if self.identified and self.remembered:
-            return f"To take it, {self.clear}; this pays nothing. To pay for a new set after that, {self.pay} again."
+            return f"To take it, {self.clear}; this pays nothing while it is there. To pay for a new set after that, {self.pay} again."
         take = "" if self.on_lost_submission == "adopt" else 'set on_lost_submission="adopt" and '
         pay = self.pay if self.remembered else "start a new run of the DAG"
         if self.rivals:
@@ -75,6 +75,15 @@ def next_try(*, remembered: bool) -> str:
     if remembered:
         return 'a retry resumes it; so does a clear with on_clear="reuse"'
     return "this Airflow keeps no record of it; a retry searches the account for it before it pays"
+
+
+def no_record(try_number: int, way_out: WayOut) -> str:
+    """What a try logs that is not the first and finds no record."""
+    keep = way_out.clear if way_out.remembered else "use Airflow 3.3 or newer"
+    return (
+        f"Try {try_number} finds no record of the tries before it; searching the account for what they may have paid. So that "
+        f"Airflow keeps its record, {keep}."
+    )
 
 
 def take_paid(prediction_id: str, what: str, *, remembered: bool, clear: str) -> str:

@@ -8,13 +8,14 @@ for the answer, may have lost it, or may have been killed. A reader reads the fo
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_seedream import xcom
-from airflow_provider_seedream.submission.matching import CLOCKS_APART, Window
+from airflow_provider_seedream.submission.matching import CLOCKS_APART, Window, may_be_of
 from airflow_provider_seedream.submission.record import SubmissionRecord
 from airflow_provider_seedream.wavespeed.errors import WaveSpeedError
 from airflow_provider_seedream.wavespeed.prediction import Prediction
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RUNS = 30
-"""Other runs of the DAG whose claims are read: the newest, as a lost submission is minutes old. All runs at work are."""
+"""Finished runs of the DAG whose claims are read: the newest, as a lost submission is minutes old. All runs at work are."""
+
+NAMED_RUNS = 200
+"""The same of runs whose ids do not say when they were made."""
+
+_DATED = re.compile(r"(?:scheduled|manual|asset_triggered|dataset_triggered)__\d{4}-")
 
 ROWS = 1000
 """The same on Airflow 2, where one query reads the newest rows whatever their runs."""
@@ -50,16 +56,28 @@ class OpenSubmission:
     :param fingerprint: of the request; blank where it is not known.
     :param waiting: whether the task may be waiting for the answer still. Else it searches as this one does.
     :param window: when the API may have created a prediction of it.
+    :param inputs: digests of what it asks for; empty where that is not known.
     """
 
     task: str
     fingerprint: str
     waiting: bool
     window: Window
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
     def may_be(self, prediction: Prediction) -> bool:
         """Whether a prediction may be the one that this request brought."""
-        return self.window.holds(prediction)
+        return self.window.holds(prediction) and may_be_of(prediction, self.inputs)
+
+    def disputes(self, prediction: Prediction, fingerprint: str) -> bool:
+        """Whether a prediction, though the API shows it to be another request's, may as well be this one's.
+
+        A set of the very same request serves either task, unless this one's task may be waiting for it.
+
+        :param fingerprint: of that other request.
+        """
+        same = self.fingerprint == fingerprint
+        return (self.waiting if same else bool(self.inputs)) and self.may_be(prediction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +126,13 @@ class Claims:
             self._push(xcom.EARLIER_PREDICTIONS, list(earlier))
         self._push(xcom.PREDICTION_ID, prediction_id)
 
-    def claim_alone(self, prediction_id: str) -> bool:
+    def claim_alone(self, prediction_id: str, earlier: Sequence[str]) -> bool:
         """Claim a prediction that was found: first say so, then see who else did. Of two tasks that do, at most one
-        goes on."""
-        self.claim(prediction_id)
+        goes on.
+
+        :param earlier: what this task paid for before, which stays its own.
+        """
+        self.claim(prediction_id, earlier)
         alone = False
         try:
             alone = list(self._ids()).count(prediction_id) <= 1
@@ -150,6 +171,7 @@ class Claims:
                 "task_id": self._ti.task_id,
                 "map_index": self._ti.map_index,
                 "fingerprint": record.fingerprint,
+                "inputs": dict(record.inputs),
                 "waiting": waiting,
                 # The prediction that this one follows: any other says that the request was answered.
                 "after": record.earlier[-1] if record.earlier else None,
@@ -229,7 +251,8 @@ def _read(
         return
     if (known := prediction_id()) and known != said["after"]:
         return
-    yield OpenSubmission(task, said["fingerprint"], waiting=said["waiting"], window=_window(*span))
+    inputs = said.get("inputs") or {}
+    yield OpenSubmission(task, said["fingerprint"], said["waiting"], _window(*span), inputs)
 
 
 def _window(first: float, last: float, clock_ahead: float | None) -> Window:
@@ -243,14 +266,17 @@ def _unreadable(error: Exception) -> ClaimsUnreadableError:
 
 
 def _newest(states: Mapping[str, Any], own: str) -> list[str]:
-    def newest_last(run: str) -> tuple[bool, str]:
-        # What is at work may have begun now, whatever its date: a backfill's is old. Else run ids end with their time,
-        # unless somebody named them.
-        at_work = any(state not in _OVER for state in (states[run] or {}).values())
-        return at_work, run.rpartition("__")[2]
+    def at_work(run: str) -> bool:
+        return any(state not in _OVER for state in (states[run] or {}).values())
 
-    others = [run for run in sorted(states, key=newest_last, reverse=True) if run != own]
-    return others[: max(RUNS, sum(newest_last(run)[0] for run in others))]
+    others = sorted(
+        (run for run in states if run != own), key=lambda run: run.rpartition("__")[2], reverse=True
+    )
+    # What is at work may have begun now, whatever its date. So may what has a name that somebody gave it, or a backfill's.
+    working = [run for run in others if at_work(run)]
+    dated = [run for run in others if not at_work(run) and _DATED.match(run)]
+    named = [run for run in others if not at_work(run) and not _DATED.match(run)]
+    return [*working, *dated[:RUNS], *named[:NAMED_RUNS]]
 
 
 @dataclass(frozen=True, slots=True)

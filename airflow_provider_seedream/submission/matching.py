@@ -14,7 +14,7 @@ import html
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_seedream.submission.record import Phase, SubmissionRecord
@@ -44,12 +44,15 @@ class Window:
     :param clock_ahead: seconds by which the API's clock is ahead of the worker's, as its answers say; ``None``: they say
         nothing. The two differ where one of them is wrong; either may be.
     :param apart: seconds by which the worker's clock may be wrong beyond that.
+    :param early: seconds before ``first`` from which on what is identified is in doubt: without a record ``first`` is the
+        start of the run, by the scheduler's clock.
     """
 
     first: float
     last: float
     clock_ahead: float | None
     apart: float = 0.0
+    early: float = 0.0
 
     @classmethod
     def of(cls, record: SubmissionRecord, clock_ahead: float | None, *, sent_now: bool = False) -> Window:
@@ -61,14 +64,15 @@ class Window:
         ahead = clock_ahead if record.clock_ahead is None else record.clock_ahead
         same_clock = sent_now or record.clock_ahead is not None or record.phase is not Phase.INTENT
         known = same_clock and ahead is not None
-        return cls(record.intent_at, record.arrives_by, ahead, 0.0 if known else CLOCKS_APART)
+        early = CLOCKS_APART if record.phase is Phase.MISSING else 0.0
+        return cls(record.intent_at, record.arrives_by, ahead, 0.0 if known else CLOCKS_APART, early)
 
     @property
     def listed(self) -> tuple[dt.datetime, dt.datetime]:
         """The span to list: wider than the window, since the first answer may correct what is known of the clocks."""
         ahead, margin = self.clock_ahead or 0.0, max(CLOCK_SKEW, self.apart)
         return (
-            dt.datetime.fromtimestamp(self.first + min(0.0, ahead) - margin, dt.UTC),
+            dt.datetime.fromtimestamp(self.first + min(0.0, ahead) - max(margin, self.early), dt.UTC),
             dt.datetime.fromtimestamp(self.last + max(0.0, ahead) + margin, dt.UTC),
         )
 
@@ -81,6 +85,10 @@ class Window:
         return created is None or any(
             self._holds(created, ahead, slack) for ahead in (self.clock_ahead or 0.0, 0.0)
         )
+
+    def nearly_holds(self, prediction: Prediction) -> bool:
+        """The same, from ``early`` seconds before on."""
+        return replace(self, first=self.first - self.early).holds(prediction)
 
     def surely_holds(self, prediction: Prediction) -> bool:
         """Whether it was, by the API's clock alone. Of a clock that is not known, nothing is sure."""
@@ -143,6 +151,33 @@ def identified(found: Prediction, request: PaidRequest) -> bool:
         shown.get(name) is None or _alike(shown[name], value)
         for name, value in {**request.priced_inputs(), **identifying}.items()
     )
+
+
+def digests_of(request: PaidRequest) -> dict[str, str]:
+    """What a task lets others know of its request: a digest of each input, by its name, and of the model."""
+    asked = {**request.priced_inputs(), **request.identifying_inputs(), "model": request.model}
+    return {name: digest for name, value in asked.items() if (digest := _digest(name, value))}
+
+
+def may_be_of(found: Prediction, digests: Mapping[str, str]) -> bool:
+    """Whether no input that the API shows contradicts the request of which these are the digests."""
+    shown = {**(found.input or {}), "model": found.model}
+    return all(_digest(name, shown.get(name)) in (None, digest) for name, digest in digests.items())
+
+
+def _digest(name: str, value: object) -> str | None:
+    """A digest of what two forms of one input share; ``None`` for what is missing, blank, shortened or odd."""
+    form: object
+    if name == "size":
+        form = _sides(value)
+    elif name == "output_format":
+        form = _format(value)
+    elif isinstance(value, list):
+        form = [_plain(each) for each in value] if all(isinstance(each, str) for each in value) else None
+    else:
+        form = None if value is None else _plain(value)
+        form = None if str(form).endswith(("...", "…")) else form
+    return hashlib.sha256(repr(form).encode()).hexdigest()[:16] if form else None
 
 
 def may_be_delivered(found: Prediction, by: float) -> bool:

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from types import NoneType
 from typing import Any, NamedTuple, Self
@@ -159,6 +159,7 @@ class SubmissionRecord:
     :param displaced: fingerprint of the latest of ``earlier``, which may still run: a clear asked for another request.
     :param lost: the spans of submissions before this one whose outcome was never known. What they brought is no other
         task's, and what those of another request brought is not this submission's.
+    :param inputs: digests of the request's inputs, by :func:`~.matching.digests_of`; empty where they are not known.
     """
 
     phase: Phase
@@ -184,6 +185,7 @@ class SubmissionRecord:
     paid_from: str = ""
     displaced: str = ""
     lost: tuple[Span, ...] = ()
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def intent(
@@ -198,6 +200,7 @@ class SubmissionRecord:
         deadline: float,
         clock_ahead: float | None = None,
         paid_from: str = "",
+        inputs: Mapping[str, str] | None = None,
     ) -> SubmissionRecord:
         """The record of a submission that is about to be paid, with what must be remembered of those before it."""
         waited = before is not None and before.same_wish(attempt) and before.phase is Phase.DELAYED
@@ -206,6 +209,7 @@ class SubmissionRecord:
             fingerprint=fingerprint,
             **attempt.counters,
             paid_from=paid_from,
+            inputs=inputs or {},
             cost_usd=cost_usd,
             intent_at=at,
             arrives_by=arrives_by,
@@ -233,24 +237,16 @@ class SubmissionRecord:
         )
 
     @classmethod
-    def missing(
-        cls, *, fingerprint: str, attempt: Attempt, cost_usd: float, since: float, arrives_by: float
-    ) -> SubmissionRecord:
+    def missing(cls, attempt: Attempt, since: float, arrives_by: float) -> SubmissionRecord:
         """The record of a try that is not the first and found none.
 
         :param since: epoch seconds at which the run began: no try of it paid before.
         :param arrives_by: epoch seconds after which a request of an earlier try can no longer arrive.
         """
-        return cls(
-            phase=Phase.MISSING,
-            fingerprint=fingerprint,
-            **attempt.counters,
-            cost_usd=cost_usd,
-            intent_at=since,
-            arrives_by=arrives_by,
-            # Edited retries can look like a clear, so the run must have counted one.
-            cleared=attempt.follows_a_clear and attempt.clear_number > 0,
-        )
+        # Edited retries can look like a clear, so the run must have counted one.
+        cleared = attempt.follows_a_clear and attempt.clear_number > 0
+        nothing = cls.nothing(attempt)
+        return replace(nothing, phase=Phase.MISSING, intent_at=since, arrives_by=arrives_by, cleared=cleared)
 
     @property
     def may_be_spent_usd(self) -> float:
@@ -356,6 +352,8 @@ class SubmissionRecord:
         wrong = [name for name, types in _FIELD_TYPES.items() if type(getattr(record, name)) not in types]
         if wrong or not all(isinstance(each, str) for each in record.earlier):
             raise UnreadableRecordError(f"is damaged ({', '.join(wrong) or 'earlier'})", stored)
+        if not all(isinstance(each, str) for pair in record.inputs.items() for each in pair):
+            raise UnreadableRecordError("is damaged (inputs)", stored)
         if any(tuple(map(type, span)) not in _SPANS for span in record.lost):
             raise UnreadableRecordError("is damaged (lost)", stored)
         if (record.phase is Phase.SUBMITTED) is not bool(record.prediction_id):
@@ -386,6 +384,7 @@ _FIELD_TYPES: Mapping[str, tuple[type, ...]] = {
     "reported": (str,),
     "paid_from": (str,),
     "displaced": (str,),
+    "inputs": (dict,),
 }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_seedream.submission.advice import WayOut
-from airflow_provider_seedream.submission.claims import Claims, OpenSubmission
+from airflow_provider_seedream.submission.claims import Claims, ClaimsUnreadableError, OpenSubmission
 from airflow_provider_seedream.submission.decisions import RetryLater, Submit
 from airflow_provider_seedream.submission.matching import (
     SLACK,
@@ -65,15 +65,23 @@ class Found:
         return Found(possible, candidates, identified, adoptable, self.rivals)
 
 
-def named_in(hook: SeedreamHook, error: ApiError) -> Prediction | None:
-    """The prediction that an answer names although it is no success; a gateway has ids that the API does not know."""
+def named_in(
+    hook: SeedreamHook, error: ApiError, request: PaidRequest, record: SubmissionRecord, claims: Claims
+) -> Prediction | None:
+    """The prediction that an answer names although it is no success, if it may be what the request of this try brought.
+
+    A gateway has ids that the API does not know, and an answer can name another's prediction.
+    """
     if error.prediction_id is None:
         return None
     try:
-        return hook.prediction(error.prediction_id)
-    except ApiError as unseen:
+        named = hook.prediction(error.prediction_id)
+        taken = {*claims.others(record).ids, *record.known_ids}
+    except (ApiError, ClaimsUnreadableError) as unseen:
         log.warning("The answer names prediction %s, which is not visible: %s", error.prediction_id, unseen)
         return None
+    in_time = Window.of(record, hook.clock_ahead, sent_now=True).holds(named)
+    return named if named.id not in taken and in_time and possible([named], request) else None
 
 
 def search(
@@ -93,6 +101,7 @@ def search(
     :raises ApiError: if the API cannot be asked.
     """
     examined: dict[str, Prediction] = {}
+    unfetched: dict[str, ApiError] = {}
     found = Found([], [], [], None)
     for seconds in pauses:
         time.sleep(seconds)
@@ -104,29 +113,39 @@ def search(
         window = Window.of(record, hook.clock_ahead, sent_now=sent_now)
         others = claims.others(record)
         taken = {*others.ids, *record.known_ids}
-        seen = [each for each in unclaimed(listed, taken) if window.holds(each)]
-        for each in seen:
+        seen = [each for each in unclaimed(listed, taken) if window.nearly_holds(each)]
+        for each in sorted(seen, key=window.holds, reverse=True):
             if each.id not in examined and len(examined) < EXAMINED:
-                _examine(hook, each, examined)
+                _examine(hook, each, examined, unfetched)
         seen = [examined.get(each.id, each) for each in seen]
+        seen = [each for each in seen if window.holds(each) or identified(each, request)]
         # A prediction from the future shows that the header Date lies; then only inputs can identify one.
         now = time.time() + (hook.clock_ahead or 0.0) + SLACK
         honest = all(each.created is None or each.created <= now for each in listed)
         # Of two tasks that both search for the same, at most one claims it; a task that waits does not search.
-        same = [
-            each for each in others.submissions if each.waiting and each.fingerprint == record.fingerprint
+        mine = [
+            each
+            for each in seen
+            if not any(other.disputes(each, record.fingerprint) for other in others.submissions)
         ]
-        mine = [each for each in seen if not any(other.may_be(each) for other in same)]
         found = _judged(seen, request, window, examined, mine=mine, honest=honest)
         found = _contested(found, others.submissions)
         # Only what the API identifies ends the search early: the lost one may be listed after somebody else's.
         if len(found.identified) == len(found.candidates) == 1:
             break
+    if trouble := [unfetched[each.id] for each in found.candidates if each.id in unfetched]:
+        # It may be identified once it can be fetched: until then nothing is paid beside it.
+        raise trouble[0]
     return found
 
 
-def _examine(hook: SeedreamHook, listed: Prediction, examined: dict[str, Prediction]) -> None:
-    """Keep a listed prediction with its input, if the API shows it: neither answer promises to."""
+def _examine(
+    hook: SeedreamHook, listed: Prediction, examined: dict[str, Prediction], unfetched: dict[str, ApiError]
+) -> None:
+    """Keep a listed prediction with its input, if the API shows it: neither answer promises to.
+
+    :param unfetched: takes the errors that may pass.
+    """
     if listed.input is not None:
         examined[listed.id] = listed
         return
@@ -134,7 +153,10 @@ def _examine(hook: SeedreamHook, listed: Prediction, examined: dict[str, Predict
         seen = hook.prediction(listed.id, attempts=1)
     except ApiError as error:
         log.warning("Prediction %s could not be fetched: %s", listed.id, error)
+        if error.transient:
+            unfetched[listed.id] = error
         return
+    unfetched.pop(listed.id, None)
     examined[listed.id] = seen if seen.created_at else replace(seen, created_at=listed.created_at)
 
 

@@ -50,7 +50,7 @@ from airflow_provider_seedream.submission.decisions import (
     Unseen,
     decide,
 )
-from airflow_provider_seedream.submission.matching import digest_of
+from airflow_provider_seedream.submission.matching import digest_of, digests_of
 from airflow_provider_seedream.submission.record import Phase, SubmissionRecord, spent_before
 from airflow_provider_seedream.submission.timing import FORGOTTEN, Timing
 from airflow_provider_seedream.waiting.poll import refusal
@@ -141,6 +141,15 @@ class Submission:
         """What becomes of what is paid, for people."""
         return advice.next_try(remembered=self.store.outlives_a_try)
 
+    def repeat_claims(self) -> None:
+        """Say first of all in a try what earlier tries paid for, or may have: other tasks must not take it."""
+        if self.record is not None:
+            self.claims.repeat(self.record)
+        elif not self.terms.attempt.first:
+            # Of tries without a record only the time is known.
+            began = self.terms.moments.run_began_at
+            self.claims.repeat(SubmissionRecord.missing(self.terms.attempt, began, time.time()))
+
     def decide(self, request: PaidRequest) -> Submit | Resume | Collect | Recover | GiveUp:
         """What to do next for a request. Pays nothing and writes nothing; may fetch the recorded prediction.
 
@@ -215,7 +224,7 @@ class Submission:
         try:
             prediction = self.hook.submit(request, send_by=send_by, stopped=lambda: self.killed)
         except ApiError as error:
-            named = recovery.named_in(self.hook, error)
+            named = recovery.named_in(self.hook, error, request, intent, self.claims)
             if named is None:
                 return self._without_id(error, before, intent)
             prediction = named
@@ -248,6 +257,7 @@ class Submission:
             deadline=deadline or now + self.terms.timeout,
             clock_ahead=self.hook.clock_ahead,
             paid_from=self.hook.settings.source,
+            inputs=digests_of(request),
         )
 
     def _without_id(
@@ -258,8 +268,8 @@ class Submission:
             log.warning("%s The submission may have been accepted and is not sent again.", error)
             return Recover()
         self._put_back(before, intent)
-        # The record of a wait would take the place of one that says what is lost of another request.
-        beside = before is not None and before.outcome_unknown and before.fingerprint != intent.fingerprint
+        # The record of a wait would take the place of one that says what is lost.
+        beside = before is not None and before.outcome_unknown
         if beside or not isinstance(error, RateLimitError):
             raise error
         delayed = intent.delayed()
@@ -309,7 +319,10 @@ class Submission:
         record = self.record or self._missing(request)
         if record.phase is Phase.MISSING:
             record = replace(
-                record, fingerprint=request.fingerprint(self.terms.conn_id), cost_usd=request.cost_usd
+                record,
+                fingerprint=request.fingerprint(self.terms.conn_id),
+                cost_usd=request.cost_usd,
+                inputs=digests_of(request),
             )
         self.claims.report_lost(record)
         self.record = record
@@ -318,7 +331,7 @@ class Submission:
             record, ahead = self.record, self.hook.clock_ahead or 0.0
             judged = recovery.Judgement(record, found, self.terms, ahead)
             mine = judged.mine
-            if mine is not None and self.claims.claim_alone(mine.id):
+            if mine is not None and self.claims.claim_alone(mine.id, record.known_ids):
                 how = "identified" if mine in judged.found.identified else "adopted"
                 return self._adopt(mine, record, how)
         except (ApiError, ClaimsUnreadableError) as error:
@@ -350,22 +363,10 @@ class Submission:
 
     def _missing(self, request: PaidRequest) -> SubmissionRecord:
         """The record of a try that is not the first and found none: written, so that it is known after a deferral."""
-        missing = SubmissionRecord.missing(
-            fingerprint=request.fingerprint(self.terms.conn_id),
-            attempt=self.terms.attempt,
-            cost_usd=request.cost_usd,
-            since=self.terms.moments.run_began_at,
-            arrives_by=max(
-                time.time(),
-                self.terms.moments.quiet_since + self.timing.in_transit(request, self.hook.settings.endpoint),
-            ),
-        )
-        log.warning(
-            "Try %d finds no record of the tries before it; searching the account for what they may have paid. So that Airflow "
-            "keeps its record, %s.",
-            self.terms.attempt.try_number,
-            self.terms.clear if self.store.outlives_a_try else "use Airflow 3.3 or newer",
-        )
+        moments, transit = self.terms.moments, self.timing.in_transit(request, self.hook.settings.endpoint)
+        arrives_by = max(time.time(), moments.quiet_since + transit)
+        missing = SubmissionRecord.missing(self.terms.attempt, moments.run_began_at, arrives_by)
+        log.warning(advice.no_record(self.terms.attempt.try_number, self._way_out))
         self._write(missing)
         return missing
 

@@ -309,7 +309,7 @@ def test_where_the_candidate_is_identified_the_error_says_that_a_clear_takes_it(
     tries = Tries()
     die_in_flight(monkeypatch, operator(), tries)
     assert (
-        "To take it, clear the task; this pays nothing. To pay for a new set after that, clear the task again."
+        "To take it, clear the task; this pays nothing while it is there. To pay for a new set after that, clear the task again."
         in lost(tries)
     )
     tries.clear()

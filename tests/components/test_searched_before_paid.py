@@ -21,7 +21,7 @@ from airflow_provider_seedream.wavespeed import (
 )
 from airflow_provider_seedream.wavespeed.prediction import Prediction
 from airflow_provider_seedream.xcom import SUBMISSION
-from tests.components.airflow_context import Tries, die_in_flight, rendered, run
+from tests.components.airflow_context import Tries, WorkerKilledError, die_in_flight, killed, rendered, run
 
 pytestmark = pytest.mark.usefixtures("hurried")
 
@@ -541,12 +541,34 @@ def test_a_retry_submits_where_no_try_of_the_run_paid(seedream_emulator, store):
 @NO_RECORD
 def test_what_an_earlier_run_paid_is_not_this_runs(seedream_emulator):
     seedream_emulator.configure(result_input=True)
-    earlier = run(operator(), Tries())["prediction_id"]
-    tries = Tries()
+    before, tries = Tries(), Tries()
+    earlier = run(operator(), before)["prediction_id"]
+    tries.ti.xcom_of_runs = {"run0": {"gen": dict(before.ti.xcom)}}
+    tries.ti.states_of_runs = {"run0": {"gen": "success"}}
     tries.run.start_date = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=30)
     tries.next_try()
     assert run(operator(), tries, pauses=[])["prediction_id"] != earlier
     assert seedream_emulator.paid_tasks == 2
+
+
+@NO_RECORD
+@pytest.mark.parametrize("ahead", [4, 30, 120])
+def test_where_the_schedulers_clock_is_ahead_nothing_is_paid_beside_what_the_api_identifies(
+    seedream_emulator, ahead
+):
+    seedream_emulator.configure(result_input=True)
+    tries = Tries(store=False)
+    tries.run.start_date = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=ahead)
+    with pytest.raises(WorkerKilledError):
+        run(operator(), tries, between=killed)
+    tries.ti.max_tries = 1
+    paid = seedream_emulator.predictions[0]["id"]
+    if ahead < 5:
+        assert run(operator(retries=1, retry_delay=0), tries)["prediction_id"] == paid
+    else:
+        with pytest.raises(AirflowFailException, match=paid):
+            run(operator(retries=1, retry_delay=0), tries)
+    assert seedream_emulator.paid_tasks == 1
 
 
 @NO_RECORD

@@ -66,9 +66,7 @@ def test_a_first_try_that_paid_nothing_leaves_the_next_one_free():
 
 
 def test_a_missing_record_stays_to_be_searched_for_whatever_is_asked_for():
-    missing = SubmissionRecord.missing(
-        fingerprint="f", attempt=Attempt(1, 2), cost_usd=0.14, since=1.0, arrives_by=2.0
-    )
+    missing = SubmissionRecord.missing(Attempt(1, 2), since=1.0, arrives_by=2.0)
     assert decided(missing, fingerprint="g", try_number=3) == Lost(missing)
     assert missing.may_be_spent_usd == 0.0
 
