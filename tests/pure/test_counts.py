@@ -154,6 +154,17 @@ LISTS = [
     ("1、兔子。2、乌鸦。", 2),
     ("1: a hare\n2: a crow", 2),
     ("Firstly, a hare. Secondly, a crow.", 2),
+    ("#1 a hare\n#2 a crow", 2),
+    ("# 1 a hare\n# 2 a crow\n# 3 a cat", 3),
+    ("No. 1: a hare\nNo. 2: a crow", 2),
+    ("#1 兔子\n#2 乌鸦", 2),
+    ("image 1/2: a hare, image 2/2: a crow", 2),
+    ("(1/3) a hare (2/3) a crow (3/3) a cat", 3),
+    ("1/2 a hare\n2/2 a crow", 2),
+    ("（1/2）兔子（2/2）乌鸦", 2),
+    ("Image #1: a hare. Image #2: a crow", 2),
+    ("Frame 1 a hare\nFrame 2 a crow", 2),
+    ("Prompt 1: a hare\nPrompt 2: a crow", 2),
 ]
 
 UNSURE = [
@@ -217,6 +228,71 @@ UNSURE = [
     ("3枚の葉の写真", 3),
     ("Fais-moi quatre dessins", 4),
     ("Act 1: the boat leaves. Act 2: it returns.", 2),
+    ("Version A: a hare. Version B: a crow", 2),
+    ("Episode 1: a hare. Episode 2: a crow.", 2),
+    ("第1页：兔子\n第2页：乌鸦", 2),
+    ("第一幕：兔子\n第二幕：乌鸦", 2),
+    ("P1：兔子\nP2：乌鸦", 2),
+    ("1枚目：ウサギ\n2枚目：カラス", 2),
+    ("Image 1 of 4: a hare", 4),
+    ("part 1 of 3: a hare", 3),
+    ("A hare in snow --n 4", 4),
+    ("A hare in snow --num=4 --ar 16:9", 4),
+    ("A comic page with a hare --num-images 3", 3),
+    ("a hare, n=4", 4),
+    ('{"prompt": "a hare", "n": 4}', 4),
+    ("Images (4): a hare", 4),
+    ("a hare x4", 4),
+    ("I want 4.", 4),
+    ("Generate 4 of a hare", 4),
+    ("Storyboard: 6 frames", 6),
+    ('{"prompts": ["a hare", "a crow"]}', None),
+    ('Here are the prompts: ["a hare", "a crow"]', None),
+    ("Storyboard with six shots of a hare", 6),
+    ("分镜：6个镜头", 6),
+    ("故事板：6帧", 6),
+    ("做一个6页的轮播图", 6),
+    ("给我3个方案", 3),
+    ("A 5-slide carousel about tea", 5),
+    ("a four-part series about a hare", 4),
+    ("Produce 4 outputs of a hare", 4),
+    ("A hare in the snow, 3 images in total. No collage, no grid.", 3),
+    ("two pairs of images of a hare", None),
+    ("2 sets of photos", None),
+    ("deux séries de photos d'un lièvre", None),
+    ("double the images", None),
+    ("twice as many images of a hare", None),
+    ("a trio of photos of a hare", None),
+    ("Generate some images of a hare", None),
+    ("Create images of a hare", None),
+    ("A hare; a crow; a cat. Separate images.", None),
+    ("Show a hare in each season, each as a separate image", None),
+    ("An image for each season", None),
+    ("Spring, summer, autumn. One image each.", None),
+    ("Una imagen para cada estación", None),
+    ("Une image pour chaque saison", None),
+    ("Ein Bild für jede Jahreszeit", None),
+    ("Uma imagem para cada estação", None),
+    ("по одной картинке на каждое время года", None),
+    ("每个季节一张图", None),
+    ("春夏秋冬各一张图片", None),
+    ("春夏秋冬それぞれ1枚ずつ画像を作成してください", None),
+    ("ウサギの画像を複数生成して", None),
+    ("토끼 이미지 여러 장", None),
+    ("Toma una serie de fotos de una liebre", None),
+    ("une série de photos d'un lièvre", None),
+    ("eine Serie von Bildern mit einem Hasen", None),
+    ("várias imagens de uma lebre", None),
+    ("una serie di immagini di una lepre", None),
+    ("Create an image of a hare and another image of a crow", None),
+    ("Create an image of a hare and another of a crow", None),
+    ("An image of a hare. A second image of a crow.", None),
+    ("Create a day version and a night version of a lighthouse", None),
+    ("Una imagen de una liebre y otra imagen de un cuervo", None),
+    ("Ein Bild von einem Hasen und ein weiteres Bild von einer Krähe", None),
+    ("Une image d'un lièvre et une autre image d'un corbeau", None),
+    ("生成一张兔子的图片和一张乌鸦的图片", None),
+    ("生成一张兔子的图，再生成一张乌鸦的图", None),
 ]
 
 NONE = [
@@ -272,6 +348,27 @@ NONE = [
     "a blend of two images",
     "壁に絵が3枚ある部屋",
     "그림 세 장을 들고 있는 여자",
+    "An image of a hare and another hare behind it",
+    "an image of a hare, with the image of a crow on its shirt",
+    "a hare at place #1",
+    "Player #1 and player #2 shake hands",
+    "a hare --ar 16:9 --v 6 --s 250",
+    '{"subject": "a hare", "count": 4}',
+    '{"style": "flat", "colors": ["red", "blue"], "elements": ["hare", "crow"]}',
+    "[PLANT 1] beside [PLANT 2]",
+    "portrait, 1/2 body, ISO 100, 1/250s",
+    'a poster with the text "Part 1 of 3"',
+    "a bowl for each of the four seasons",
+    "two pairs of shoes, 2 sets of cutlery",
+    "A hare. Negative prompt: multiple images, several photos",
+    "a hare, no multiple images",
+    "A stack of rounded cards. Card 1: red. Card 2: blue.",
+    "Your hare on the left.\nPhoto 1 on the left\nPhoto 2 on the right",
+    "Eine Infografik in zwei Abschnitten: 1) Tee 2) Wasser",
+    "TITRE : Storyboard sur une page\n1. Pot de miel\n2. Cuillère",
+    "墙上挂着一系列照片",
+    "生成一个包含9张图像网格的剧照",
+    "每个窗户里有一只猫",
 ]
 
 
@@ -362,6 +459,11 @@ def test_with_reference_images_what_opens_the_text_counts(text, count):
     assert ImageSetRequest.build(prompt=text, images=LINKS).max_images == count
 
 
+def test_an_option_that_counts_images_is_refused_with_reference_images_too():
+    with pytest.raises(InvalidInputError, match=r'not clear how many images.*"4 images\."'):
+        ImageSetRequest.build(prompt="Put this hare on a boat --n 4", images=LINKS)
+
+
 def test_steps_for_an_edit_are_refused_as_they_may_be_scenes():
     with pytest.raises(InvalidInputError, match=r"not clear how many images.*1\. … 2\."):
         ImageSetRequest.build(prompt="1. keep the face\n2. change the light", images=LINKS)
@@ -393,7 +495,7 @@ def test_what_is_sent_is_read_as_it_was_asked_for(text):
 @pytest.mark.parametrize(
     "piece",
     ["1 ", "one ", "one-", "参考图 ", "第", "一系列", ". Scene 1(", "Scene 1: ", "three-", "1 a:", "- ", "\n1. ", ", 2 images", "，2张图",
-     "a series of ", "First, ", "[" , "  ", "生成"],
+     "a series of ", "First, ", "[" , "  ", "生成", "no grid, ", "an image and ", "each ", "#1 a\n", "a series of images, no ", "一张和"],
 )  # fmt: skip
 def test_a_long_text_is_read_in_moments(piece):
     text = piece * (100_000 // len(piece))
