@@ -46,7 +46,7 @@ _PHOTO = (
 _WORK = (
     "(?:scene|shot|poster|variation|variant|version|portrait|drawing|painting|sketche?|render|wallpaper|logo|banner|"
     "slide|design|artwork|visual|frame|panel|sticker|icon|screenshot|thumbnail|avatar|storyboard|option|cover|page|card|"
-    "watercolou?r|view|output|angle|result|scène|affiche|escena|cartele?|cena|variante|retrato|fotograma)s|szenen|varianten|plakate|"
+    "watercolou?r|view|output|angle|result|scène|affiche|escena|cartele?|cena|variante|retrato|fotograma)s|szenen|varianten|plakate|versiones|versionen|versões|верси[ийя]|"
     "scene(?=\\s(?:di|con|del|della)\\b)|(?:part|slide|page|scene|card|shot)(?=\\s(?:\\w+\\s)?(?:story|storyboard|series|sequence|carousel)\\b)|manifesti|сцен[ыа]?|постер(?:а|ов)|плаката?(?:ов)?"
 )
 _CJK_IMAGE = "图片|图像|图(?![像标形案层例书鉴表])|圖|画像|이미지"
@@ -66,7 +66,7 @@ _SET = "series|set|sequence|collection|batch|carousel"
 # What may stand before the number of a whole prompt, besides such a verb.
 _FILL = (
     rf"\b(?:please|can|could|you|me|us|i'd|we'd|i|we|would|like|to|a|an|of|exactly|only|just|up|total|here|are|is|let|have|love|see|{_SET}|"
-    r"consisting|bitte|por|favor|una|serie|de|une|série|eine|von|uma|un)\b|[请請]|[帮幫]|[给給]|为|我|想|一[组套个個份本]|一?系列|[组組][图圖]|共|总|包含|并|以|"
+    r"consisting|bitte|por|favor|una|serie|de|une|série|eine|von|uma|un)\b|[请請]|[帮幫]|[给給]|为|我|想|一[组套个個份本]|一?系列|[组組][图圖]|共|总|包含|并|以|连续|"
     r"参考图片?\s*\d*"
 )
 _NOT_BETWEEN = (
@@ -87,7 +87,7 @@ _LABELS = (
     "シーン|コマ|컷|画像|장면|이미지|场景|場景|画面|镜头|分镜|图片?|圖片?|第"
 )
 # Places that are written as a word, a letter or a Roman number: "Scene two", "Scene B", "Scene II".
-_STEPS = "a i one, b ii two, c iii three, d iv four, e v five, f vi six, g vii seven, h viii eight"
+_STEPS = "a i one uno eins, b ii two dos deux zwei due dois, c iii three tres trois drei tre três, d iv four cuatro quatre vier quattro quatro, e v five, f vi six, g vii seven, h viii eight"
 _VALUES |= {step: place for place, steps in enumerate(_STEPS.split(","), start=1) for step in steps.split()}
 _PARTS = "page|card|day|part|poster|chapter|act|episode|version|variation|option|p(?=\\d)|第(?=[\\d一二三四五六七八九十]{1,2}\\s?[页頁章幕])"
 _MARKS = ("ordinal", "nth", "painted", "place", "item")
@@ -151,29 +151,29 @@ def _pattern(name: str) -> re.Pattern[str]:
         rf"|[张張幅枚](?P<bare>(?!{_TABLES}|[^，。,.\n]{{0,4}}(?:网格|拼[图贴接]|宫格)))|(?:[个個组組]?张?|[つ点枚]の(?:シーンの|場面の|異なる)?|개의?\s*)(?:{asian_image})"
         rf"|[个個种種款](?:不同|独立|场景|版本|画面|角度)[^，。,.;；：:、\n]{{0,16}}?{asian_image}"
         r"|(?P<plan>[个個种種款版套][^，。,.;；：:、\n]{0,6}?(?:方案|版本|镜头|海报|封面|头像|壁纸|logo)|(?:版本|バージョン|パターン)"
-        r"|[页頁帧幀][^，。,.;；：:、\n]{0,6}?(?:轮播|连环画|绘本|画册|故事|分镜|(?=\Z|[，。,.\n]))))"
+        r"|[页頁帧幀版][^，。,.;；：:、\n]{0,6}?(?:轮播|连环画|绘本|画册|故事|分镜|(?=\Z|[，。,.\n]))))"
         rf"|(?<!参考)(?<!參考)[出组組]?(?![画畫](?!像)){asian_image}\s*[をx×를을]?\s*(?P<behind>{asian})\s*[张張枚幅点장개](?!目|번)",
         "hint": rf"(?:\b(?:several|multiple|various|different|separate|many|both|some(?=\s(?:{IMAGE_NOUNS})s\b)|lots of|a few|varias|várias|diversas|diverse|mehrere|plusieurs|несколько|серия|серию"
         rf"|(?:{_AN}\s)?(?:{_SET}|serie|série) (?:of|de|di|von|mit)|(?:an?\s)?(?:pair|couple|batch|trio|trilogy|quartet) of|(?:double|triple) the|twice as many){few}\s+{nouns}"
         rf"|(?:[多几数][张幅]|一[组套]|一?系列)[^，。,.\n]{{0,12}}?{asian_image})",
         "stated": rf"(?:(?<!\w)(?:num_|n_|number_of_)?(?:{IMAGE_NOUNS})(?:s|s?[\s_-]count)|\A(?:count|n)|[\"']n(?=[\"'])|\bn(?=\s?=))[\"']?\s*[:=(]\s*[\"']?(?P<stated>{number})\b(?![:.]\d)"
-        r"|(?<!\S)--?(?:n|num|count|number|batch|(?:num[_-])?images)(?:\s+|=)(?P<flag>\d{1,4})\b|数量\s*[：:]\s*(?P<amount>\d{1,4})"
+        r"|(?<!\S)--?(?:n|num|count|number|batch|(?:num[_-])?images)(?:\s+|=)(?P<flag>\d{1,4})\b|(?:数量|(?:\A|(?<=[\n.]))\s?(?:quantity|anzahl|cantidad|quantité|quantidade))\s*[：:]\s*(?P<amount>\d{1,4})"
         rf"|(?:{_MAKE})\s(?:me\s|us\s)?(?P<alone>{number})(?=\sof\san?\b|[\s.!]*\Z)|(?<!\w)[x×]\s?(?P<times>\d{{1,2}})[\s.!]*\Z"
-        rf"|\A\W*(?:{_LABELS}|part)\s?\d{{1,2}}\s?(?:/|of)\s?(?P<place>\d{{1,2}})\b",
+        rf"|\A\W*(?:{_LABELS}|part)\s?\d{{1,2}}\s?(?:/|of|von|de|di|sur|из)\s?(?P<place>\d{{1,2}})\b",
         # One image for each of what is not counted.
-        "apart": rf"\b{_AN}['’]?\s?(?:\w+\s){{0,2}}?{_ONE_IMAGE}\s(?:(?:per|pro|each)\b|(?:for|para|por|pour|für|на)\s(?:each|every|cada|chaque|jede|ogni|кажд))|\b(?:un'|je\s){_ONE_IMAGE}\s(?:pro|per)\b"
-        rf"|\b(?:each|every)\b[^.\n]{{0,40}}\b(?:separate|individual|own)\s{_ONE_IMAGE}\b|(?:每[^一，。,.\n]{{1,10}}|各[^，。,.\n]{{0,6}}?)[一1]\s?[张張幅]|[一1]\s?枚ずつ|画像を複数|何枚か|한\s?장씩|여러\s?장(?:의[^.,\n]{{0,20}}?{asian_image}|[을를\s]*(?:{_MADE}|[.,]|\Z))|(?:{_MAKE})\s(?:me\s)?(?:{IMAGE_NOUNS})s\s?(?:of|for|in|showing|:)\s"
-        rf"|(?:\A\s*\{{\s*\"images|\b(?:prompts|shots))\"?\s*:\s*\[\s*[\"{{]",
+        "apart": rf"\b{_AN}['’]?\s?(?:\w+\s){{0,2}}?{_ONE_IMAGE}\s(?:(?:per|par|pro|each)\b|(?:for|para|por|pour|für|на)\s(?:each|every|cada|chaque|jede|ogni|кажд))|\b(?:un'|je\s){_ONE_IMAGE}\s(?:pro|per)\b"
+        rf"|\b(?:each|every)\b[^.\n]{{0,40}}\b(?:separate|individual|own)\s{_ONE_IMAGE}\b|(?:每[^一，。,.\n]{{1,10}}|各[^，。,.\n]{{0,6}}?)[一1]\s?[张張幅]|[一1]\s?枚ずつ|画像を複数|何枚か|한\s?장씩|여러\s?장(?:의[^.,\n]{{0,20}}?{asian_image}|[을를\s]*(?:{_MADE}|[.,]|\Z))|(?:{_MAKE})\s(?:me\s|des\s)?(?:(?:{IMAGE_NOUNS}|variation|version|variant)s|imágenes|fotos|imagens|immagini|bilder)\s?(?:(?:of|for|in|showing|:|con?m?|de|di|von|mit|avec)\s|d['’])"
+        rf"|(?:{_MAKE})\sone\s(?:per|for\s(?:each|every))\b|\bone\sper\s{_ONE_IMAGE}\b|分别(?:{_MAKE})[^，。\n]{{0,20}}?{asian_image}|(?:\A\s*\{{\s*\"images|\b(?:prompts|shots))\"?\s*:\s*\[\s*[\"{{]",
         # A second image of the same kind: "an image of a hare and another image of a crow".
         "second": rf"(?:[\W_]|{_FILL}|{_MAKE})*+(?:one\s)?(?:{word}\s){{0,3}}?(?P<one>{_ONE_IMAGE})\b(?s:.{{0,400}}?)(?:[,.;]|\b(?:and|then|plus|y|et|und|e|и)\b)\s+(?:(?:then|also|{_MAKE})\s+){{0,3}}?"
-        rf"(?:(?:{_AN}|another|(?:a|the)\ssecond|otra|outra)\s(?:(?!{_AN}\b){word}\s){{0,3}}?(?P=one)\b|another\s(?:one\s)?(?:of|with|showing)\b)"
+        rf"(?:(?:{_AN}|another|(?:a|the)\ssecond|otra|outra)\s(?:(?!{_AN}\b){word}\s){{0,3}}?(?P=one)\b|(?P=one)\s(?:of|de|von|di)\b|another\s(?:one\s)?(?:of|with|showing)\b)"
         rf"|(?:[\W_]|{_FILL}|{_MAKE})*+一[张張幅](?s:.{{0,200}}?)(?:和|再(?:{_MAKE})|另外?|还有|以及)\s?一[张張幅](?!{_TABLES})",
         # What a text asks to leave out.
         "without": r"(?:\b(?:no|not|without|avoid|never|exclude|negative(?:\s+prompt)?|ohne|kein\w*|sin|sans|sem|senza)\b:?(?:\s+[\w-]+){0,3}"
         r"(?:,\s*(?:(?:or|and|nor)\s+)?[\w-]+(?:\s+[\w-]+){0,2}){0,8}|(?:不要|避免|禁止)[^。，]{0,20}),?\s*(?:(?:or|and|nor)\s+)?(?:an?\s+)?\Z",
         "lead": rf"(?:[\W_]|{_FILL}|{_MAKE})*+",
         "make": _MAKE,
-        "asked": rf"(?:(?:{_MAKE}|\b(?:into|as|total|(?:{_SET}|total) of)\b|共|总计)(?:\s*+(?:{_FILL}))*+[\s_*]*|(?:\b(?:storyboard|carousel)(?:\s+(?:with|of|in))?|分镜|故事板|轮播图?)[\s:：,–—-]*)\Z",
+        "asked": rf"(?:(?:{_MAKE}|\b(?:into|as|total|in|(?:{_SET}|total) of)\b|共|总计)(?:\s*+(?:{_FILL}))*+[\s_*]*|(?:\b(?:storyboard|carousel)(?:\s+(?:with|of|in))?|分镜|故事板|轮播图?)[\s:：,–—-]*)\Z",
         "wanted": rf"(?:.*(?:{_MAKE}|\bshoot\b|拍摄?|\b(?:into|as)\b))?(?:\s*+{word}(?=\s)){{0,3}}?[\s_*#-]*",
         # Up to three words at the head of a sentence may be a verb that is not known here: "Craft 4 photos", "Je veux 4 photos".
         "verb": rf"(?:\A|[.!?\n])\s*(?:(?!(?:{_NOT_BETWEEN}|{_FOREIGN_LINKS}|include|add|place|keep|use)\b)[^\W\d_]+(?:-\w+)?(?<!ing)[ \t]+){{1,3}}\Z",
@@ -194,14 +194,14 @@ def _pattern(name: str) -> re.Pattern[str]:
         "odd": rf"[\s*_#]*(?:[-−]\s?\d+|\d*[.,]\d+){few}\s+{nouns}",
         "layout": _LAYOUT,
         "several": rf"\b(?:(?:{IMAGE_NOUNS})s|{_WORK}|story|storyboard|series|sequence)\b|组图|故事|系列|绘本",
-        "mark": r"(?:\A|(?<=[.!?…,;:)\]\"'”’。，；！？：\n]))[ \t>*_#•-]*+(?:"
+        "mark": r"(?:\A|(?<=\band\s)|(?<=[.!?…,;:)\]\"'”’。，；！？：\n]))[ \t>*_#•-]*+(?:"
         rf"(?P<label>(?P<part>{_PARTS})|{_LABELS})\s*[#-]?\s?(?P<place>\d{{1,2}}|[一二三四五六七八九十]|(?:{_STEPS.replace(', ', '|').replace(' ', '|')})\b)"
-        r"\s*(?:(?:/|of\s)\s?\d{1,2}\b)?[张張幅个個页頁章幕]?(?:[图圖画畫]|场景)?\s*(?:\([^)\n]{0,60}\)\s*)?(?:\*\*|__)?(?:[.):：、—–-]|$|(?P<bare>(?<=\s)))"
+        r"\s*(?:(?:/|of\s)\s?\d{1,2}\b)?[张張幅个個页頁章幕]?(?:[图圖画畫]|场景)?\s*(?:\([^)\n]{0,60}\)\s*)?(?:\*\*|__)?(?:[.):：、—–-]|$|(?P<bare>(?<=\s)|(?=\s)))"
         rf"|(?P<ordinal>{_PLACES})(?:ly)?\s*[,:]"
         rf"|(?P<within>in\s+)?(?:the\s+)?(?P<nth>{_PLACES}|\d{{1,2}}(?:st|nd|rd|th))\s+(?:image|picture|photo|scene|shot|frame)\b(?(within)|\s*(?::|(?:shows?|is|depicts?)\b))"
         r"|第?(?P<painted>[一二三四五六七八九十]|\d{1,2})(?:[张張幅](?:图片?|圖片?|画面?|畫)?(?:是|为|為|展示|描绘)|枚目\s*[:：]))"
-        r"|(?P<line>^)?(?:(?P<hash>(?(line)(?:[#＃]\s?|n[or]\.\s?)|(?!)))|(?<!\S)[(（\[]?|(?<=[。；，！？])|[(（](?=\d{1,2}(?:/\d{1,2})?[)）])|(?=[①-⑮]))(?P<item>\d{1,2}|[一二三四五六七八九十]|[①-⑮]|[a-h](?=\)|(?(line)\.|\))))"
-        r"(?:\s?/\s?\d{1,2}[)）\]]|[.)）、]|(?<=[①-⑮])|(?(line)(?:[:：]|/\d{1,2}\s)|(?!))|(?(hash)\s|(?!)))(?:\*\*|__)?\s*(?=\D)(?P<head>[^\n:：.。]{1,40}[:：])?",
+        r"|(?P<line>^)?(?:(?P<hash>(?(line)(?:[#＃]\s?|n[or]\.\s?)|(?!)))|(?<!\S)[(（\[]?|(?<=[。；，！？])|[(（](?=\d{1,2}(?:/\d{1,2})?[)）])|(?=[①-⑮❶-❿]))(?P<item>\d{1,2}|[一二三四五六七八九十]|[①-⑮❶-❿]|[a-h](?=\)|(?(line)\.|\))))"
+        r"(?:\s?/\s?\d{1,2}[)）\]]|[.)）、]|(?<=[①-⑮❶-❿])|\uFE0F?\u20E3|(?(line)(?:[:：\]]|/\d{1,2}\s|\s?[-–—]\s)|(?!))|(?(hash)\s|(?!)))(?:\*\*|__)?\s*(?=\D)(?P<head>[^\n:：.。]{1,40}[:：])?",
     }
     return re.compile(patterns[name], re.IGNORECASE | (re.MULTILINE if name == "mark" else 0))
 
@@ -337,7 +337,7 @@ def _left_out(text: str, found: re.Match[str]) -> bool:
 def _lists(text: str, references: bool, layout: bool) -> Iterator[NamedCount]:
     """Scenes that are listed: "Panel 1: ... Panel 2: ...", "First, ... Second, ...", "1. ...", and bullets."""
     lines = [line for line in text.splitlines() if line.strip()]
-    if len(lines) > 1 and all(re.match(r"\s*[-*•]\s", line) for line in lines):
+    if len(lines) > 1 and all(re.match(r"\s*[-*•→]\s", line) for line in lines):
         yield NamedCount(len(lines), f"{len(lines)} bullets", listed=True)
     lists: dict[str, list[re.Match[str]]] = {}
     for mark in () if layout else _pattern("mark").finditer(text):
