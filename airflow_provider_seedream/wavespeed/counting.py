@@ -77,9 +77,9 @@ _FOREIGN_LINKS = "an?|una?|uma?|eine?|con|com|mit|avec|de|di|von|auf|sur|sobre|�
 # One image that holds several.
 _LAYOUT = (
     r"\b(?:grids?|collage|montage|mosaic|triptych|diptych|split[\s-]?screen|side[\s-]by[\s-]side|contact[\s-]sheet|"
-    r"(?:double|multiple) exposure|(?:overlay|blend|composite) of|comic (?:strip|page)|mood ?board|infogr[aá]\w+|bento|panels|panel(?!\s*\d)|(?:sticker|character|reference) sheet|"
+    r"(?:double|multiple) exposure|(?:divided|split) into|(?:overlay|blend|composite) of|comic (?:strip|page)|mood ?board|infogr[aá]\w+|bento|panels|panel(?!\s*\d)|(?:sticker|character|reference) sheet|"
     r"(?:in|into|as) (?:one|a single|the same)|(?:one|single)[ -](?:\S{1,30} ){0,2}(?:image|frame|canvas|page|sheet)|[2-9]\s?[x×]\s?[2-9]|colagem|cuadrícula|(?:une|una|uma) (?:sola |seule |única )?p[aá]g(?:e|ina)|p[aá]gina (?:única|unica|singola)|einseitig\w*)\b"
-    "|并排|垂直排列|宫格|拼图|拼贴|拼接|同一画面|一张图|分屏|长图|信息图|网格|布局|コラージュ|グリッド|콜라주|그리드"
+    r"|并排|垂直排列|宫格|[二三四五六八九\d]\s?格(?=漫|故|的)|拼图|拼贴|拼接|同一画面|一张图|分屏|长图|信息图|网格|布局|コラージュ|グリッド|콜라주|그리드"
 )
 _PLACES = "|".join(ORDINALS)
 _LABELS = (
@@ -150,7 +150,7 @@ def _pattern(name: str) -> re.Pattern[str]:
         rf"(?:[张張幅枚장](?!目|번)(?:[^，。,.;；：:、\n]{{0,16}}?{asian_image}|(?=[：:，。]|\Z))"
         rf"|[张張幅枚](?P<bare>(?!{_TABLES}|[^，。,.\n]{{0,4}}(?:网格|拼[图贴接]|宫格)))|(?:[个個组組]?张?|[つ点枚]の(?:シーンの|場面の|異なる)?|개의?\s*)(?:{asian_image})"
         rf"|[个個种種款](?:不同|独立|场景|版本|画面|角度)[^，。,.;；：:、\n]{{0,16}}?{asian_image}"
-        r"|(?P<plan>[个個种種款版套][^，。,.;；：:、\n]{0,6}?(?:方案|版本|镜头|海报|封面|头像|壁纸|logo)|(?:版本|バージョン|パターン)"
+        r"|(?P<plan>[个個种種款版套][^，。,.;；：:、\n]{0,6}?(?:方案|版本|镜头|海报|封面|头像|壁纸|logo)|(?:版本|バージョン|パターン|パート|파트)"
         r"|[页頁帧幀版][^，。,.;；：:、\n]{0,6}?(?:轮播|连环画|绘本|画册|故事|分镜|(?=\Z|[，。,.\n]))))"
         rf"|(?<!参考)(?<!參考)[出组組]?(?![画畫](?!像)){asian_image}\s*[をx×를을]?\s*(?P<behind>{asian})\s*[张張枚幅点장개](?!目|번)",
         "hint": rf"(?:\b(?:several|multiple|various|different|separate|many|both|some(?=\s(?:{IMAGE_NOUNS})s\b)|lots of|a few|varias|várias|diversas|diverse|mehrere|plusieurs|несколько|серия|серию"
@@ -289,7 +289,9 @@ def _may_ask(found: re.Match[str], text: str, before: str) -> bool:
         return False
     if _pattern("verb").search(before):
         return True
-    if found["plan"] and _pattern("ends").match(text, found.end()):
+    if found["plan"] and re.match(
+        rf"[^.\n。]{{0,40}}?(?:{_MADE})|[\s*_]*(?:\Z|[.:;!?\n，。：；])", text[found.end() :][:60]
+    ):
         return True
     if (
         found["work"]
@@ -357,7 +359,8 @@ def _lists(text: str, references: bool, layout: bool) -> Iterator[NamedCount]:
             continue
         opens = not text[:first].strip()
         scenes = name not in ("nth", "painted") and not any(mark["head"] or mark["part"] for mark in marks)
-        ordered = _pattern("several").search(text[:first].rstrip().rpartition("\n")[2])
+        before = text[max(0, first - _REACH) : first].rstrip()
+        ordered = _pattern("several").search(re.split(r"[.!?\n。！？]", before)[-1])
         shown = f"{marks[0][0].strip()} … {marks[-1][0].strip()}"
         if not opens and any(mark["bare"] is not None for mark in marks):
             continue
