@@ -51,6 +51,7 @@ _WORK = (
 )
 _CJK_IMAGE = "图片|图像|图(?![像标形案层例书鉴表])|圖|画像|이미지"
 _CJK_PHOTO = "照片|相片|[画畫](?![面布作笔框])|插画|海报|分镜|写真|イラスト|絵|사진|그림|일러스트"
+# One image, and what stands before it.
 _ONE_IMAGE = f"(?:{IMAGE_NOUNS}|poster|drawing|painting|version|imagen|imagem|immagine|bild|foto|картинк[аеу]|изображение)"
 _AN = r"(?:an?|one|una?|une|uma|eine?n?|по)"
 # What 张 counts, too.
@@ -160,12 +161,16 @@ def _pattern(name: str) -> re.Pattern[str]:
         r"|(?<!\S)--?(?:n|num|count|number|batch|(?:num[_-])?images)(?:\s+|=)(?P<flag>\d{1,4})\b|(?:数量|(?:\A|(?<=[\n.]))\s?(?:quantity|anzahl|cantidad|quantité|quantidade))\s*[：:]\s*(?P<amount>\d{1,4})"
         rf"|(?:{_MAKE})\s(?:me\s|us\s)?(?P<alone>{number})(?=\sof\san?\b|[\s.!]*\Z)|(?<!\w)[x×]\s?(?P<times>\d{{1,2}})[\s.!]*\Z"
         rf"|\A\W*(?:{_LABELS}|part)\s?\d{{1,2}}\s?(?:/|of|von|de|di|sur|из)\s?(?P<place>\d{{1,2}})\b",
-        # One image for each of what is not counted.
+        # Several images without a count: one for each of something, separate ones, plurals behind a verb, lists in JSON.
         "apart": rf"\b{_AN}['’]?\s?(?:\w+\s){{0,2}}?{_ONE_IMAGE}\s(?:(?:per|par|pro|each)\b|(?:for|para|por|pour|für|на)\s(?:each|every|cada|chaque|jede|ogni|кажд))|\b(?:un'|je\s){_ONE_IMAGE}\s(?:pro|per)\b"
-        rf"|\b(?:each|every)\b[^.\n]{{0,40}}\b(?:separate|individual|own)\s{_ONE_IMAGE}\b|(?:每[^一，。,.\n]{{1,10}}|各[^，。,.\n]{{0,6}}?)[一1]\s?[张張幅]|[一1]\s?枚ずつ|画像を複数|何枚か|한\s?장씩|여러\s?장(?:의[^.,\n]{{0,20}}?{asian_image}|[을를\s]*(?:{_MADE}|[.,]|\Z))|(?:{_MAKE})\s(?:me\s|des\s)?(?:(?:{IMAGE_NOUNS}|variation|version|variant)s|imágenes|fotos|imagens|immagini|bilder)\s?(?:(?:of|for|in|showing|:|con?m?|de|di|von|mit|avec)\s|d['’])"
-        rf"|(?:{_MAKE})\sone\s(?:per|for\s(?:each|every))\b|\bone\sper\s{_ONE_IMAGE}\b|分别(?:{_MAKE})[^，。\n]{{0,20}}?{asian_image}|(?:\A\s*\{{\s*\"images|\b(?:prompts|shots))\"?\s*:\s*\[\s*[\"{{]",
+        rf"|\b(?:each|every)\b[^.\n]{{0,40}}\b(?:separate|individual|own)\s{_ONE_IMAGE}\b|(?:每[^一，。,.\n]{{1,10}}|各[^，。,.\n]{{0,6}}?)[一1]\s?[张張幅]|[一1]\s?枚ずつ"
+        rf"|画像を複数|何枚か|한\s?장씩|여러\s?장(?:의[^.,\n]{{0,20}}?{asian_image}|[을를\s]*(?:{_MADE}|[.,]|\Z))"
+        rf"|(?:{_MAKE})\s(?:me\s|des\s)?(?:(?:{IMAGE_NOUNS}|variation|version|variant)s|imágenes|fotos|imagens|immagini|bilder)\s?(?:(?:of|for|in|showing|:|con?m?|de|di|von|mit|avec)\s|d['’])"
+        rf"|(?:{_MAKE})\sone\s(?:per|for\s(?:each|every))\b|\bone\sper\s{_ONE_IMAGE}\b"
+        rf"|分别(?:{_MAKE})[^，。\n]{{0,20}}?{asian_image}|(?:\A\s*\{{\s*\"images|\b(?:prompts|shots))\"?\s*:\s*\[\s*[\"{{]",
         # A second image of the same kind: "an image of a hare and another image of a crow".
-        "second": rf"(?:[\W_]|{_FILL}|{_MAKE})*+(?:one\s)?(?:{word}\s){{0,3}}?(?P<one>{_ONE_IMAGE})\b(?s:.{{0,400}}?)(?:[,.;]|\b(?:and|then|plus|y|et|und|e|и)\b)\s+(?:(?:then|also|{_MAKE})\s+){{0,3}}?"
+        "second": rf"(?:[\W_]|{_FILL}|{_MAKE})*+(?:one\s)?(?:{word}\s){{0,3}}?(?P<one>{_ONE_IMAGE})\b(?s:.{{0,400}}?)"
+        rf"(?:[,.;]|\b(?:and|then|plus|y|et|und|e|и)\b)\s+(?:(?:then|also|{_MAKE})\s+){{0,3}}?"
         rf"(?:(?:{_AN}|another|(?:a|the)\ssecond|otra|outra)\s(?:(?!{_AN}\b){word}\s){{0,3}}?(?P=one)\b|(?P=one)\s(?:of|de|von|di)\b|another\s(?:one\s)?(?:of|with|showing)\b)"
         rf"|(?:[\W_]|{_FILL}|{_MAKE})*+一[张張幅](?s:.{{0,200}}?)(?:和|再(?:{_MAKE})|另外?|还有|以及)\s?一[张張幅](?!{_TABLES})",
         # What a text asks to leave out.
@@ -333,6 +338,7 @@ def _hints(text: str, references: bool, layout: bool) -> Iterator[NamedCount]:
 
 
 def _left_out(text: str, found: re.Match[str]) -> bool:
+    """Whether the text asks not to have what was found: "no collage, grid, or multiple images"."""
     return _pattern("without").search(text, max(0, found.start() - 80), found.start()) is not None
 
 
