@@ -37,7 +37,7 @@ IMAGE_NOUNS = "image|img|illustration|picture|pic|photo|photograph"
 """English words for an image, as a pattern; each may have a plural s."""
 
 # Rarely a thing within a scene, as photos and posters often are.
-_IMAGE = "images?|imgs?|imágenes|imagenes|imagens|immagini|bilder|изображени[йя]"
+_IMAGE = "images?|imgs?|imágenes|imagenes|imagens|immagini|bildern?|изображени[йя]"
 _PHOTO = (
     f"(?:{IMAGE_NOUNS})s?|fotos?|fotografías|fotografias|ilustraciones|ilustrações|illustrationen|illustrazioni|"
     "dibujos|desenhos|disegni|dessins|zeichnungen|картин(?:ки|ок)|фото(?:графи[ий])?|рисун(?:ка|ков)|иллюстраци[ий]"
@@ -46,17 +46,20 @@ _PHOTO = (
 _WORK = (
     "(?:scene|shot|poster|variation|variant|version|portrait|drawing|painting|sketche?|render|wallpaper|logo|banner|"
     "slide|design|artwork|visual|frame|panel|sticker|icon|screenshot|thumbnail|avatar|storyboard|option|cover|page|card|"
-    "watercolou?r|view|scène|affiche|escena|cartele?|cena|variante|retrato|fotograma)s|szenen|varianten|plakate|"
-    "scene(?=\\s(?:di|con|del|della)\\b)|manifesti|сцен[ыа]?|постер(?:а|ов)|плаката?(?:ов)?"
+    "watercolou?r|view|output|angle|result|scène|affiche|escena|cartele?|cena|variante|retrato|fotograma)s|szenen|varianten|plakate|versiones|versionen|versões|верси[ийя]|"
+    "scene(?=\\s(?:di|con|del|della)\\b)|(?:part|slide|page|scene|card|shot)(?=\\s(?:\\w+\\s)?(?:story|storyboard|series|sequence|carousel)\\b)|manifesti|сцен[ыа]?|постер(?:а|ов)|плаката?(?:ов)?"
 )
-_CJK_IMAGE = "图片|图像|图(?![标形案层例书鉴表])|圖|画像|이미지"
+_CJK_IMAGE = "图片|图像|图(?![像标形案层例书鉴表])|圖|画像|이미지"
 _CJK_PHOTO = "照片|相片|[画畫](?![面布作笔框])|插画|海报|分镜|写真|イラスト|絵|사진|그림|일러스트"
+# One image, and what stands before it.
+_ONE_IMAGE = f"(?:{IMAGE_NOUNS}|poster|drawing|painting|version|imagen|imagem|immagine|bild|foto|картинк[аеу]|изображение)"
+_AN = r"(?:an?|one|una?|une|uma|eine?n?|по)"
 # What 张 counts, too.
 _TABLES = "[桌床椅脸纸嘴网票牌卡名目]"
 _MAKE = (
     r"\b(?:generate|create|make|draw|produce|render|paint|design|illustrate|give|show|output|deliver|want|need|provide|"
     "genera|crea|dibuja|haz|génère|crée|dessine|erstelle|generiere|zeichne|gere|crie|disegna|создай|сгенерируй|"
-    r"нарисуй|сделай)\b|生成|[画畫]|绘制|创作|[制製]作|设计|创建|输出|产出|需要|要|做|来"
+    r"нарисуй|сделай)\b|生成|[画畫]|绘制|创作|[制製]作|设计|创建|输出|产出|需要|要|做|来|出(?=\s?[\d一二两三四五六七八九十])"
 )
 # Such verbs of the languages that have them at the end.
 _MADE = "生成|作|描|撮|出力|用意|ください|お願い|만들|그려|생성|제작|부탁"
@@ -64,7 +67,7 @@ _SET = "series|set|sequence|collection|batch|carousel"
 # What may stand before the number of a whole prompt, besides such a verb.
 _FILL = (
     rf"\b(?:please|can|could|you|me|us|i'd|we'd|i|we|would|like|to|a|an|of|exactly|only|just|up|total|here|are|is|let|have|love|see|{_SET}|"
-    r"consisting|bitte|por|favor|una|serie|de|une|série|eine|von)\b|[请請]|[帮幫]|[给給]|为|我|想|一[组套]|一?系列|[组組][图圖]|共|总|包含|并|以|"
+    r"consisting|bitte|por|favor|una|serie|de|une|série|eine|von|uma|un)\b|[请請]|[帮幫]|[给給]|为|我|想|一[组套个個份本]|一?系列|[组組][图圖]|共|总|包含|并|以|连续|"
     r"参考图片?\s*\d*"
 )
 _NOT_BETWEEN = (
@@ -75,19 +78,19 @@ _FOREIGN_LINKS = "an?|una?|uma?|eine?|con|com|mit|avec|de|di|von|auf|sur|sobre|�
 # One image that holds several.
 _LAYOUT = (
     r"\b(?:grids?|collage|montage|mosaic|triptych|diptych|split[\s-]?screen|side[\s-]by[\s-]side|contact[\s-]sheet|"
-    r"(?:double|multiple) exposure|(?:overlay|blend|composite) of|comic (?:strip|page)|mood ?board|infographic|bento|panels|panel(?!\s*\d)|(?:sticker|character|reference) sheet|"
-    r"(?:in|into|as) (?:one|a single|the same)|(?:one|single|une|una|eine|uma)[ -](?:\S{1,30} ){0,2}(?:image|frame|canvas|page|sheet)|[2-9]\s?[x×]\s?[2-9]|colagem|cuadrícula)\b"
-    "|并排|垂直排列|宫格|拼图|拼贴|拼接|同一画面|一张图|分屏|长图|信息图|网格|布局|コラージュ|グリッド|콜라주|그리드"
+    r"(?:double|multiple) exposure|(?:divided|split) into|(?:overlay|blend|composite) of|comic (?:strip|page)|mood ?board|infogr[aá]\w+|bento|panels|panel(?!\s*\d)|(?:sticker|character|reference) sheet|"
+    r"(?:in|into|as) (?:one|a single|the same)|(?:one|single)[ -](?:\S{1,30} ){0,2}(?:image|frame|canvas|page|sheet)|[2-9]\s?[x×]\s?[2-9]|colagem|cuadrícula|(?:une|una|uma) (?:sola |seule |única )?p[aá]g(?:e|ina)|p[aá]gina (?:única|unica|singola)|einseitig\w*)\b"
+    r"|并排|垂直排列|宫格|[二三四五六八九\d]\s?格(?=漫|故|的)|拼图|拼贴|拼接|同一画面|一张图|分屏|长图|信息图|网格|布局|コラージュ|グリッド|콜라주|그리드"
 )
 _PLACES = "|".join(ORDINALS)
 _LABELS = (
-    "scene|image|picture|photo|shot|frame|panel|slide|bild|szene|escena|imagen|scène|cena|imagem|scena|immagine|сцена|кадр|"
+    "scene|image|picture|photo|shot|frame|panel|slide|prompt|bild|szene|escena|imagen|scène|cena|imagem|scena|immagine|сцена|кадр|"
     "シーン|コマ|컷|画像|장면|이미지|场景|場景|画面|镜头|分镜|图片?|圖片?|第"
 )
 # Places that are written as a word, a letter or a Roman number: "Scene two", "Scene B", "Scene II".
-_STEPS = "a i one, b ii two, c iii three, d iv four, e v five, f vi six, g vii seven, h viii eight"
+_STEPS = "a i one uno eins, b ii two dos deux zwei due dois, c iii three tres trois drei tre três, d iv four cuatro quatre vier quattro quatro, e v five, f vi six, g vii seven, h viii eight"
 _VALUES |= {step: place for place, steps in enumerate(_STEPS.split(","), start=1) for step in steps.split()}
-_PARTS = "page|card|day|part|poster|chapter|act"
+_PARTS = "page|card|day|part|poster|chapter|act|episode|version|variation|option|p(?=\\d)|第(?=[\\d一二三四五六七八九十]{1,2}\\s?[页頁章幕])"
 _MARKS = ("ordinal", "nth", "painted", "place", "item")
 # Characters around a number that are read: more than a clause, and a bound on the work.
 _REACH = 200
@@ -115,7 +118,10 @@ def named_count(text: str, *, references: bool = False) -> NamedCount | None:
     :param references: whether reference images go with it. Numbers further on may count those, so that only what opens
         the text is read.
     """
-    layout = _pattern("layout").search(text) is not None
+    apart = None if references else _pattern("apart").search(text)
+    among = range(apart.start(), apart.end()) if apart else ()
+    layouts = (found for found in _pattern("layout").finditer(text) if found.start() not in among)
+    layout = any(not _left_out(text, found) for found in layouts)
     odd = _pattern("odd").match(text)
     named = [NamedCount(None, odd[0].strip())] if odd else []
     named += [*_numbers(text, references, layout), *_lists(text, references, layout)]
@@ -123,9 +129,9 @@ def named_count(text: str, *, references: bool = False) -> NamedCount | None:
     certain = next((each for each in named if each.certain), None)
     if certain is not None and (not certain.listed or len(numbers) == 1):
         return certain
-    if not references:
-        hints = list(_hints(text, layout))
-        named, numbers = named + hints, numbers | {each.number for each in hints}
+    hints = _hints(text, references, layout)
+    named += [each for each in hints if not any(one.found in each.found for one in named)]
+    numbers = {each.number for each in named}
     found = ", ".join(dict.fromkeys(each.found for each in named[:3]))
     return NamedCount(numbers.pop() if len(numbers) == 1 else None, found) if named else None
 
@@ -137,22 +143,43 @@ def _pattern(name: str) -> re.Pattern[str]:
     nouns = rf"(?:(?P<image>{_IMAGE})|(?P<work>{_WORK})|{_PHOTO})\b"
     few = rf"(?:\s+{word}){{0,4}}?"
     asian = "|".join(sorted(re.split(r"[ |]", _ASIAN), key=len, reverse=True))
-    asian, asian_image = rf"\d{{1,4}}|{asian}|一", f"(?:{_CJK_IMAGE}|{_CJK_PHOTO})"
+    asian, asian_image = rf"\d{{1,4}}|{asian}|一", f"(?:{_CJK_IMAGE}|{_CJK_PHOTO})(?!网格|拼[图贴接])"
     patterns = {
         "number": rf"(?<![\w/$#:.,×-])(?:(?P<low>{number})(?:\s+(?:to|or)\s+|(?<=\d)\s*[-–—~]\s*(?=\d)))?(?P<number>{number})"
-        rf"(?:\s*\(\w+\)|\s*[x×](?=\s))?(?:\s+of\s+the\s+following)?(?:{few}\s+|-|(?<=\d)){nouns}(?:[\s-]+(?:{_SET}|story|storyboard|carousel)\b)?"
-        rf"|(?<![第\d.:：一二三四五六七八九十-])(?P<asian>{asian})\s*"
+        rf"(?:\s*\(\w+\)|\s*[x×](?=\s))?(?:\s+of\s+the\s+following|(?P<sets>\s+(?:pairs|sets|batches|groups|series|séries|serien)\s+(?:of|de|di|von)))?(?:{few}\s+|-|(?<=\d)){nouns}(?:[\s-]+(?:{_SET}|story|storyboard|carousel)\b)?"
+        rf"|(?<![第\d.一二三四五六七八九十-])(?<![\d一二三四五六七八九十][:：])(?P<asian>{asian})\s*"
         rf"(?:[张張幅枚장](?!目|번)(?:[^，。,.;；：:、\n]{{0,16}}?{asian_image}|(?=[：:，。]|\Z))"
-        rf"|[张張幅枚](?P<bare>(?!{_TABLES}))|(?:[个個组組]?张?|[つ点枚]の(?:シーンの|場面の|異なる)?|개의?\s*)(?:{asian_image})"
-        rf"|[个個种種款](?:不同|独立|场景|版本|画面|角度)[^，。,.;；：:、\n]{{0,16}}?{asian_image})"
+        rf"|[张張幅枚](?P<bare>(?!{_TABLES}|[^，。,.\n]{{0,4}}(?:网格|拼[图贴接]|宫格)))|(?:[个個组組]?张?|[つ点枚]の(?:シーンの|場面の|異なる)?|개의?\s*)(?:{asian_image})"
+        rf"|[个個种種款](?:不同|独立|场景|版本|画面|角度)[^，。,.;；：:、\n]{{0,16}}?{asian_image}"
+        r"|(?P<plan>[个個种種款版套][^，。,.;；：:、\n]{0,6}?(?:方案|版本|镜头|海报|封面|头像|壁纸|logo)|(?:版本|バージョン|パターン|パート|파트)"
+        r"|[页頁帧幀版][^，。,.;；：:、\n]{0,6}?(?:轮播|连环画|绘本|画册|故事|分镜|(?=\Z|[，。,.\n]))))"
         rf"|(?<!参考)(?<!參考)[出组組]?(?![画畫](?!像)){asian_image}\s*[をx×를을]?\s*(?P<behind>{asian})\s*[张張枚幅点장개](?!目|번)",
-        "hint": rf"\b(?:several|multiple|various|many|both|a few|varias|mehrere|plusieurs|несколько|(?:{_SET}) of|(?:a\s+)?(?:pair|couple|batch) of)"
-        rf"{few}\s+{nouns}|(?:[多几数][张幅]|一[组套]|一?系列)[^，。,.\n]{{0,12}}?{asian_image}"
-        rf"|(?:(?<!\w)(?:num_|n_|number_of_)?(?:{IMAGE_NOUNS})(?:s|s?[\s_-]count)|\A(?:count|n))[\"']?\s*[:=]\s*[\"']?(?P<stated>{number})\b(?![:.]\d)|数量\s*[：:]\s*(?P<amount>\d{{1,4}})",
+        "hint": rf"(?:\b(?:several|multiple|various|different|separate|many|both|some(?=\s(?:{IMAGE_NOUNS})s\b)|lots of|a few|varias|várias|diversas|diverse|mehrere|plusieurs|несколько|серия|серию"
+        rf"|(?:{_AN}\s)?(?:{_SET}|serie|série) (?:of|de|di|von|mit)|(?:an?\s)?(?:pair|couple|batch|trio|trilogy|quartet) of|(?:double|triple) the|twice as many){few}\s+{nouns}"
+        rf"|(?:[多几数][张幅]|一[组套]|一?系列)[^，。,.\n]{{0,12}}?{asian_image})",
+        "stated": rf"(?:(?<!\w)(?:num_|n_|number_of_)?(?:{IMAGE_NOUNS})(?:s|s?[\s_-]count)|\A(?:count|n)|[\"']n(?=[\"'])|\bn(?=\s?=))[\"']?\s*[:=(]\s*[\"']?(?P<stated>{number})\b(?![:.]\d)"
+        r"|(?<!\S)--?(?:n|num|count|number|batch|(?:num[_-])?images)(?:\s+|=)(?P<flag>\d{1,4})\b|(?:数量|(?:\A|(?<=[\n.]))\s?(?:quantity|anzahl|cantidad|quantité|quantidade))\s*[：:]\s*(?P<amount>\d{1,4})"
+        rf"|(?:{_MAKE})\s(?:me\s|us\s)?(?P<alone>{number})(?=\sof\san?\b|[\s.!]*\Z)|(?<!\w)[x×]\s?(?P<times>\d{{1,2}})[\s.!]*\Z"
+        rf"|\A\W*(?:{_LABELS}|part)\s?\d{{1,2}}\s?(?:/|of|von|de|di|sur|из)\s?(?P<place>\d{{1,2}})\b",
+        # Several images without a count: one for each of something, separate ones, plurals behind a verb, lists in JSON.
+        "apart": rf"\b{_AN}['’]?\s?(?:\w+\s){{0,2}}?{_ONE_IMAGE}\s(?:(?:per|par|pro|each)\b|(?:for|para|por|pour|für|на)\s(?:each|every|cada|chaque|jede|ogni|кажд))|\b(?:un'|je\s){_ONE_IMAGE}\s(?:pro|per)\b"
+        rf"|\b(?:each|every)\b[^.\n]{{0,40}}\b(?:separate|individual|own)\s{_ONE_IMAGE}\b|(?:每[^一，。,.\n]{{1,10}}|各[^，。,.\n]{{0,6}}?)[一1]\s?[张張幅]|[一1]\s?枚ずつ"
+        rf"|画像を複数|何枚か|한\s?장씩|여러\s?장(?:의[^.,\n]{{0,20}}?{asian_image}|[을를\s]*(?:{_MADE}|[.,]|\Z))"
+        rf"|(?:{_MAKE})\s(?:me\s|des\s)?(?:(?:{IMAGE_NOUNS}|variation|version|variant)s|imágenes|fotos|imagens|immagini|bilder)\s?(?:(?:of|for|in|showing|:|con?m?|de|di|von|mit|avec)\s|d['’])"
+        rf"|(?:{_MAKE})\sone\s(?:per|for\s(?:each|every))\b|\bone\sper\s{_ONE_IMAGE}\b"
+        rf"|分别(?:{_MAKE})[^，。\n]{{0,20}}?{asian_image}|(?:\A\s*\{{\s*\"images|\b(?:prompts|shots))\"?\s*:\s*\[\s*[\"{{]",
+        # A second image of the same kind: "an image of a hare and another image of a crow".
+        "second": rf"(?:[\W_]|{_FILL}|{_MAKE})*+(?:one\s)?(?:{word}\s){{0,3}}?(?P<one>{_ONE_IMAGE})\b(?s:.{{0,400}}?)"
+        rf"(?:[,.;]|\b(?:and|then|plus|y|et|und|e|и)\b)\s+(?:(?:then|also|{_MAKE})\s+){{0,3}}?"
+        rf"(?:(?:{_AN}|another|(?:a|the)\ssecond|otra|outra)\s(?:(?!{_AN}\b){word}\s){{0,3}}?(?P=one)\b|(?P=one)\s(?:of|de|von|di)\b|another\s(?:one\s)?(?:of|with|showing)\b)"
+        rf"|(?:[\W_]|{_FILL}|{_MAKE})*+一[张張幅](?s:.{{0,200}}?)(?:和|再(?:{_MAKE})|另外?|还有|以及)\s?一[张張幅](?!{_TABLES})",
+        # What a text asks to leave out.
+        "without": r"(?:\b(?:no|not|without|avoid|never|exclude|negative(?:\s+prompt)?|ohne|kein\w*|sin|sans|sem|senza)\b:?(?:\s+[\w-]+){0,3}"
+        r"(?:,\s*(?:(?:or|and|nor)\s+)?[\w-]+(?:\s+[\w-]+){0,2}){0,8}|(?:不要|避免|禁止)[^。，]{0,20}),?\s*(?:(?:or|and|nor)\s+)?(?:an?\s+)?\Z",
         "lead": rf"(?:[\W_]|{_FILL}|{_MAKE})*+",
         "make": _MAKE,
-        "asked": rf"(?:{_MAKE}|\b(?:into|as|total|(?:{_SET}|total) of)\b|共|总计)(?:\s*+(?:{_FILL}))*+[\s_*]*\Z",
-        "wanted": rf"(?:.*(?:{_MAKE}|\bshoot\b|拍摄?|\b(?:into|as)\b))?(?:\s+{word}){{0,3}}?[\s_*#-]*",
+        "asked": rf"(?:(?:{_MAKE}|\b(?:into|as|total|in|(?:{_SET}|total) of)\b|共|总计)(?:\s*+(?:{_FILL}))*+[\s_*]*|(?:\b(?:storyboard|carousel)(?:\s+(?:with|of|in))?|分镜|故事板|轮播图?)[\s:：,–—-]*)\Z",
+        "wanted": rf"(?:.*(?:{_MAKE}|\bshoot\b|拍摄?|\b(?:into|as)\b))?(?:\s*+{word}(?=\s)){{0,3}}?[\s_*#-]*",
         # Up to three words at the head of a sentence may be a verb that is not known here: "Craft 4 photos", "Je veux 4 photos".
         "verb": rf"(?:\A|[.!?\n])\s*(?:(?!(?:{_NOT_BETWEEN}|{_FOREIGN_LINKS}|include|add|place|keep|use)\b)[^\W\d_]+(?:-\w+)?(?<!ing)[ \t]+){{1,3}}\Z",
         "like": r"\s+(?:style|look|quality|aesthetic|vibe|(?:on|in)\s+(?:an?\s|the\s|his\s|her\s)?(?:\w+\s){0,2}"
@@ -172,14 +199,14 @@ def _pattern(name: str) -> re.Pattern[str]:
         "odd": rf"[\s*_#]*(?:[-−]\s?\d+|\d*[.,]\d+){few}\s+{nouns}",
         "layout": _LAYOUT,
         "several": rf"\b(?:(?:{IMAGE_NOUNS})s|{_WORK}|story|storyboard|series|sequence)\b|组图|故事|系列|绘本",
-        "mark": r"(?:\A|(?<=[.!?…,;:)\]\"'”’。，；！？：\n]))[ \t>*_#•-]*+(?:"
-        rf"(?P<label>{_LABELS}|(?P<part>{_PARTS}))\s*(?P<place>\d{{1,2}}|[一二三四五六七八九十]|(?:{_STEPS.replace(', ', '|').replace(' ', '|')})\b)"
-        r"\s*[张張幅个個]?(?:[图圖画畫]|场景)?\s*(?:\([^)\n]{0,60}\)\s*)?(?:\*\*|__)?(?:[.):：、—–-]|$)"
+        "mark": r"(?:\A|(?<=\band\s)|(?<=[.!?…,;:)\]\"'”’。，；！？：\n]))[ \t>*_#•-]*+(?:"
+        rf"(?P<label>(?P<part>{_PARTS})|{_LABELS})\s*[#-]?\s?(?P<place>\d{{1,2}}|[一二三四五六七八九十]|(?:{_STEPS.replace(', ', '|').replace(' ', '|')})\b)"
+        r"\s*(?:(?:/|of\s)\s?\d{1,2}\b)?[张張幅个個页頁章幕]?(?:[图圖画畫]|场景)?\s*(?:\([^)\n]{0,60}\)\s*)?(?:\*\*|__)?(?:[.):：、—–-]|$|(?P<bare>(?<=\s)|(?=\s)))"
         rf"|(?P<ordinal>{_PLACES})(?:ly)?\s*[,:]"
         rf"|(?P<within>in\s+)?(?:the\s+)?(?P<nth>{_PLACES}|\d{{1,2}}(?:st|nd|rd|th))\s+(?:image|picture|photo|scene|shot|frame)\b(?(within)|\s*(?::|(?:shows?|is|depicts?)\b))"
-        r"|第(?P<painted>[一二三四五六七八九十]|\d{1,2})[张張幅](?:图片?|圖片?|画面?|畫)?(?:是|为|為|展示|描绘))"
-        r"|(?P<line>^)?(?:(?<!\S)[(（]?|(?<=[。；，！？])|[(（](?=\d{1,2}[)）])|(?=[①-⑮]))(?P<item>\d{1,2}|[一二三四五六七八九十]|[①-⑮]|[a-h](?=\)|(?(line)\.|\))))"
-        r"(?:[.)）、]|(?<=[①-⑮])|(?(line)[:：]|(?!)))(?:\*\*|__)?\s*(?=\D)(?P<head>[^\n:：.。]{1,40}[:：])?",
+        r"|第?(?P<painted>[一二三四五六七八九十]|\d{1,2})(?:[张張幅](?:图片?|圖片?|画面?|畫)?(?:是|为|為|展示|描绘)|枚目\s*[:：]))"
+        r"|(?P<line>^)?(?:(?P<hash>(?(line)(?:[#＃]\s?|n[or]\.\s?)|(?!)))|(?<!\S)[(（\[]?|(?<=[。；，！？])|[(（](?=\d{1,2}(?:/\d{1,2})?[)）])|(?=[①-⑮❶-❿]))(?P<item>\d{1,2}|[一二三四五六七八九十]|[①-⑮❶-❿]|[a-h](?=\)|(?(line)\.|\))))"
+        r"(?:\s?/\s?\d{1,2}[)）\]]|[.)）、]|(?<=[①-⑮❶-❿])|\uFE0F?\u20E3|(?(line)(?:[:：\]]|/\d{1,2}\s|\s?[-–—]\s)|(?!))|(?(hash)\s|(?!)))(?:\*\*|__)?\s*(?=\D)(?P<head>[^\n:：.。]{1,40}[:：])?",
     }
     return re.compile(patterns[name], re.IGNORECASE | (re.MULTILINE if name == "mark" else 0))
 
@@ -217,10 +244,10 @@ def _numbers(text: str, references: bool, layout: bool) -> Iterator[NamedCount]:
         table = _pattern("table").search(found[0]) or (
             re.search("的|の.+の", found[0]) and not made and not ordered
         )
-        sure = None if found["work"] or (found["asian"] and table) else sure
+        sure = None if found["work"] or found["plan"] or (found["asian"] and table) else sure
         others = [other.start() - found.end() for other in finds[index + 1 : index + 4]]
         more = not ends and any(_pattern("also").search(rest[:at][-8:]) for at in others if at < len(rest))
-        if found["low"] or more or _pattern("each").match(text, found.end()):
+        if found["low"] or found["sets"] or more or _pattern("each").match(text, found.end()):
             number = None
         elif opens and sure and (ends or number == 1 or not layout):
             yield NamedCount(number, shown, certain=True)
@@ -257,7 +284,7 @@ def _may_ask(found: re.Match[str], text: str, before: str) -> bool:
     """Whether a number within the text may be about the set that is to be made."""
     clause = _clause(before)
     begins = not clause.strip()
-    if _pattern("asked").search(clause):
+    if _pattern("asked").search(before):
         return True
     if found["behind"]:
         ordered = _pattern("ordered").match(text, found.end()) or _pattern("make").search(clause)
@@ -267,7 +294,16 @@ def _may_ask(found: re.Match[str], text: str, before: str) -> bool:
         return False
     if _pattern("verb").search(before):
         return True
-    if found["work"] or found["bare"] is not None or (found["asian"] and re.search(r"\A\S\s*图\Z", found[0])):
+    if found["plan"] and re.match(
+        rf"[^.\n。]{{0,40}}?(?:{_MADE})|[\s*_]*(?:\Z|[.:;!?\n，。：；])", text[found.end() :][:60]
+    ):
+        return True
+    if (
+        found["work"]
+        or found["plan"]
+        or found["bare"] is not None
+        or (found["asian"] and re.search(r"\A\S\s*图\Z", found[0]))
+    ):
         return begins and text[found.end() : found.end() + 1] == ":"
     image = found["image"] or re.search(r"(?:图片|图像|画像|이미지|[张張幅枚]\s*图)\Z", found[0])
     if image or re.search(r"\b(?:the|all)\s*\Z|所有|共", clause, re.IGNORECASE):
@@ -281,48 +317,62 @@ def _clause(before: str) -> str:
     return re.split(r"[.!?:;,\n(—–。！？；：，、（]", before)[-1]
 
 
-def _hints(text: str, layout: bool) -> Iterator[NamedCount]:
-    """Several images without a number, and a number behind its noun ("images: 3")."""
+def _hints(text: str, references: bool, layout: bool) -> Iterator[NamedCount]:
+    """Several images without a number, and a number behind its noun ("images: 3") or in an option ("--n 3")."""
+    for found in _pattern("stated").finditer(text):
+        number = _value(found[found.lastgroup or 0])
+        if number != 1 and (found["flag"] or not (references or layout)):
+            yield NamedCount(number, found[0].strip())
+    if references:
+        return
     for found in _pattern("hint").finditer(text):
-        stated = found["stated"] or found["amount"]
-        if stated is not None:
-            if _value(stated) != 1 and not layout:
-                yield NamedCount(_value(stated), found[0])
-            continue
         clause = _clause(text[max(0, found.start() - _REACH) : found.start()])
-        wanted = not layout and _pattern("wanted").fullmatch(clause)
-        if found.start() < 2 or (wanted and (not found["work"] or _pattern("make").search(clause))):
+        wanted = not layout and not _left_out(text, found) and _pattern("wanted").fullmatch(clause)
+        opens = found.start() < 2 and not (found["work"] and layout)
+        if opens or (wanted and (not found["work"] or _pattern("make").search(clause))):
             yield NamedCount(None, found[0])
+    if not layout:
+        for other in (_pattern("apart").search(text), _pattern("second").match(text[: 4 * _REACH])):
+            if other and not _left_out(text, other):
+                yield NamedCount(None, other[0][-60:])
+
+
+def _left_out(text: str, found: re.Match[str]) -> bool:
+    """Whether the text asks not to have what was found: "no collage, grid, or multiple images"."""
+    return _pattern("without").search(text, max(0, found.start() - 80), found.start()) is not None
 
 
 def _lists(text: str, references: bool, layout: bool) -> Iterator[NamedCount]:
     """Scenes that are listed: "Panel 1: ... Panel 2: ...", "First, ... Second, ...", "1. ...", and bullets."""
     lines = [line for line in text.splitlines() if line.strip()]
-    if len(lines) > 1 and all(re.match(r"\s*[-*•]\s", line) for line in lines):
+    if len(lines) > 1 and all(re.match(r"\s*[-*•→]\s", line) for line in lines):
         yield NamedCount(len(lines), f"{len(lines)} bullets", listed=True)
     lists: dict[str, list[re.Match[str]]] = {}
     for mark in () if layout else _pattern("mark").finditer(text):
         name = (mark["label"] or next(kind for kind in _MARKS if mark[kind])).lower()
         marks = lists.setdefault(name, [])
-        if _place(mark) == len(marks) + 1:
+        begun = text[mark.start() - 1 : mark.start()] in ("", "\n")
+        if _place(mark) == len(marks) + 1 and (begun or mark["bare"] is None):
             marks.append(mark)
     for name, marks in lists.items():
-        first, items = (
-            marks[0].start() if marks else 0,
-            (name == "item" or name in _PARTS.split("|")),
-        )
+        if len(marks) < 2:
+            continue
+        first, items, parts = marks[0].start(), name == "item", marks[0]["part"]
         referable = references and name.startswith(("image", "picture", "photo", "图"))
         between = (text[one.end() : other.start()].strip() for one, other in pairwise(marks))
-        sections = items and any("\n" in each for each in between)
-        if len(marks) < 2 or referable or sections:
+        sections = (items or parts) and any("\n" in each for each in between)
+        if referable or sections:
             continue
         opens = not text[:first].strip()
         scenes = name not in ("nth", "painted") and not any(mark["head"] or mark["part"] for mark in marks)
-        ordered = _pattern("several").search(text[:first].rstrip().rpartition("\n")[2])
+        before = text[max(0, first - _REACH) : first].rstrip()
+        ordered = _pattern("several").search(re.split(r"[.!?\n。！？]", before)[-1])
         shown = f"{marks[0][0].strip()} … {marks[-1][0].strip()}"
+        if not opens and any(mark["bare"] is not None for mark in marks):
+            continue
         if opens and scenes and not (references and (items or name == "ordinal")):
             yield NamedCount(len(marks), shown, certain=True, listed=True)
-        elif opens or (not references and (not items or ordered)):
+        elif opens or (not references and not parts and (not items or ordered)):
             yield NamedCount(len(marks), shown, listed=True)
 
 
