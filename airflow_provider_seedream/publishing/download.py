@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -14,7 +13,6 @@ from urllib.parse import urljoin
 
 import requests
 import urllib3
-from requests.utils import get_environ_proxies
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 from tenacity.nap import sleep_using_event
 
@@ -44,10 +42,9 @@ from airflow_provider_seedream.publishing.image_check import (
     sniff,
     verify,
 )
-from airflow_provider_seedream.wavespeed.endpoint import is_loopback
 from airflow_provider_seedream.wavespeed.errors import RateLimitError, rule_for
 from airflow_provider_seedream.wavespeed.operations import retry_after
-from airflow_provider_seedream.wavespeed.transport import Exchange
+from airflow_provider_seedream.wavespeed.transport import Exchange, certificates, proxy_for
 
 MAX_BYTES = 96 * 1024 * 1024
 """A 4096x4096 RGBA PNG that does not compress has 64 MiB of pixels; half as much again for the rest."""
@@ -135,15 +132,15 @@ class Connections:
 
     def get(self, url: str, zones: Zones, timeout: tuple[float, float]) -> requests.Response:
         """Ask for a link, whose host was checked; redirects are not followed, and nothing of the body is read."""
-        # No proxy can reach a server on this machine.
-        proxies = {} if is_loopback(check_link(url).hostname or "") else get_environ_proxies(url)
+        check_link(url)
+        proxy = proxy_for(url)
         adapter = self._home if zones is self.zones else self._public
         return adapter.send(
             requests.Request("GET", url, headers=_HEADERS).prepare(),
             stream=True,
             timeout=timeout,
-            verify=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True,
-            proxies=proxies,
+            verify=certificates(),
+            proxies={"http": proxy, "https": proxy} if proxy else {},
         )
 
 

@@ -1,9 +1,9 @@
 """How bytes reach the API and come back: proxies, certificates, one exchange over a connection of requests, bounded bodies.
 
 What both clients take from the machine's environment is here, so that what reaches the API from a worker does from a
-triggerer. An exchange knows what left and how long each step may take. The libraries raise the same error for a TLS handshake that hangs and for an answer that does not come, and their time-outs
-count silence only. So the connection itself notes when the request begins to leave, and gives each read what is left of
-the time.
+triggerer. An exchange knows what left and how long each step may take. The libraries raise the same error for a TLS
+handshake that hangs and for an answer that does not come, and their time-outs count silence only. So the connection itself
+notes when the request begins to leave, and gives each read what is left of the time.
 """
 
 from __future__ import annotations
