@@ -1,29 +1,34 @@
 """The journal of a publish: ``manifest.json.partial``, which says what a publish is about to place, before it does.
 
-States of a folder. *Free*: neither journal nor manifest of ours. *In work*: a journal, and no manifest that shows what is
-about to change. *Published*: a manifest, and every file that it names, intact. From free or published to in work by
-:meth:`Journal.claim`, from there to published by :meth:`Journal.place_manifest`, after which the journal is removed. A publish
-that was killed leaves the folder in work; the next one takes up what is intact, and a set that may replace it removes it.
+States of a folder. *Free*: neither journal nor manifest of ours. *Claimed*: a journal beside the manifest of before. *In
+work*: a journal; the old manifest is gone, the new one not yet there. *Published*: a manifest, and every file that it names,
+intact. :meth:`Journal.claim` claims a folder; then the old manifest is removed, before anything that is intact (a damaged file
+of the same set goes while the manifest still names it); :meth:`Journal.place_manifest` publishes, after which the journal is
+removed. Without the permission to delete it stays. A publish that was killed leaves the folder in work. The next one of the
+same set keeps what is intact; another set that may use the folder removes those files.
 
-Who may write when. The publish that wrote the journal owns the folder. It checks for another owner when it takes the folder,
-before each write of the journal, and right before and after its manifest. In between it writes files only that its journal
-names. Another try of the *same* set may be at work beside it and does no harm: it writes the same bytes. One thread writes
-the journal, never a download: images that arrive meanwhile are noted together by its next write.
+Who may write when. The set whose key the journal has owns the folder. A publish checks for another owner when it takes the
+folder, before each write of the journal, and right before and after its manifest: if another set began in between, it
+removes its own manifest again. In between it writes files only that its journal names. Another try of the *same* set may be at
+work beside it and does no lasting harm: of two notes written in the same instant one is lost, so a file of the other may look
+foreign, with an error that a retry cures. One thread writes the journal, never a download: images that arrive meanwhile are
+noted together by its next write.
 
 What must never happen. (1) A manifest whose files are not all there: so it comes last, and goes first. (2) A foreign
-file written over or removed: so a file is ours only by its digest, which a journal or manifest holds; a digest is
-noted *before* its file is placed, and a file appears only where there is none, unless it is ours. A journal that names too
-much does no harm. (3) An image fetched twice that is in its place: its digest was noted, so the next try knows it.
+file written over or removed, unless ``on_existing="replace"`` allows it: so a file is ours only by its digest, which a journal
+or manifest holds; a digest is noted *before* its file is placed, and a file appears only where there is none, unless it is ours.
+(On a store without exclusive creation a file that comes in the same instant is lost.) A journal that names too much does no
+harm. (3) An image fetched twice that is in its place: its digest was noted, so the next try knows it.
 
 Why each constant. A note costs an object store two operations (read whose journal it is, write the new one), as much as
-placing two images: :data:`NOTES` bounds the notes of a set, and :data:`TOGETHER` keeps a small set from paying for three. A
-kill loses what was fetched and not noted, and a silent journal looks like that of a dead publish: :data:`HOLD` bounds the
-wait. ``busy_until`` is the time of a note plus ``patience``, which is one download and a minute: until then a set that would
-replace this one fails with an error that a retry cures.
+placing two images: images that arrive quickly are noted in :data:`NOTES` writes, :data:`TOGETHER` at least in each; slow ones
+cost up to a note each. A kill loses what was fetched and not noted, and a silent journal looks like that of a dead publish:
+:data:`HOLD` bounds the wait. ``busy_until`` is the time of the last write plus ``patience``, which is one download and a
+minute: until then a set of another task instance that may replace this one fails with an error that a retry cures.
 
-Whose half a file is. On a local disk and on object stores a file of ours appears whole, after a power failure too. Other
-stores may show the first part of one. That part is ours only if it says so (:data:`_JOURNAL_BEGINS`): an empty file, or the
-beginning of any JSON, is foreign.
+Who owns a file that is only half written. On a local disk, S3, GCS and Azure a file of ours appears whole, after a power
+failure too. Other stores may show the first part of one. A part of a journal or manifest is ours only if it says so
+(:data:`_JOURNAL_BEGINS`): an empty file, or the beginning of any JSON, is foreign. So is a part of an image.
 """
 
 from __future__ import annotations

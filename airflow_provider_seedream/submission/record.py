@@ -5,25 +5,30 @@ Theory of operation. Each task instance has one record. It is in one of these ph
 - no record: nothing was ever sent, if this is the first try;
 - ``nothing``: earlier tries ended before they sent anything that pays, or the API refused it;
 - ``delayed``: the API rate limited the submission (HTTP 429); its turn comes later;
-- ``intent``: the paying request is about to leave, or left, and no answer is known;
-- ``submitted``: the API gave an id;
-- ``missing``: a try that is not the first found no record. Airflow, a state store backend or a person removed it, so an
-  earlier try may have paid.
+- ``intent``: the paying request is about to leave, or left, and no answer proves that it was refused;
+- ``submitted``: the API gave an id. This phase alone has one;
+- ``missing``: a try that is not the first found no record. Airflow, a state store backend or a person removed it, or this
+  Airflow keeps none (before 3.3 each retry is ``missing``), so an earlier try may have paid.
 
-A try reads the record once and hands it to :func:`~.decisions.decide`. Whoever pays writes ``intent`` before the POST, and right
-after it what the answer says: ``submitted``; ``delayed`` after a 429; or the record from before (else ``nothing``) after
-a refusal. Without an answer ``intent`` stays: only a search of the account (:mod:`.recovery`) leads on from there, to
-``submitted``, to a new ``intent``, or to an error for a person. ``submitted`` ends when its prediction fails in a way
-that may pass, or when a person clears the task: then a new ``intent`` takes its place, and remembers the old id in
-``earlier``. So the phases ``intent`` and ``missing`` mean that money may be spent.
+A try reads the record and hands it to :func:`~.decisions.decide`. Whoever pays writes ``intent`` before the POST, and right
+after it what the answer says: ``submitted``; ``delayed`` after a 429, unless the record from before says that something is
+lost; or the record from before (else ``nothing``) after a refusal. Without an answer that proves a refusal ``intent`` stays.
+Three things lead on from there: a search of the account (:mod:`.recovery`), a trigger's event that brings the id, and a
+clear of a task whose request was changed, which pays at once and says so. ``submitted`` ends when its prediction fails in a
+way that may pass, when the request was changed and it failed, or when a person clears the task under
+``on_clear="resubmit"``: for the same request once the prediction has ended, for another one at once. Then a new ``intent``
+takes its place, and remembers the old id in ``earlier``. So the phases ``intent`` and ``missing`` mean that money may be
+spent for an id that is not known; ``lost`` keeps when, in whatever phase comes after.
 
-Must never happen: a new ``intent`` while the prediction of the old one may still bring its images, unless a person who
-knew that asked for it; a record that cannot be read counted as no record; a link, a prompt or a secret in a record.
+Must never happen: a new ``intent`` while the prediction of the old one may still bring its images, unless a person cleared
+the task and changed its request, or cleared it after an error had named the candidates; a record that cannot be read
+counted as no record; a link, a prompt or a secret in a record.
 
-A clear (a person's wish) and a retry (Airflow's) differ only in Airflow's counters: see :class:`Attempt`. What a person
-was shown (``reported``) and what ended for good (``delivered``, ``given_up``) stand in the record, as a clear means
-something else after each. Records outlive this package's versions: fields are added with a default, never changed.
-:data:`EARLIER_KEPT` ids are more than the tries of which a search can still find something, and few for a store.
+A clear (a person's wish) and a retry (Airflow's) differ only in Airflow's counters: see :class:`Attempt`. Where an edited
+``retries`` hides a clear from them, ``delivered`` and ``given_up`` tell it, since no retry follows either. ``reported`` says
+which candidates a person was shown. A newer version reads older records, so fields are added with a default, never changed;
+an older one refuses newer records. A search finds only recent predictions, which come from fewer than
+:data:`EARLIER_KEPT` tries.
 """
 
 from __future__ import annotations

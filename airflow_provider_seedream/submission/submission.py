@@ -1,23 +1,25 @@
 """Pays for a request at most once.
 
 Theory of operation. One :class:`Submission` serves one try of one task, from its start to its end or its deferral. It
-reads the record (:mod:`.record`) once, and each change goes to the store first or, once money is spent, to memory first.
-It decides, and the operator acts on the decision:
+reads the record (:mod:`.record`) once, and again after each pause, as another try may have begun. It first repeats what
+earlier tries said to other tasks. Then it decides, and the operator acts on the decision:
 
 - ``Submit``: the operator asks the price, checks ceilings, uploads references, then calls :meth:`~Submission.pay`;
-- ``Resume``, ``Collect``: :meth:`~Submission.resume` continues with the recorded prediction;
+- ``Resume`` (wait on), ``Collect`` (it is complete): :meth:`~Submission.resume` continues with the recorded prediction;
 - ``Recover``: something may be paid whose id is not known; :meth:`~Submission.recover` searches the account, and gives
-  the prediction, ``Submit`` where it is certain that nothing arrived, ``RetryLater``, or raises what a person must know;
+  the prediction, ``Submit`` where nothing arrived or a person decided so, ``RetryLater``, or raises what a person must know;
 - ``RetryLater``: nothing can be decided yet. The operator defers, or sleeps and calls :meth:`~Submission.reopen`;
 - ``GiveUp``: the operator raises the error.
 
-Must never happen: a POST before ``intent`` is in the store, and other tasks can see it (:mod:`.claims`); a POST after the task was killed, or later than
-``send_within`` after ``intent``; a second POST while the outcome of the first is not known; a known id that is dropped
-because the store is away. Only ``pay`` sends what pays, and only the error table (``Arrival``) says whether a request
-that failed may have been accepted: never the text of an error.
+Must never happen: a POST before ``intent`` is in the store (other tasks can see it, too, if Airflow stores it: :mod:`.claims`);
+a POST after the task was killed, or later than ``send_within`` after ``intent``; a second POST while the outcome of the first
+is not known, unless a person asked for it (see :mod:`.record`); a known id that is dropped because the store is away. Only
+``pay`` sends what pays. Whether a request that failed may have been accepted is said by the error table (``Arrival``), by
+whether a byte left, or by a prediction that the answer names: never by a text.
 
-``pay``, ``resume`` and ``recover`` write the store, and so does the end (``delivered``, ``given_up``). A worker that is killed
-between any two writes leaves a record that the next try can act on. Constants: see :mod:`.timing`.
+What only this try knows (an id, a refusal, a clock) goes to memory first, and to the store in four attempts; all else goes to
+the store first. A worker that is killed between any two writes leaves a record that the next try can act on, or, before
+Airflow 3.3, none, so that it searches. Constants: see :mod:`.timing`.
 """
 
 from __future__ import annotations
@@ -173,12 +175,9 @@ class Submission:
                 return decision
 
     def _decided(self, request: PaidRequest) -> Decision:
+        terms, fingerprint = self.terms, request.fingerprint(self.terms.conn_id)
         known = partial(
-            decide,
-            self.record,
-            fingerprint=request.fingerprint(self.terms.conn_id),
-            attempt=self.terms.attempt,
-            on_clear=self.terms.on_clear,
+            decide, self.record, fingerprint=fingerprint, attempt=terms.attempt, on_clear=terms.on_clear
         )
         first = known()
         return known(prediction=self._fetch(first.prediction_id)) if isinstance(first, Fetch) else first

@@ -1,29 +1,34 @@
-"""One watcher per event loop and connection: all waiting predictions of a triggerer share what it holds.
+"""One watcher per event loop and Airflow connection: all waiting predictions of a triggerer share what it holds.
 
 Theory of operation
 -------------------
 A trigger calls ``wait()``: it becomes a *waiter* (a :class:`PollState`, a future, its own log context) and sleeps on the
 future. A waiter is in one of three states: *queued* (an entry of the heap says when its next poll is due), *polling* (one
-task of ``_polls``), or *done* (its future is set; an entry that it left in the heap is dropped when it comes up).
+task of ``_polls``), or *done* (its future is set or cancelled; an entry that it left in the heap is dropped when it comes up).
 
-One timer is set, to the due time of the earliest entry. It calls ``_serve()``, which starts at most one poll and then asks
-for the next turn of the event loop. A due poll must pass two gates. The throttle (shared, so the trouble of one holds all
-back) may put it back into the heap with a later due time. The connections may be busy: then the timer is set to the moment
-at which the poll is late enough for an extra connection, or to none. Three things wake ``_serve()``: the timer, a waiter
-that is queued with an earlier due time, and a poll that ends (``_ended``) while another is due; so *none* is safe only
-while polls are under way. A poll that ends with no result queues its waiter again; one with a result sets the future.
+One timer is set, for the earliest entry. It calls ``_serve()``, which starts at most one poll, puts back into the heap
+every due waiter that the throttle holds, and then asks for the next turn of the event loop. The throttle is shared, so the
+trouble of one holds all back. A poll also needs a *slot*. The usual number of slots is one for 20 waiters, and four at least;
+a poll that is late opens more, up to ``CONNECTIONS``; while the API is in trouble the usual number is halved with each round,
+and no slot is added. Without a free slot the timer is set to the moment at which the poll is late enough for one more, or to
+none. Three things wake ``_serve()``: the timer, a waiter that is queued with an earlier due time, and a poll that ends
+(``_ended``) while another is due; so *none* is safe only while polls are under way. A poll that ends with no result queues its
+waiter again; one with a result sets the future; an unexpected exception in one ends that wait alone.
 
-The last poll, at the deadline, passes the throttle but not the connections: where every answer hangs, it may never start.
-So a sweep, every ``LAST_POLL`` seconds, gives up on waiters whose deadline had passed at the sweep before.
+The throttle never delays the last poll past the deadline. But this poll needs a slot, and if all polls hang, none becomes
+free. So a sweep, every ``LAST_POLL`` seconds, ends each waiter, queued or polling, whose deadline had passed at the sweep
+before.
 
 What must never happen: a queued waiter without a timer or a poll that will wake it; two polls of one waiter at a time; a
 future that is set twice; an exception out of ``_serve()`` (it would end the waiting of all); a wait for I/O in ``_serve()``;
-a session closed under a running poll (:meth:`ConnectionCache.leave` counts them). When the last waiter leaves, timers and
-sessions go, and everything is given up before the first ``await``, since the trigger that leaves may be cancelled again.
+a session closed under a running poll (:meth:`ConnectionCache.leave` counts them). When the last waiter leaves, timers,
+sessions and the throttle's memory go, and the watcher stays with what it learned of durations. Everything is given up
+before the first ``await``, since the trigger that leaves may be cancelled again.
 
-The constants were measured with 1,000 and 5,000 waiters (docs/benchmark.md): work in batches costs a processor less than
-the same work spread out, so due times are rounded up to ``TIMER_RESOLUTION``; but a turn of the loop delays every trigger,
-so each starts one poll only, and with many waiters the rounding is so fine that about ``POLLS_PER_TURN`` come due together.
+``TIMER_RESOLUTION`` and ``POLLS_PER_STEP`` were measured with 1,000 and 5,000 waiters (docs/benchmark.md): work in batches
+costs a processor less than the same work spread out, so the timer, not the due time, is rounded up to a step. But a turn of
+the loop delays every trigger, so each turn starts one poll only, and with many waiters the steps are so fine that about
+``POLLS_PER_STEP`` polls come due at one. The other constants are estimates, and each says of what.
 """
 
 from __future__ import annotations
@@ -54,8 +59,8 @@ log = logging.getLogger(__name__)
 WAITERS_PER_CONNECTION = 20
 """One connection for so many waiters; four at least. A poll takes about 0.1 s and a waiter polls every 2 s."""
 
-POLLS_PER_TURN = 50
-"""Polls that come due together, about. Batching saves CPU (warm caches); more would only queue for connections."""
+POLLS_PER_STEP = 50
+"""Polls that come due at one step of the timer, about. Batching saves CPU (warm caches); more would only queue for connections."""
 
 TIMER_RESOLUTION = 0.1
 """Most seconds by which a poll is put off, so that it begins with others."""
@@ -187,7 +192,7 @@ class PredictionWatcher:
             self._timer = loop.call_at(moment, self._serve, context=self._context)
 
     def _rounded(self, moment: float) -> float:
-        resolution = min(TIMER_RESOLUTION, POLLS_PER_TURN * FLOOR / max(1, len(self._waiters)))
+        resolution = min(TIMER_RESOLUTION, POLLS_PER_STEP * FLOOR / max(1, len(self._waiters)))
         return ceil(moment / resolution) * resolution
 
     def _serve(self) -> None:
