@@ -1,0 +1,110 @@
+// Airflow's own REST API, asked with the session of whoever looks: what they may not see, Airflow does not give.
+
+// This page is <base path>/seedream/gallery.html.
+const API = new URL("../api/v2/", location.href);
+const PAGE = 100;
+const AT_ONCE = 6;
+
+export class Refused extends Error {
+  constructor(status) {
+    super(`Airflow answered ${status}.`);
+    this.status = status;
+  }
+}
+
+export function describe(error) {
+  if (error.status === 401) return "You are not signed in to Airflow. Sign in, then reload this page.";
+  if (error.status === 403) return "You may not see the results (XComs) of this DAG. Its owner can allow it.";
+  if (error.status === 404) return "Airflow knows nothing of this. It may have been deleted.";
+  return `Airflow could not be asked: ${error.message}`;
+}
+
+let running = 0;
+const queue = [];
+
+function next() {
+  while (running < AT_ONCE && queue.length) {
+    running += 1;
+    queue.shift()().finally(() => {
+      running -= 1;
+      next();
+    });
+  }
+}
+
+// A browser has six connections to a server, and Airflow's own page needs some: the rest waits here.
+function inTurn(work) {
+  return new Promise((resolve, reject) => {
+    queue.push(() => work().then(resolve, reject));
+    next();
+  });
+}
+
+export function get(path, query = {}) {
+  const url = new URL(path, API);
+  for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+  return inTurn(async () => {
+    const answer = await fetch(url, { credentials: "same-origin", headers: { Accept: "application/json" } });
+    if (!answer.ok) throw new Refused(answer.status);
+    return answer.json();
+  });
+}
+
+async function all(path, key, query) {
+  const found = [];
+  for (let total = 1; found.length < total; ) {
+    const page = await get(path, { limit: PAGE, offset: found.length, ...query });
+    if (!page[key].length) break;
+    found.push(...page[key]);
+    total = page.total_entries ?? found.length;
+  }
+  return found;
+}
+
+const part = (text) => encodeURIComponent(text);
+export const ofRun = (dag, run) => `dags/${part(dag)}/dagRuns/${part(run)}`;
+
+export function instances(dag, run, query = {}) {
+  return all(`${ofRun(dag, run)}/taskInstances`, "task_instances", query);
+}
+
+export async function entries(dag, run, task, query = {}) {
+  const path = `${ofRun(dag, run)}/taskInstances/${part(task)}/xcomEntries`;
+  const found = await all(path, "xcom_entries", query);
+  // Versions that do not know a filter leave it out.
+  return query.xcom_key ? found.filter((each) => each.key === query.xcom_key) : found;
+}
+
+export async function latest(dag, key, limit, offset) {
+  const path = `${ofRun(dag || "~", "~")}/taskInstances/~/xcomEntries`;
+  const page = await get(path, { xcom_key: key, order_by: "-timestamp", limit, offset });
+  return { found: page.xcom_entries.filter((each) => each.key === key), total: page.total_entries };
+}
+
+// An XCom that is there: asking for one that is not fills the console with errors.
+export async function value(entry) {
+  const path = `${ofRun(entry.dag_id, entry.run_id)}/taskInstances/${part(entry.task_id)}/xcomEntries/${part(entry.key)}`;
+  const found = (await get(path, { map_index: entry.map_index })).value;
+  if (typeof found !== "string") return found;
+  try {
+    return JSON.parse(found); // Airflow gives some values as their JSON
+  } catch {
+    return found;
+  }
+}
+
+export async function lastError(instance) {
+  const { dag_id: dag, dag_run_id: run, task_id: task, map_index: map, try_number: attempt } = instance;
+  const path = `${ofRun(dag, run)}/taskInstances/${part(task)}/logs/${attempt}`;
+  const { content } = await get(path, { map_index: map, full_content: true });
+  const lines = Array.isArray(content) ? content : String(content).split("\n");
+  const words = lines.map(errorOf).filter(Boolean);
+  return words.at(-1) ?? null;
+}
+
+function errorOf(line) {
+  if (typeof line === "string") return /\b(?:ERROR|CRITICAL)\b/.test(line) ? line : null;
+  const raised = line.error_detail?.[0]; // its causes follow it
+  if (raised?.exc_value) return raised.exc_value;
+  return ["error", "critical"].includes(line.level) ? line.event : null;
+}

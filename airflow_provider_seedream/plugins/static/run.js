@@ -1,0 +1,43 @@
+// The view of a DAG run: all its image sets, and what they cost together.
+import { entries, instances, value } from "./airflow.js";
+import { Cards } from "./cards.js";
+import { byInstance } from "./instance.js";
+import { publishes } from "./published.js";
+import { clear, dollars, element, facts, plural, readable } from "./page.js";
+
+const FILTERS = ["spent_usd", "ordered_image_set", "image_urls"];
+
+export async function show(view, place) {
+  const sum = element("div", { role: "status" });
+  const cards = new Cards({
+    // What publishes a set is shown with the set.
+    load: async () => (await instances(place.dag, place.run)).filter((each) => !publishes(each)),
+    keys: async () => {
+      const pushed = await Promise.all(FILTERS.map((xcom_key) => entries(place.dag, place.run, "~", { xcom_key })));
+      addUp(sum, pushed);
+      return byInstance(pushed.flat());
+    },
+    title: (instance, count) => {
+      const map = instance.map_index < 0 ? "" : ` [${instance.rendered_map_index ?? instance.map_index}]`;
+      return element("h2", {}, readable(instance.task_id + map), count ? element("span", { class: "quiet" }, ` · ${count}`) : null);
+    },
+  });
+  await cards.refresh();
+  if (!cards.ours.length) return clear(view, element("p", { class: "quiet" }, "This run has no image set."));
+  view.classList.add("rows");
+  return clear(view, element("h1", {}, "Image sets of this run"), sum, cards.root);
+}
+
+async function addUp(sum, [spent, ordered, delivered]) {
+  const [paid, links] = await Promise.all([spent, delivered].map((found) => Promise.all(found.map(value))));
+  const total = paid.reduce((all, usd) => all + (Number(usd) || 0), 0);
+  const images = links.reduce((all, urls) => all + (Array.isArray(urls) ? urls.length : 0), 0);
+  clear(
+    sum,
+    facts([
+      ["Paid, or may be paid", dollars(total)],
+      ["Image sets", plural(ordered.length, "set")],
+      ["Images delivered", plural(images, "image")],
+    ]),
+  );
+}
