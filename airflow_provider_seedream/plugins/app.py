@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import cache
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
@@ -22,6 +23,7 @@ HEADERS = {
 }
 
 
+@cache
 def gallery_app() -> FastAPI:
     """The static pages, with a policy that allows them nothing but Airflow's API and images.
 

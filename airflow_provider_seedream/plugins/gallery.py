@@ -44,4 +44,5 @@ class SeedreamPlugin(AirflowPlugin):
     external_views = [  # noqa: RUF012
         _view("Images", "task_instance", "seedream", "dag_id", "run_id", "task_id", "map_index"),
         _view("Images", "dag_run", "seedream_run", "dag_id", "run_id"),
+        _view("Image sets", "nav", "seedream_sets"),
     ]

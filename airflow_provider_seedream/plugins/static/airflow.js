@@ -62,7 +62,7 @@ async function all(path, key, query) {
 }
 
 const part = (text) => encodeURIComponent(text);
-export const ofRun = (dag, run) => `dags/${part(dag)}/dagRuns/${part(run)}`;
+const ofRun = (dag, run) => `dags/${part(dag)}/dagRuns/${part(run)}`;
 
 export function instances(dag, run, query = {}) {
   return all(`${ofRun(dag, run)}/taskInstances`, "task_instances", query);
@@ -75,9 +75,10 @@ export async function entries(dag, run, task, query = {}) {
   return query.xcom_key ? found.filter((each) => each.key === query.xcom_key) : found;
 }
 
-export async function latest(dag, key, limit, offset) {
-  const path = `${ofRun(dag || "~", "~")}/taskInstances/~/xcomEntries`;
-  const page = await get(path, { xcom_key: key, order_by: "-timestamp", limit, offset });
+// The latest XComs of a key, in one DAG or in all that the viewer may see.
+export async function latest(dag, key, limit) {
+  const path = `${ofRun(dag ?? "~", "~")}/taskInstances/~/xcomEntries`;
+  const page = await get(path, { xcom_key: key, order_by: "-timestamp", limit });
   return { found: page.xcom_entries.filter((each) => each.key === key), total: page.total_entries };
 }
 

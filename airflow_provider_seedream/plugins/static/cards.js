@@ -1,15 +1,16 @@
 // A card for each instance, filled when it comes into sight, and kept up to date while it works and the tab is seen.
 import { describe } from "./airflow.js";
-import { clear, element } from "./page.js";
-import { content, hasEnded, isOurs, keysOf } from "./instance.js";
+import { announce, clear, element } from "./page.js";
+import { content, hasEnded, isOurs, keysOf, nameOf, stateOf } from "./instance.js";
 
 const OFTEN = 5_000;
 const SELDOM = 30_000;
 
 export class Cards {
-  // load() gives the instances, keys(instances) what they have pushed, title(instance, count) the heading of a card.
-  constructor({ load, keys, title }) {
-    Object.assign(this, { load, keys, title });
+  // load() gives the instances, keys(instances) what they have pushed, title(instance, count) the heading of a card;
+  // detail(instance), where load() gives only their names, gives one instance and what it has pushed.
+  constructor({ load, keys, title, detail }) {
+    Object.assign(this, { load, keys, title, detail });
     this.root = element("div", { class: "cards" });
     this.cards = new Map();
     this.pushed = new Map();
@@ -39,14 +40,14 @@ export class Cards {
   }
 
   update(instance) {
-    const name = `${instance.task_id} ${instance.map_index}`;
+    const name = nameOf(instance);
     const keys = keysOf(this.pushed, instance);
     const version = `${signature(instance)} ${[...keys.keys()].join()}`;
     let card = this.cards.get(name);
     if (card?.version === version) return;
     if (!card) {
       const head = element("header", {}, this.title(instance, null));
-      card = { root: element("article", { class: "card" }, head), seen: false, filled: null };
+      card = { root: element("article", { class: "card", "aria-busy": "true" }, head), seen: false, filled: null };
       card.root.card = card;
       this.cards.set(name, card);
       this.root.append(card.root);
@@ -64,17 +65,21 @@ export class Cards {
   }
 
   async fill(card) {
-    const { instance, keys, version } = card;
+    const { root, version } = card;
+    if (card.filled) announce(`${card.instance.task_id}: ${stateOf(card.instance)}`);
     card.filled = version;
     try {
+      const { instance, keys } = this.detail ? await this.detail(card.instance) : card;
       const parts = await content(instance, keys, (count) => this.title(instance, count), this.instances.length === 1);
-      if (card.version === version) clear(card.root, parts);
+      if (card.version !== version) return;
+      clear(root, parts);
     } catch (error) {
       card.filled = null;
-      clear(card.root, element("header", {}, this.title(instance, null)), element("p", { class: "trouble" }, describe(error)));
+      clear(root, element("header", {}, this.title(card.instance, null)), element("p", { class: "trouble" }, describe(error)));
     }
+    root.removeAttribute("aria-busy");
   }
 }
 
 const signature = (instance) =>
-  `${instance.task_id} ${instance.map_index} ${instance.state} ${instance.try_number} ${instance.end_date}`;
+  `${nameOf(instance)} ${instance.state} ${instance.try_number} ${instance.end_date}`;

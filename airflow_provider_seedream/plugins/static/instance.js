@@ -13,18 +13,20 @@ export function isOurs(instance, keys) {
   return OURS.some((key) => keys.has(key)) || /^Seedream(?!CostSummary|Prompt)/.test(instance.operator ?? "");
 }
 
-// What each instance has pushed: by "task map_index", the entries by key.
+export const nameOf = (each) => JSON.stringify([each.dag_id, each.dag_run_id ?? each.run_id, each.task_id, each.map_index]);
+
+// What each instance has pushed: by the name of the instance, the entries by key.
 export function byInstance(found) {
   const keys = new Map();
   for (const entry of found) {
-    const name = `${entry.task_id} ${entry.map_index}`;
+    const name = nameOf(entry);
     if (!keys.has(name)) keys.set(name, new Map());
     keys.get(name).set(entry.key, entry);
   }
   return keys;
 }
 
-export const keysOf = (keys, instance) => keys.get(`${instance.task_id} ${instance.map_index}`) ?? new Map();
+export const keysOf = (keys, instance) => keys.get(nameOf(instance)) ?? new Map();
 
 const read = (keys, key) => (keys.has(key) ? value(keys.get(key)) : null);
 
@@ -54,8 +56,7 @@ export async function setOfRun(instance, prediction) {
   const near = (entry) => Number(entry.map_index !== instance.map_index);
   for (const entry of found.sort((one, other) => near(one) - near(other))) {
     if ((await value(entry)) !== prediction) continue;
-    const keys = byInstance(await entries(dag, run, entry.task_id, { map_index: entry.map_index }));
-    const own = keys.get(`${entry.task_id} ${entry.map_index}`) ?? new Map();
+    const own = keysOf(byInstance(await entries(dag, run, entry.task_id, { map_index: entry.map_index })), entry);
     const made = (await read(own, "return_value")) ?? (await read(own, "ordered_image_set"));
     if (made?.images) return made;
   }
@@ -63,43 +64,39 @@ export async function setOfRun(instance, prediction) {
 }
 
 const TROUBLE = {
-  upstream_failed: "A task before this one failed, so this one did not start. It paid nothing.",
+  upstream_failed: "A task before this one failed, so this one did not start.",
   skipped: "Airflow skipped this task.",
   removed: "This task is no longer in its DAG.",
 };
 
 function waitingLine(instance, set) {
   if (set) return "The images are being made. This page shows them as soon as they are there.";
-  return instance.start_date ? "The task has not paid yet." : "The task has not started yet.";
+  return instance.start_date ? "The task has not said yet that it paid." : "The task has not started yet.";
 }
 
 function elapsedLine(instance) {
   const since = Date.parse(instance.start_date ?? "");
+  if (Number.isNaN(since)) return null;
   const shown = element("p", { class: "elapsed" });
-  const tick = () => {
-    shown.textContent = Number.isNaN(since) ? "" : `Running for ${duration(Math.max(0, Math.floor((Date.now() - since) / 1000)))}`;
-    if (shown.isConnected || !ticking) setTimeout(tick, 1000);
-    ticking = true;
-  };
-  let ticking = false;
+  const tick = () => (shown.textContent = `Running for ${duration(Math.max(0, Math.floor((Date.now() - since) / 1000)))}`);
+  const timer = setInterval(() => (shown.isConnected ? tick() : clearInterval(timer)), 1000);
   tick();
   return shown;
 }
 
-async function failure(instance, spent) {
+function failure(instance, spent) {
   const line = element("p", { class: "words", dir: "auto" }, "Reading the log …");
   lastError(instance).then(
     (words) => line.replaceChildren(readable(words ?? "The log of the last try names no error.")),
     () => line.replaceChildren("The log cannot be read here. Airflow's own tab Logs may have it."),
   );
-  const paid = typeof spent === "number" && spent > 0 ? `Paid, or may be paid: ${dollars(spent)}.` : "This task paid nothing.";
+  const paid = typeof spent === "number" && spent > 0 ? `Paid, or may be paid: ${dollars(spent)}.` : "No payment is known here.";
   return element("div", { class: "trouble", role: "alert" }, line, element("p", {}, paid));
 }
 
-export function stateLine(instance) {
-  const state = instance.state ?? "no status";
-  const shown = state.replaceAll("_", " ");
-  return element("p", { class: "state", "data-state": state, role: "status" }, shown[0].toUpperCase() + shown.slice(1));
+export function stateOf(instance) {
+  const state = (instance.state ?? "no status").replaceAll("_", " ");
+  return state[0].toUpperCase() + state.slice(1);
 }
 
 // Images do not wait for this answer.
@@ -114,12 +111,12 @@ async function whereTo(instance, set, published) {
 export async function content(instance, keys, title, single) {
   const { set: own, published, spent, prediction } = await load(instance, keys);
   const set = own ?? (prediction ? await setOfRun(instance, prediction) : null);
-  const head = element("header", {}, title(set ? counted(set, instance.state) : null), stateLine(instance));
-  const parts = [head];
+  const state = element("p", { class: "state", "data-state": instance.state }, stateOf(instance));
+  const parts = [element("header", {}, title(set ? counted(set, instance.state) : null), state)];
   if (!hasEnded(instance) && instance.state !== "awaiting_input") {
     parts.push(elapsedLine(instance), element("p", { class: "quiet" }, waitingLine(instance, set)));
   }
-  if (["failed", "up_for_retry"].includes(instance.state)) parts.push(await failure(instance, spent));
+  if (["failed", "up_for_retry"].includes(instance.state)) parts.push(failure(instance, spent));
   if (TROUBLE[instance.state]) parts.push(element("p", { class: "quiet" }, TROUBLE[instance.state]));
   if (set) {
     if (instance.state === "success" && !set.images.length && !published) {

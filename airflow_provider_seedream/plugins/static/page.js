@@ -15,6 +15,11 @@ export function clear(parent, ...children) {
   parent.replaceChildren(...children.flat().filter(Boolean));
 }
 
+// To screen readers, politely.
+export function announce(words) {
+  document.getElementById("news").textContent = readable(words);
+}
+
 // Embeddings, overrides and isolates: a text must not turn around what stands beside it.
 export const readable = (text) => String(text ?? "").replace(/[\u202a-\u202e\u2066-\u2069]/g, "");
 
@@ -27,13 +32,13 @@ export function webAddress(text) {
   }
 }
 
-// Airflow's frame may open no window (no allow-popups), so a link is followed from the page around it.
-function openOutside(event) {
+// Airflow's frame may open no window and lead no other (no allow-popups), so links are followed by the page around it.
+function follow(event, target) {
   const { href } = event.currentTarget;
   try {
     if (parent === window || !parent.document) return;
     const outer = parent.document.createElement("a");
-    Object.assign(outer, { href, target: "_blank", rel: "noreferrer noopener" });
+    Object.assign(outer, { href, target, rel: "noreferrer noopener" });
     outer.click();
     event.preventDefault();
   } catch {
@@ -41,11 +46,17 @@ function openOutside(event) {
   }
 }
 
+// To another site, in a new tab.
 export function link(url, ...children) {
   const href = webAddress(url);
   if (!href) return element("span", {}, ...children);
   const attributes = { href, target: "_blank", rel: "noreferrer noopener", referrerpolicy: "no-referrer" };
-  return element("a", { ...attributes, click: openOutside }, ...children);
+  return element("a", { ...attributes, click: (event) => follow(event, "_blank") }, ...children);
+}
+
+// To another page of Airflow, in place of this one.
+export function outside(href, ...children) {
+  return element("a", { href, click: (event) => follow(event, "_self") }, ...children);
 }
 
 export function copyButton(text, label) {
