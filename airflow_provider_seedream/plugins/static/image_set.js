@@ -13,6 +13,11 @@ export function sides(size) {
 const isOld = (set) => Date.now() - Date.parse(set.completed_at ?? set.submitted_at ?? "") > WEEK;
 // A publishing task lists its files in the order of the set.
 const copyOf = (published, at) => published?.files?.[at] ?? null;
+// Objects of a public Google bucket have an address; which one another store has, its URL does not say.
+function readableCopy(copy) {
+  const inGoogle = /^gc?s:\/\/(.+)/.exec(copy ?? "");
+  return webAddress(inGoogle ? `https://storage.googleapis.com/${encodeURI(inGoogle[1])}` : copy);
+}
 const nameOf = (url) => String(url).split(/[?#]/)[0].split("/").at(-1) || String(url);
 
 const IN_A_STORE = "This image is in a store that a browser cannot read.";
@@ -34,7 +39,7 @@ function picture(image, set, published) {
   around.classList.add("open");
   shown.addEventListener("error", async () => {
     const copy = copyOf(await published, image.at);
-    const other = webAddress(copy);
+    const other = readableCopy(copy);
     if (!other || shown.src === other) return instead(copy);
     around.href = other;
     shown.src = other;
