@@ -7,11 +7,14 @@ import { clear, dollars, element, facts, plural, readable } from "./page.js";
 
 const FILTERS = ["spent_usd", "ordered_image_set", "image_urls"];
 
+// What publishes a set, or shows it to a person, adds nothing to the set; nor does what has not run.
+const IDLE = new Set([null, "skipped", "upstream_failed", "removed"]);
+const hasOwnSet = (each) => !publishes(each) && !/^SeedreamReview/.test(each.operator ?? "") && !IDLE.has(each.state);
+
 export async function show(view, place) {
   const sum = element("div", { role: "status" });
   const cards = new Cards({
-    // What publishes a set is shown with the set.
-    load: async () => (await instances(place.dag, place.run)).filter((each) => !publishes(each)),
+    load: async () => (await instances(place.dag, place.run)).filter(hasOwnSet),
     keys: async () => {
       const pushed = await Promise.all(FILTERS.map((xcom_key) => entries(place.dag, place.run, "~", { xcom_key })));
       addUp(sum, pushed);
