@@ -75,20 +75,23 @@ export async function entries(dag, run, task, query = {}) {
   return query.xcom_key ? found.filter((each) => each.key === query.xcom_key) : found;
 }
 
-// The latest XComs of a key, in one DAG or in all that the viewer may see.
+// The latest XComs of a key, in one DAG or in all that the viewer may see. Airflow 3.1 does not sort them itself.
 export async function latest(dag, key, limit) {
   const path = `${ofRun(dag ?? "~", "~")}/taskInstances/~/xcomEntries`;
   const page = await get(path, { xcom_key: key, order_by: "-timestamp", limit });
-  return { found: page.xcom_entries.filter((each) => each.key === key), total: page.total_entries };
+  const found = page.xcom_entries.filter((each) => each.key === key);
+  found.sort((one, other) => Date.parse(other.timestamp) - Date.parse(one.timestamp));
+  return { found, total: page.total_entries };
 }
 
 // An XCom that is there: asking for one that is not fills the console with errors.
 export async function value(entry) {
   const path = `${ofRun(entry.dag_id, entry.run_id)}/taskInstances/${part(entry.task_id)}/xcomEntries/${part(entry.key)}`;
   const found = (await get(path, { map_index: entry.map_index })).value;
-  if (typeof found !== "string") return found;
+  // Some versions of Airflow give a value as its JSON. An id may be all digits, and stays a text.
+  if (typeof found !== "string" || !/^(?:[[{"].*|\d{1,9}(?:\.\d+)?)$/s.test(found)) return found;
   try {
-    return JSON.parse(found); // Airflow gives some values as their JSON
+    return JSON.parse(found);
   } catch {
     return found;
   }
