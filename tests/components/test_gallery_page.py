@@ -236,6 +236,29 @@ def test_a_waiting_task_shows_its_images_once_they_are_there_and_asks_nothing_un
     assert browser.complaints() == []
 
 
+@pytest.mark.parametrize("task_id", ["publish", "review"])
+def test_a_task_that_publishes_a_set_or_shows_it_to_a_person_shows_that_set(
+    browser: Page, airflow: CannedAirflow, cdn: Cdn, task_id: str
+) -> None:
+    other, made = fox(cdn, prediction_id="another", cost_usd=9.0), fox(cdn)
+    add(airflow, other, "other")
+    add(airflow, made)
+    result = {"prediction_id": made.prediction_id, "manifest": "m", "path": "s3://b/fox", "files": []}
+    airflow.add("publish", "success", operator="SeedreamPublishOperator", return_value=result)
+    airflow.add(
+        "review",
+        "awaiting_input",
+        operator="SeedreamReviewOperator",
+        shown_prediction_id=made.prediction_id,
+        shown_image_urls=[image.url for image in made.images],
+    )
+    show(browser, airflow.task_page(task_id))
+    assert texts(browser, "h1") == ["3 images · $0.105"]
+    assert facts(browser)["Prediction"] == f"{made.prediction_id}Copy"
+    wait_for(browser, "document.body.innerText.includes('s3://b/fox')")
+    assert browser.complaints() == []
+
+
 def test_a_failed_task_says_why_and_what_it_paid(browser: Page, airflow: CannedAirflow, cdn: Cdn) -> None:
     ordered = fox(cdn, images=(), completed_at=None, inference_ms=None)
     airflow.add("draw", "failed", ordered_image_set=ordered.to_json(), spent_usd=0.21)
@@ -312,6 +335,14 @@ def test_a_task_that_is_not_ours_has_one_quiet_line(browser: Page, airflow: Cann
     assert browser.evaluate("document.body.innerText").strip() == "This task has no image set."
     assert len(airflow.asked) == 2
     assert not any("return_value" in each for each in airflow.asked), "what others gave is not read"
+
+
+def test_a_run_id_that_airflow_3_1_does_not_encode_is_read_as_it_is(
+    browser: Page, airflow: CannedAirflow, cdn: Cdn
+) -> None:
+    add(airflow, fox(cdn))
+    show(browser, airflow.page(dag_id=DAG, run_id=RUN, task_id="draw", map_index="{MAP_INDEX}"))
+    assert texts(browser, "h1") == ["3 images · $0.105"]
 
 
 def test_hostile_texts_stay_texts(browser: Page, airflow: CannedAirflow, cdn: Cdn) -> None:
@@ -460,11 +491,11 @@ def test_a_run_shows_all_its_sets_and_what_they_cost_together(
     airflow.add("plain", "success", operator="_PythonDecoratedOperator", return_value=1)
     airflow.add("cost", "success", operator="SeedreamCostSummaryOperator", return_value={})
     show(browser, airflow.page(dag_id=DAG, run_id=quote(RUN), task_id="{TASK_ID}"))
-    wait_for(browser, "document.querySelector('.facts')")
+    wait_for(browser, "document.querySelector('main > [role=status] .facts')")
     shown = browser.evaluate(
-        "[...document.querySelector('main > div .facts').children].map(each => each.innerText)"
+        "[...document.querySelector('main > [role=status] .facts').children].map(each => each.innerText)"
     )
-    assert shown == ["Paid, or may be paid\n$0.315", "Image sets\n3 sets", "Images delivered\n9 images"]
+    assert shown == ["Paid, or may be paid\n$0.315", "Image sets\n3 sets"]
     titles = ["draw · 3 images · $0.105", "many [0] · 3 images · $0.105", "many [1] · 3 images · $0.105"]
     wait_for(browser, "document.images.length === 9")
     assert texts(browser, "h2") == titles

@@ -3,7 +3,8 @@
 // This page is <base path>/seedream/gallery.html.
 const API = new URL("../api/v2/", location.href);
 const PAGE = 100;
-const AT_ONCE = 6;
+const AT_ONCE = 5;
+const AT_LEISURE = 2;
 
 export class Refused extends Error {
   constructor(status) {
@@ -20,34 +21,35 @@ export function describe(error) {
 }
 
 let running = 0;
-const queue = [];
+const urgent = [];
+const unhurried = [];
 
 function next() {
-  while (running < AT_ONCE && queue.length) {
+  while (running < AT_ONCE && (urgent.length || (unhurried.length && running < AT_LEISURE))) {
     running += 1;
-    queue.shift()().finally(() => {
+    (urgent.shift() ?? unhurried.shift())().finally(() => {
       running -= 1;
       next();
     });
   }
 }
 
-// A browser has six connections to a server, and Airflow's own page needs some: the rest waits here.
-function inTurn(work) {
+// A browser has six connections to a server, and Airflow's own page needs some: the rest waits here, sums behind images.
+function inTurn(work, queue) {
   return new Promise((resolve, reject) => {
     queue.push(() => work().then(resolve, reject));
     next();
   });
 }
 
-export function get(path, query = {}) {
+function get(path, query = {}, queue = urgent) {
   const url = new URL(path, API);
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
   return inTurn(async () => {
     const answer = await fetch(url, { credentials: "same-origin", headers: { Accept: "application/json" } });
     if (!answer.ok) throw new Refused(answer.status);
     return answer.json();
-  });
+  }, queue);
 }
 
 async function all(path, key, query) {
@@ -85,16 +87,18 @@ export async function latest(dag, key, limit) {
 }
 
 // An XCom that is there: asking for one that is not fills the console with errors.
-export async function value(entry) {
+export async function value(entry, queue = urgent) {
   const path = `${ofRun(entry.dag_id, entry.run_id)}/taskInstances/${part(entry.task_id)}/xcomEntries/${part(entry.key)}`;
-  const found = (await get(path, { map_index: entry.map_index })).value;
-  // Some versions of Airflow give a value as its JSON. An id may be all digits, and stays a text.
-  if (typeof found !== "string" || !/^(?:[[{"].*|\d{1,9}(?:\.\d+)?)$/s.test(found)) return found;
-  try {
-    return JSON.parse(found);
-  } catch {
-    return found;
-  }
+  return (await get(path, { map_index: entry.map_index }, queue)).value;
+}
+
+const known = new Map();
+
+// What a task has paid, by its XCom spent_usd; asked for once, behind all else.
+export async function paidBy(entry) {
+  const name = JSON.stringify([entry.dag_id, entry.run_id, entry.task_id, entry.map_index, entry.timestamp]);
+  if (!known.has(name)) known.set(name, value(entry, unhurried).catch(() => null));
+  return Number(await known.get(name)) || 0;
 }
 
 export async function lastError(instance) {

@@ -1,6 +1,5 @@
 // A card for each instance, filled when it comes into sight, and kept up to date while it works and the tab is seen.
-import { describe } from "./airflow.js";
-import { announce, clear, element } from "./page.js";
+import { announce, clear, element, trouble } from "./page.js";
 import { content, hasEnded, isOurs, keysOf, nameOf, stateOf } from "./instance.js";
 
 const OFTEN = 5_000;
@@ -75,7 +74,7 @@ export class Cards {
       clear(root, parts);
     } catch (error) {
       card.filled = null;
-      clear(root, element("header", {}, this.title(card.instance, null)), element("p", { class: "trouble" }, describe(error)));
+      clear(root, element("header", {}, this.title(card.instance, null)), trouble(error));
     }
     root.removeAttribute("aria-busy");
   }

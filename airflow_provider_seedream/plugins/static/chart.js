@@ -1,11 +1,11 @@
 // What was paid per day and DAG, as bars; days are those of UTC, as for max_cost_per_day.
+import { paidBy } from "./airflow.js";
 import { dollars, element, readable } from "./page.js";
 
 const DAYS = 14;
 const DAY = 24 * 3600 * 1000;
 const [WIDTH, HEIGHT, STEP, BAR, FOOT] = [720, 132, 720 / DAYS, 28, 20];
 const COLOURS = 6;
-const AT_ONCE = 2; // images come first
 
 function svg(name, attributes, ...children) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -16,17 +16,9 @@ function svg(name, attributes, ...children) {
 
 const dayOf = (moment) => new Date(moment).toISOString().slice(0, 10);
 
-async function read(found, value) {
-  const waiting = [...found];
-  const paid = [];
-  const work = async () => {
-    for (let entry = waiting.shift(); entry; entry = waiting.shift()) {
-      const usd = Number(await value(entry).catch(() => 0)) || 0;
-      paid.push({ dag: entry.dag_id, day: dayOf(entry.timestamp), usd });
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
-  return paid;
+async function read(found) {
+  const paid = await Promise.all(found.map(paidBy));
+  return found.map((entry, at) => ({ dag: entry.dag_id, day: dayOf(entry.timestamp), usd: paid[at] }));
 }
 
 function total(paid, key) {
@@ -58,11 +50,11 @@ function bars(paid, days, dags) {
 }
 
 // A chart of the entries, once what each of them paid is known; null where none paid in these days.
-export async function spendChart(found, value, isCut) {
+export async function spendChart(found, isCut) {
   const now = Date.now();
   const days = Array.from({ length: DAYS }, (_, at) => dayOf(now - (DAYS - 1 - at) * DAY));
   const recent = found.filter((each) => days.includes(dayOf(each.timestamp)));
-  const paid = await read(recent, value);
+  const paid = await read(recent);
   if (!paid.some((each) => each.usd)) return null;
   const perDag = [...total(paid, "dag")].sort(([, one], [, other]) => other - one);
   const swatch = (at) => element("span", { class: `swatch c${at % COLOURS}` });

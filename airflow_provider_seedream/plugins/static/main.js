@@ -1,9 +1,9 @@
 // Which view a page is: the one that its address names. What Airflow's UI leaves as "{TASK_ID}" is not named.
-import { describe } from "./airflow.js";
-import { clear, element } from "./page.js";
+import { clear, trouble } from "./page.js";
 import { followTheme } from "./theme.js";
 
-const query = new URLSearchParams(location.search);
+// Airflow 3.1 does not encode what it puts into the address, and the "+" of a run's id is no blank.
+const query = new URLSearchParams(location.search.replaceAll("+", "%2B"));
 
 function named(parameter) {
   const value = query.get(parameter);
@@ -19,6 +19,6 @@ try {
   const { show } = await import(`./${name}.js`);
   await show(view, place);
 } catch (error) {
-  clear(view, element("p", { class: "trouble", role: "alert" }, describe(error)));
+  clear(view, trouble(error));
 }
 view.removeAttribute("aria-busy");

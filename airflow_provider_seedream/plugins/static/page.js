@@ -1,4 +1,5 @@
 // What pages are made of. Every text is set as text; no string ever becomes markup.
+import { describe } from "./airflow.js";
 
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -14,6 +15,8 @@ export function element(name, attributes = {}, ...children) {
 export function clear(parent, ...children) {
   parent.replaceChildren(...children.flat().filter(Boolean));
 }
+
+export const trouble = (error) => element("p", { class: "trouble", role: "alert" }, describe(error));
 
 // To screen readers, politely.
 export function announce(words) {

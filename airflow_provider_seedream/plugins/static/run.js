@@ -1,5 +1,5 @@
 // The view of a DAG run: all its image sets, and what they cost together.
-import { entries, instances, value } from "./airflow.js";
+import { entries, instances, paidBy } from "./airflow.js";
 import { Cards } from "./cards.js";
 import { byInstance } from "./instance.js";
 import { publishes } from "./published.js";
@@ -12,7 +12,7 @@ const IDLE = new Set([null, "skipped", "upstream_failed", "removed"]);
 const hasOwnSet = (each) => !publishes(each) && !/^SeedreamReview/.test(each.operator ?? "") && !IDLE.has(each.state);
 
 export async function show(view, place) {
-  const sum = element("div", { role: "status" });
+  const sum = element("div", { role: "status" }, element("p", { class: "quiet" }, "Adding up what was paid …"));
   const cards = new Cards({
     load: async () => (await instances(place.dag, place.run)).filter(hasOwnSet),
     keys: async () => {
@@ -31,16 +31,13 @@ export async function show(view, place) {
   return clear(view, element("h1", {}, "Image sets of this run"), sum, cards.root);
 }
 
-async function addUp(sum, [spent, ordered, delivered]) {
-  const [paid, links] = await Promise.all([spent, delivered].map((found) => Promise.all(found.map(value))));
-  const total = paid.reduce((all, usd) => all + (Number(usd) || 0), 0);
-  const images = links.reduce((all, urls) => all + (Array.isArray(urls) ? urls.length : 0), 0);
+async function addUp(sum, [spent, ordered]) {
+  const paid = (await Promise.all(spent.map(paidBy))).reduce((all, usd) => all + usd, 0);
   clear(
     sum,
     facts([
-      ["Paid, or may be paid", dollars(total)],
+      ["Paid, or may be paid", dollars(paid)],
       ["Image sets", plural(ordered.length, "set")],
-      ["Images delivered", plural(images, "image")],
     ]),
   );
 }

@@ -1,9 +1,9 @@
 // The view across DAGs: the latest image sets that the viewer may see, and what was paid for them.
-import { entries, instances, latest, value } from "./airflow.js";
+import { entries, instances, latest } from "./airflow.js";
 import { Cards } from "./cards.js";
 import { spendChart } from "./chart.js";
 import { byInstance, keysOf } from "./instance.js";
-import { clear, element, outside, readable } from "./page.js";
+import { clear, element, outside, readable, trouble } from "./page.js";
 
 const MOST = 100; // of what is asked for, which is the most that Airflow gives at once
 const MORE = 20;
@@ -51,7 +51,7 @@ async function list(dag, chart, body) {
   more.hidden = shown >= found.length;
   const none = found.length ? null : element("p", { class: "quiet" }, "No task has paid for an image set that you may see.");
   clear(body, none, cards.root, more);
-  spendChart(found, value, total > found.length).then((made) => clear(chart, made));
+  spendChart(found, total > found.length).then((made) => clear(chart, made));
   return found;
 }
 
@@ -62,7 +62,10 @@ export async function show(view, { dag }) {
   const found = await list(dag, chart, body);
   const names = [...new Set([...found.map((each) => each.dag_id), ...(dag ? [dag] : [])])].sort();
   choice.append(...names.map((name) => element("option", { value: name, selected: name === dag }, readable(name))));
-  choice.addEventListener("change", () => list(choice.value || null, chart, body));
+  choice.addEventListener("change", () => {
+    clear(chart);
+    list(choice.value || null, chart, body).catch((error) => clear(body, trouble(error)));
+  });
   const filter = element("p", { class: "filter" }, element("label", { for: "dag" }, "DAG"), " ", choice);
   view.classList.add("rows");
   clear(view, element("header", {}, element("h1", {}, "Image sets"), filter), chart, body);
