@@ -288,6 +288,22 @@ def test_a_failed_task_says_why_and_what_it_paid(browser: Page, airflow: CannedA
     assert browser.complaints() == []
 
 
+@pytest.mark.parametrize("state", ["failed", "success"])
+def test_images_that_came_are_shown_even_if_the_task_gave_no_result(
+    browser: Page, airflow: CannedAirflow, cdn: Cdn, state: str
+) -> None:
+    """It failed while it published them, or pushes no result (``do_xcom_push=False``)."""
+    add(airflow, fox(cdn))
+    del airflow.xcoms["draw", -1, "return_value"]
+    airflow.tasks[0]["state"] = state
+    airflow.logs["draw"] = [{"event": "The folder is taken.", "level": "error"}]
+    show(browser, airflow.task_page("draw"))
+    assert texts(browser, "h1") == ["3 images · $0.105"]
+    assert texts(browser, "figcaption .scene") == list(SCENES)
+    if state == "failed":
+        wait_for(browser, "document.querySelector('.words').textContent === 'The folder is taken.'")
+
+
 def test_what_is_missing_or_flagged_stands_at_its_place(
     browser: Page, airflow: CannedAirflow, cdn: Cdn
 ) -> None:

@@ -30,6 +30,13 @@ export const keysOf = (keys, instance) => keys.get(nameOf(instance)) ?? new Map(
 
 const read = (keys, key) => (keys.has(key) ? value(keys.get(key)) : null);
 
+// What was paid for, with the images that came: where there is no result, as a task that failed afterwards has none.
+async function paidSet(keys) {
+  const ordered = await read(keys, "ordered_image_set");
+  const urls = ordered && (await read(keys, "image_urls"));
+  return Array.isArray(urls) ? { ...ordered, images: urls.map((url) => ({ url })) } : ordered;
+}
+
 // Reads what an instance has made of an image set, with the fewest questions.
 async function load(instance, keys) {
   const entry = (key) => ({
@@ -41,11 +48,11 @@ async function load(instance, keys) {
   });
   const delivered = keys.has("image_urls") || (keys.has("return_value") && publishes(instance));
   const [result, spent] = await Promise.all([
-    delivered && instance.state === "success" ? value(keys.get("return_value") ?? entry("return_value")) : null,
+    delivered && instance.state === "success" ? value(keys.get("return_value") ?? entry("return_value")).catch(() => null) : null,
     read(keys, "spent_usd"),
   ]);
   if (result?.manifest) return { published: result, spent, prediction: result.prediction_id };
-  const set = result?.images ? result : await read(keys, "ordered_image_set");
+  const set = result?.images ? result : await paidSet(keys);
   return { set, spent, prediction: set?.prediction_id ?? (await read(keys, "shown_prediction_id")) };
 }
 
@@ -66,6 +73,7 @@ export async function setOfRun(instance, prediction) {
 const TROUBLE = {
   upstream_failed: "A task before this one failed, so this one did not start.",
   skipped: "Airflow skipped this task.",
+  up_for_retry: "Airflow will try again.",
   removed: "This task is no longer in its DAG.",
 };
 
@@ -113,11 +121,12 @@ export async function content(instance, keys, title, single) {
   const set = own ?? (prediction ? await setOfRun(instance, prediction) : null);
   const state = element("p", { class: "state", "data-state": instance.state }, stateOf(instance));
   const parts = [element("header", {}, title(set ? counted(set, instance.state) : null), state)];
-  if (!hasEnded(instance) && instance.state !== "awaiting_input") {
+  if (!hasEnded(instance) && !["awaiting_input", "up_for_retry"].includes(instance.state)) {
     parts.push(elapsedLine(instance), element("p", { class: "quiet" }, waitingLine(instance, set)));
   }
   if (["failed", "up_for_retry"].includes(instance.state)) parts.push(failure(instance, spent));
   if (TROUBLE[instance.state]) parts.push(element("p", { class: "quiet" }, TROUBLE[instance.state]));
+  if (!set && spent && hasEnded(instance)) parts.push(element("p", { class: "quiet" }, `Paid ${dollars(spent)}.`));
   if (set) {
     if (instance.state === "success" && !set.images.length && !published) {
       parts.push(element("p", { class: "quiet" }, "This task only submits. A sensor, or another task, waits for the images."));
