@@ -47,6 +47,7 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "sensors": [_modules("airflow_provider_seedream.sensors.seedream")],
         "triggers": [_modules("airflow_provider_seedream.triggers.seedream")],
+        "extra-links": ["airflow_provider_seedream.operators.links.PublishedLink"],
         "connection-types": [_connection_type()],
     }
 

@@ -28,6 +28,7 @@ LAYERS = {
     "operators": 5,
     "sensors": 6,
     "decorators": 6,
+    "plugins": 6,
 }
 """An import goes to the same room or to a lower one. Rooms that are not named here are not judged."""
 

@@ -19,6 +19,7 @@ from airflow_provider_seedream.operators.arguments import (
 )
 from airflow_provider_seedream.operators.deployment import publisher, zones_of_connection
 from airflow_provider_seedream.operators.lineage import TellsLineage
+from airflow_provider_seedream.operators.links import PublishedLink
 from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
 from airflow_provider_seedream.options import CheckSize, OnExisting, OnRenditionError, OutputFormat
 from airflow_provider_seedream.publishing.names import DEFAULT_NAMES, FileNames, read_renditions
@@ -81,7 +82,10 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
         "output_format",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"image_set": "json"}
+    operator_extra_links = (PublishedLink(),)
     ui_color = "#e1eef5"
+
+    published_to: Mapping[str, Any] | None = None
 
     def __init__(
         self,
@@ -158,7 +162,7 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
         worker.announce(context, image_set, published)
         manifest = published.manifest
         made = {each.role: str(folder / each.file) for each in manifest.derivatives}
-        return {
+        self.published_to = {
             "path": published.folder,
             "manifest": str(folder / publishing.MANIFEST_NAME),
             "files": [str(folder / image.file) for image in manifest.images],
@@ -168,6 +172,7 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
             "contact_sheet": made.get(publishing.Role.CONTACT_SHEET),
             "storyboard_page": made.get(publishing.Role.STORYBOARD_PAGE),
         }
+        return self.published_to
 
     def _current_links(self, prediction_id: str) -> Sequence[str] | None:
         try:

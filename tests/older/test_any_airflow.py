@@ -218,6 +218,20 @@ def test_the_examples_are_read_without_an_error(home: Path) -> None:
     )
 
 
+def test_the_plugin_of_the_gallery_is_loaded_and_costs_no_fastapi(home: Path) -> None:
+    code = (
+        "import sys; from airflow import plugins_manager as manager; "
+        "getattr(manager, 'ensure_plugins_loaded', lambda: None)(); "
+        "loaded = getattr(manager, 'plugins', None) or manager._get_plugins()[0]; "
+        "ours = [plugin for plugin in loaded if plugin.name == 'seedream']; "
+        "print(len(ours), 'airflow_provider_seedream.plugins.app' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.splitlines()[-1] == "1 False"
+
+
 def test_a_function_draws_what_the_prompt_operator_wrote(
     home: Path, seedream_emulator: Emulator, run: Run
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from tests.standalone.standalone import Standalone
+from tests.standalone.standalone import ADMIN, Standalone
 
 OVER = {"success", "failed", "upstream_failed", "skipped", "removed"}
 
@@ -18,15 +18,17 @@ class Airflow:
 
     What is asked again and again is read from its database: an answer of its API costs much more computing.
 
-    :param standalone: the Airflow; every anonymous visitor must be an admin there.
+    :param user: who signs in.
     """
 
-    def __init__(self, standalone: Standalone) -> None:
+    def __init__(self, standalone: Standalone, user: str = ADMIN) -> None:
         self.standalone = standalone
         self._url = url = standalone.url
         self._session = requests.Session()
-        token = requests.get(f"{url}/auth/token", timeout=30).json()["access_token"]
-        self._session.headers["Authorization"] = f"Bearer {token}"
+        credentials = {"username": user, "password": user}
+        signed_in = requests.post(f"{url}/auth/token", json=credentials, timeout=30).json()
+        self.token: str = signed_in["access_token"]
+        self._session.headers["Authorization"] = f"Bearer {self.token}"
 
     def close(self) -> None:
         self._session.close()

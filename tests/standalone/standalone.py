@@ -22,6 +22,10 @@ from cryptography.fernet import Fernet
 
 TRIGGER = "airflow_provider_seedream.triggers.seedream.SeedreamPredictionTrigger"
 
+ADMIN, STRANGER = "admin", "stranger"
+USERS = {ADMIN: "admin", STRANGER: ""}
+"""Who may sign in, each with the name as password, and the role; without one, nothing may be seen."""
+
 JOBS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
 
@@ -64,7 +68,7 @@ class Standalone:
             "CORE__FERNET_KEY": Fernet.generate_key().decode(),
             "CORE__LOAD_EXAMPLES": "False",
             "CORE__PARALLELISM": str(parallelism),
-            "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in USERS.items()),
             # Nothing changes in its DAGs folder.
             "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
             # A busy machine answers a worker late, and Airflow would take its task for failed after five seconds.
@@ -80,6 +84,8 @@ class Standalone:
             "TRIGGERER__JOB_HEARTBEAT_SEC": "2",
             "LOGGING__WORKER_LOG_SERVER_PORT": str(worker_log_port),
         }
+        passwords = json.dumps({name: name for name in USERS})
+        (home / "simple_auth_manager_passwords.json.generated").write_text(passwords)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
         self.env = {
             **inherited,

@@ -1,0 +1,118 @@
+// Airflow's own REST API, asked with the session of whoever looks: what they may not see, Airflow does not give.
+
+// This page is <base path>/seedream/gallery.html.
+const API = new URL("../api/v2/", location.href);
+const PAGE = 100;
+const AT_ONCE = 5;
+const AT_LEISURE = 2;
+
+export class Refused extends Error {
+  constructor(status) {
+    super(`Airflow answered ${status}.`);
+    this.status = status;
+  }
+}
+
+export function describe(error) {
+  if (error.status === 401) return "You are not signed in to Airflow. Sign in, then reload this page.";
+  if (error.status === 403) return "You may not see the results (XComs) of this DAG. Its owner can allow it.";
+  if (error.status === 404) return "Airflow knows nothing of this. It may have been deleted.";
+  return `Airflow could not be asked: ${error.message}`;
+}
+
+let running = 0;
+const urgent = [];
+const unhurried = [];
+
+function next() {
+  while (running < AT_ONCE && (urgent.length || (unhurried.length && running < AT_LEISURE))) {
+    running += 1;
+    (urgent.shift() ?? unhurried.shift())().finally(() => {
+      running -= 1;
+      next();
+    });
+  }
+}
+
+// A browser has six connections to a server, and Airflow's own page needs some: the rest waits here, sums behind images.
+function inTurn(work, queue) {
+  return new Promise((resolve, reject) => {
+    queue.push(() => work().then(resolve, reject));
+    next();
+  });
+}
+
+function get(path, query = {}, queue = urgent) {
+  const url = new URL(path, API);
+  for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+  return inTurn(async () => {
+    const answer = await fetch(url, { credentials: "same-origin", headers: { Accept: "application/json" } });
+    if (!answer.ok) throw new Refused(answer.status);
+    return answer.json();
+  }, queue);
+}
+
+async function all(path, key, query) {
+  const found = [];
+  for (let total = 1; found.length < total; ) {
+    const page = await get(path, { limit: PAGE, offset: found.length, ...query });
+    if (!page[key].length) break;
+    found.push(...page[key]);
+    total = page.total_entries ?? found.length;
+  }
+  return found;
+}
+
+const part = (text) => encodeURIComponent(text);
+const ofRun = (dag, run) => `dags/${part(dag)}/dagRuns/${part(run)}`;
+
+export function instances(dag, run, query = {}) {
+  return all(`${ofRun(dag, run)}/taskInstances`, "task_instances", query);
+}
+
+export async function entries(dag, run, task, query = {}) {
+  const path = `${ofRun(dag, run)}/taskInstances/${part(task)}/xcomEntries`;
+  const found = await all(path, "xcom_entries", query);
+  // Versions that do not know a filter leave it out.
+  return query.xcom_key ? found.filter((each) => each.key === query.xcom_key) : found;
+}
+
+// The latest XComs of a key, in one DAG or in all that the viewer may see. Airflow 3.1 does not sort them itself.
+export async function latest(dag, key, limit) {
+  const path = `${ofRun(dag ?? "~", "~")}/taskInstances/~/xcomEntries`;
+  const page = await get(path, { xcom_key: key, order_by: "-timestamp", limit });
+  const found = page.xcom_entries.filter((each) => each.key === key);
+  found.sort((one, other) => Date.parse(other.timestamp) - Date.parse(one.timestamp));
+  return { found, total: page.total_entries };
+}
+
+// An XCom that is there: asking for one that is not fills the console with errors.
+export async function value(entry, queue = urgent) {
+  const path = `${ofRun(entry.dag_id, entry.run_id)}/taskInstances/${part(entry.task_id)}/xcomEntries/${part(entry.key)}`;
+  return (await get(path, { map_index: entry.map_index }, queue)).value;
+}
+
+const known = new Map();
+
+// What a task has paid, by its XCom spent_usd; asked for once, behind all else.
+export async function paidBy(entry) {
+  const name = JSON.stringify([entry.dag_id, entry.run_id, entry.task_id, entry.map_index, entry.timestamp]);
+  if (!known.has(name)) known.set(name, value(entry, unhurried).catch(() => null));
+  return Number(await known.get(name)) || 0;
+}
+
+export async function lastError(instance) {
+  const { dag_id: dag, dag_run_id: run, task_id: task, map_index: map, try_number: attempt } = instance;
+  const path = `${ofRun(dag, run)}/taskInstances/${part(task)}/logs/${attempt}`;
+  const { content } = await get(path, { map_index: map, full_content: true });
+  const lines = Array.isArray(content) ? content : String(content).split("\n");
+  const words = lines.map(errorOf).filter(Boolean);
+  return words.at(-1) ?? null;
+}
+
+function errorOf(line) {
+  if (typeof line === "string") return /\b(?:ERROR|CRITICAL)\b/.test(line) ? line : null;
+  const raised = line.error_detail?.[0]; // its causes follow it
+  if (raised?.exc_value) return raised.exc_value;
+  return ["error", "critical"].includes(line.level) ? line.event : null;
+}
