@@ -165,7 +165,7 @@ class PredictionFailedError(WaveSpeedError):
         meaning, self.transient = task_code(code, status)
         super().__init__(
             f"Prediction {prediction_id} ended as {status}"
-            f"{f' (code {code}: {meaning})' if code else ''}: {error or 'no reason given'}."
+            f"{f' (code {code}: {meaning})' if code else ''}: {(error or 'no reason given').rstrip('.')}."
         )
         self.prediction_id = prediction_id
         self.status = status
