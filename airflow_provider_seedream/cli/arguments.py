@@ -201,5 +201,10 @@ def _positive(text: str) -> float:
 COMMANDS = {
     "balance": Command("The account's balance.", "account:balance", _balance),
     "price": Command("What an image set costs. Pays nothing.", "account:price", _price),
+    "predictions": Command("What the account had made.", "predictions:predictions", _predictions),
+    "generate": Command(
+        "Make an image set without a DAG. Pays, after asking.", "generate:generate", _generate
+    ),
+    "publish": Command("Write a paid image set into a folder.", "publish:publish", _publish),
     "emulator": Command("Run a local stand-in for the API.", "emulator:main", _emulator),
 }

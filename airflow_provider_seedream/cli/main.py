@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TextIO
 
 from airflow_provider_seedream.cli.arguments import parser
 
@@ -28,11 +30,30 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.run == EMULATOR:
         emulator = importlib.import_module("airflow_provider_seedream.emulator.__main__")
         return int(emulator.main(arguments.arguments))
-    result = sys.stdout
-    # Airflow, while it is imported and later, logs to what it finds as standard output.
-    with contextlib.redirect_stdout(sys.stderr):
-        session = importlib.import_module("airflow_provider_seedream.cli.session")
+    # What Airflow logs of its own, such as each file that it reads, is no answer to what was asked. Read once, at its import.
+    os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "CRITICAL")
+    with _alone() as result:
+        try:
+            session = importlib.import_module("airflow_provider_seedream.cli.session")
+        except KeyboardInterrupt:
+            sys.stderr.write("Interrupted.\n")
+            return 1
         return int(session.run(arguments, result))
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[TextIO]:
+    """Standard output for the result alone: whatever else is written to it, by whichever object, goes to standard error."""
+    sys.stdout.flush()
+    with contextlib.ExitStack() as stack:
+        result: TextIO = sys.stdout
+        with contextlib.suppress(OSError):  # of a stream without a file, as in a test
+            kept = os.dup(sys.stdout.fileno())
+            result = stack.enter_context(os.fdopen(kept, "w", encoding="utf-8"))
+            stack.callback(os.dup2, kept, sys.stdout.fileno())
+            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        with contextlib.redirect_stdout(sys.stderr):
+            yield result
 
 
 EMULATOR = "emulator:main"

@@ -7,6 +7,7 @@ import importlib
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
@@ -34,9 +35,9 @@ def run(arguments: argparse.Namespace, stream: TextIO) -> int:
     :return: the exit code.
     """
     module, _, name = arguments.run.partition(":")
-    command = getattr(importlib.import_module(f"airflow_provider_seedream.cli.{module}"), name)
     try:
-        with _log_on_stderr(), _connections():
+        with _quiet(), _connections():
+            command = getattr(importlib.import_module(f"airflow_provider_seedream.cli.{module}"), name)
             command(arguments, Output(arguments.output, stream))
     except MayBeSpentError as error:
         say(str(error))
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace, stream: TextIO) -> int:
         say(str(error))
         return REFUSED
     except KeyboardInterrupt:
-        say("Interrupted. Nothing was paid.")
+        say("Interrupted.")
         return REFUSED
     return DONE
 
@@ -73,15 +74,19 @@ def _has_connections() -> bool:
 
 
 @contextmanager
-def _log_on_stderr() -> Iterator[None]:
-    """Show what the package warns of, and nothing else, a line each, where a person looks for it."""
+def _quiet() -> Iterator[None]:
+    """Show what the package warns of, a line each."""
     log, handler = logging.getLogger("airflow_provider_seedream"), logging.StreamHandler(sys.stderr)
-    handler.setLevel(logging.WARNING)
-    propagates = log.propagate
+    level, propagates = log.level, log.propagate
     log.addHandler(handler)
     log.propagate = False
+    log.setLevel(logging.WARNING)
     try:
-        yield
+        with warnings.catch_warnings():
+            # Of Python code, which is not the person's.
+            warnings.simplefilter("ignore")
+            yield
     finally:
+        log.setLevel(level)
         log.propagate = propagates
         log.removeHandler(handler)
