@@ -201,6 +201,7 @@ def _positive(text: str) -> float:
 COMMANDS = {
     "balance": Command("The account's balance.", "account:balance", _balance),
     "price": Command("What an image set costs. Pays nothing.", "account:price", _price),
+    "forecast": Command("What a run of a DAG, or a backfill, will cost.", "forecast:forecast", _forecast),
     "predictions": Command("What the account had made.", "predictions:predictions", _predictions),
     "generate": Command(
         "Make an image set without a DAG. Pays, after asking.", "generate:generate", _generate
