@@ -49,6 +49,7 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [_modules("airflow_provider_seedream.triggers.seedream")],
         "extra-links": ["airflow_provider_seedream.operators.links.PublishedLink"],
         "connection-types": [_connection_type()],
+        "cli": ["airflow_provider_seedream.cli.definition.get_commands"],
     }
 
 

@@ -29,6 +29,7 @@ LAYERS = {
     "sensors": 6,
     "decorators": 6,
     "plugins": 6,
+    "cli": 7,
 }
 """An import goes to the same room or to a lower one. Rooms that are not named here are not judged."""
 

@@ -171,9 +171,9 @@ class SeedreamHook(BaseHook):
                 log.warning("Prediction %s %s in %.0f s.", prediction_id, notice, seconds)
 
     def predictions(
-        self, *, model: str, created_after: dt.datetime, created_before: dt.datetime
+        self, *, model: str | None, created_after: dt.datetime, created_before: dt.datetime
     ) -> list[Prediction]:
-        """The account's predictions of a model within a window of time, newest first. Free.
+        """The account's predictions of a model, or of all (None), within a window of time, newest first. Free.
 
         The API keeps them for seven days and may list a new one late (API reference 4).
 
@@ -189,8 +189,9 @@ class SeedreamHook(BaseHook):
             found += page
             if len(page) < wavespeed.operations.PAGE_SIZE:
                 return found
+        of = f" of {model}" if model else ""
         raise InvalidResponseError(
-            f"The API lists more than {len(found)} predictions of {model} in that time; the older ones were not read."
+            f"The API lists more than {len(found)} predictions{of} in that time; the older ones were not read."
         )
 
     @property

@@ -160,17 +160,8 @@ class PayingOperator(RendersOnlyWhatTheAuthorWrote):
         check(cost_usd, self._ceilings(spent_usd))
 
     def _ceilings(self, spent_usd: float) -> Iterator[Ceiling]:
-        settings = self.hook.settings
-        connection = f"in the extra of connection {self.seedream_conn_id}"
-        earlier = "that earlier submissions of this task cost, or may have"
         own = parse_usd("max_cost", reject_blank("max_cost", self.max_cost))
-        yield Ceiling(own, "max_cost of this task", spent_usd, earlier)
-        yield Ceiling(settings.max_cost, f"max_cost {connection}", spent_usd, earlier)
-        if settings.max_cost_per_day is not None:
-            today = self.hook.spent_today()
-            yield Ceiling(
-                settings.max_cost_per_day, f"max_cost_per_day {connection}", today, "spent today (UTC)"
-            )
+        return ceilings(self.hook, own, "max_cost of this task", spent_usd=spent_usd)
 
     def _pause(self, seconds: float) -> None:
         if not self.deferrable:
@@ -271,6 +262,25 @@ class PayingOperator(RendersOnlyWhatTheAuthorWrote):
         """What this very task instance pushed."""
         ti = context["ti"]
         return ti.xcom_pull(task_ids=self.task_id, key=key, map_indexes=ti.map_index)
+
+
+def ceilings(
+    hook: SeedreamHook, own: float | None, set_by: str, *, spent_usd: float = 0.0
+) -> Iterator[Ceiling]:
+    """Every ceiling of a submission. Asks the API where the connection has one for the day.
+
+    :param own: the submission's own, in USD; ``None``: it has none.
+    :param set_by: where a person finds that one.
+    :param spent_usd: what earlier submissions of the same task cost, or may have.
+    """
+    settings = hook.settings
+    connection = f"in the extra of connection {hook.seedream_conn_id}"
+    earlier = "that earlier submissions of this task cost, or may have"
+    yield Ceiling(own, set_by, spent_usd, earlier)
+    yield Ceiling(settings.max_cost, f"max_cost {connection}", spent_usd, earlier)
+    if settings.max_cost_per_day is not None:
+        today = hook.spent_today()
+        yield Ceiling(settings.max_cost_per_day, f"max_cost_per_day {connection}", today, "spent today (UTC)")
 
 
 def check(cost_usd: float, ceilings: Iterable[Ceiling]) -> None:

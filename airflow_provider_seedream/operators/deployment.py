@@ -1,4 +1,4 @@
-"""Who publishes, and from where: the task instance, its Airflow deployment, and the host of its connection.
+"""Who publishes, and from where: the task instance, its Airflow deployment, the host and the links of its connection.
 
 Equal DAG and run ids in two deployments are two task instances.
 """
@@ -10,6 +10,7 @@ import hashlib
 import logging
 import secrets
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -58,6 +59,15 @@ def zones_of_connection(hook: SeedreamHook) -> publishing.Zones:
         return publishing.zones_of(urlsplit(origin).hostname or "")
 
     return zones
+
+
+def current_links(hook: SeedreamHook, prediction_id: str) -> Sequence[str] | None:
+    """A prediction's links as the API gives them now, where earlier ones have expired; None where there are none to be had."""
+    try:
+        return hook.prediction(prediction_id).outputs
+    except (WaveSpeedError, AirflowNotFoundException) as error:
+        log.warning("Prediction %s: no new links are to be had: %s", prediction_id, error)
+        return None
 
 
 def deployment() -> str | None:

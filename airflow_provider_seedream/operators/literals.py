@@ -48,25 +48,25 @@ def refuse_wrong_literals(task: BaseOperator) -> None:
     values = {name: value for name, value in given.items() if value is not None}
     if "output_path" in values:
         refuse_wrong_folder(task, "output_path")
-    if _is_known(values.get("max_cost")):
+    if is_known(values.get("max_cost")):
         parse_usd("max_cost", values.get("max_cost"))
     known: dict[str, Any] = {"prompt": "an image"}
-    if "max_images" not in values or _is_known(values["max_images"]):
+    if "max_images" not in values or is_known(values["max_images"]):
         known |= {name: values[name] for name in ("max_images", "prompt") if name in values}
     if (
         known["prompt"] == ""
-        or not _is_written_out(known["prompt"])
+        or not is_written_out(known["prompt"])
         or ("max_images" not in known and _count_is_plain(known["prompt"]))
     ):
         known["prompt"] = "an image"
-    if all(_is_known(values.get(name)) for name in _SIZES):
+    if all(is_known(values.get(name)) for name in _SIZES):
         known |= {name: values[name] for name in _SIZES if name in values}
     if "images" in values:
         known["images"] = _references(values["images"])
-    if _is_known(values.get("output_format")):
+    if is_known(values.get("output_format")):
         known["output_format"] = values.get("output_format")
     model = reject_blank("model", values.get("model"))
-    _build(known, model if _is_known(model) else None)
+    _build(known, model if is_known(model) else None)
 
 
 def refuse_wrong_prompt_literals(task: BaseOperator) -> None:
@@ -78,18 +78,18 @@ def refuse_wrong_prompt_literals(task: BaseOperator) -> None:
     if not is_judged_at_once(task):
         return
     given = {name: getattr(task, name) for name in task.template_fields}
-    if _is_known(given["max_cost"]):
+    if is_known(given["max_cost"]):
         parse_usd("max_cost", given["max_cost"])
-    if _is_known(given["enhancement_mode"]) and _is_known(given["enhancement_style"]):
+    if is_known(given["enhancement_mode"]) and is_known(given["enhancement_style"]):
         EnhancementRequest.build(
             text="an image", mode=given["enhancement_mode"], style=given["enhancement_style"]
         )
     known: dict[str, Any] = {"prompt": "an image"}
-    if _is_known(given["max_images"]):
+    if is_known(given["max_images"]):
         known["max_images"] = given["max_images"]
     parts = {name: given[name] for name in ("characters", "style", "palette")}
     # A text may be the name of a file.
-    if not isinstance(given["prompt"], str) and all(map(_is_written_out, (given["prompt"], *parts.values()))):
+    if not isinstance(given["prompt"], str) and all(map(is_written_out, (given["prompt"], *parts.values()))):
         known["prompt"] = prompt_text(read_answer(given["prompt"], **parts))
     if given["max_images"] is None or "max_images" in known:
         ImageSetRequest.build(**known)
@@ -123,10 +123,10 @@ def _count_is_plain(prompt: Any) -> bool:
     return len(ImageSetPrompt.of(prompt).scenes) <= MAX_IMAGES
 
 
-def _is_known(value: object) -> bool:
+def is_known(value: object) -> bool:
     """Whether a short value is a literal without a template."""
     if isinstance(value, list | tuple):
-        return all(map(_is_known, value))
+        return all(map(is_known, value))
     return _is_plain(value) or (isinstance(value, str) and _SHORT.fullmatch(value) is not None)
 
 
@@ -134,14 +134,14 @@ def _is_plain(value: object) -> bool:
     return value is None or isinstance(value, bool | int | float)
 
 
-def _is_written_out(prompt: object) -> bool:
+def is_written_out(prompt: object) -> bool:
     """Whether a prompt is text, or made of texts, and holds no template."""
     if isinstance(prompt, ImageSetPrompt):
         prompt = prompt.to_json()
     if isinstance(prompt, Mapping):
-        return all(map(_is_written_out, prompt.values()))
+        return all(map(is_written_out, prompt.values()))
     if is_list(prompt):
-        return all(map(_is_written_out, prompt))
+        return all(map(is_written_out, prompt))
     if isinstance(prompt, Scene):
         prompt = prompt.text
     return _is_plain(prompt) or (isinstance(prompt, str) and _MARKS.search(prompt) is None)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
-
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_seedream import publishing, wavespeed
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
@@ -17,13 +16,12 @@ from airflow_provider_seedream.operators.arguments import (
     refuse_unknown_arguments,
     refuse_wrong_folder,
 )
-from airflow_provider_seedream.operators.deployment import publisher, zones_of_connection
+from airflow_provider_seedream.operators.deployment import current_links, publisher, zones_of_connection
 from airflow_provider_seedream.operators.lineage import TellsLineage
 from airflow_provider_seedream.operators.links import PublishedLink
 from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
 from airflow_provider_seedream.options import CheckSize, OnExisting, OnRenditionError, OutputFormat
 from airflow_provider_seedream.publishing.names import DEFAULT_NAMES, FileNames, read_renditions
-from airflow_provider_seedream.wavespeed.errors import WaveSpeedError
 from airflow_provider_seedream.wavespeed.validation import (
     parse_bool,
     parse_choice,
@@ -135,6 +133,7 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
         :raises AirflowFailException: where trying again would not help.
         """
         with lasting_errors_fail_at_once():
+            hook = SeedreamHook(self.seedream_conn_id)
             image_set = wavespeed.read_image_set(self.image_set)
             folder = object_store_folder("path", self.path, self.storage_conn_id)
             if self.output_format is not None:
@@ -155,8 +154,8 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
                     max_bytes=self.max_bytes, total_timeout=self.download_timeout
                 ),
                 concurrency=self.concurrency,
-                refresh=self._current_links,
-                zones=zones_of_connection(SeedreamHook(self.seedream_conn_id)),
+                refresh=functools.partial(current_links, hook),
+                zones=zones_of_connection(hook),
             )
         self.made, self.published = image_set, published
         worker.announce(context, image_set, published)
@@ -173,10 +172,3 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
             "storyboard_page": made.get(publishing.Role.STORYBOARD_PAGE),
         }
         return self.published_to
-
-    def _current_links(self, prediction_id: str) -> Sequence[str] | None:
-        try:
-            return SeedreamHook(self.seedream_conn_id).prediction(prediction_id).outputs
-        except (WaveSpeedError, AirflowNotFoundException) as error:
-            self.log.warning("Prediction %s: no new links are to be had: %s", prediction_id, error)
-            return None

@@ -433,16 +433,10 @@ def _take_it(prediction: Prediction, submission: Submission, what: str) -> str:
 def _ordered(request: ImageSetRequest, paid: Paid, submission: Submission) -> ImageSet:
     """The image set that was paid for, with no images yet."""
     record = submission.record
-    moment = record.submitted_at if record else None
-    submitted_at = dt.datetime.fromtimestamp(moment, dt.UTC) if moment else None
-    return worker.ImageSet(
-        prediction_id=paid.prediction_id,
-        model=request.model,
-        prompt=request.prompt,
-        size=str(request.size),
-        requested=request.max_images,
-        images=(),
+    return worker.ordered_image_set(
+        request,
+        paid.prediction_id,
         cost_usd=record.cost_usd if record else request.cost_usd,
         created_at=paid.prediction.created_at if paid.prediction else None,
-        submitted_at=submitted_at.isoformat(timespec="milliseconds") if submitted_at else None,
+        submitted_at=record.submitted_at if record else None,
     )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from airflow_provider_seedream.wavespeed.image_set import ImageSet as ImageSet
     from airflow_provider_seedream.wavespeed.image_set import accept as accept
     from airflow_provider_seedream.wavespeed.image_set import delivered as delivered
+    from airflow_provider_seedream.wavespeed.image_set import ordered_image_set as ordered_image_set
     from airflow_provider_seedream.wavespeed.image_set import summary as summary
     from airflow_provider_seedream.wavespeed.optimizer import EnhancementRequest as EnhancementRequest
     from airflow_provider_seedream.wavespeed.optimizer import reconciled as reconciled
@@ -62,6 +63,7 @@ _OURS = {
     "asks_the_same": "operators.review_form",
     "delivered": "wavespeed.image_set",
     "job_class_of": "waiting.schedule",
+    "ordered_image_set": "wavespeed.image_set",
     "prediction_of": "operators.review_form",
     "prompt_text": "wavespeed.prompt_parsing",
     "prompt_with_count": "wavespeed.request",

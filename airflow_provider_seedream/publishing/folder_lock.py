@@ -149,7 +149,11 @@ class Contents:
         if (unfinished := self.record) and unfinished.key != mine.key:
             others.append((unfinished.prediction_id, unfinished.published_by, unfinished.busy_until))
         for prediction_id, owner, busy_until in others:
-            _refuse(str(self.folder), prediction_id, owner, busy_until, mine.published_by, on_existing)
+            # Without a task instance there is no owner. Then a set is its prediction's, however much of it was known.
+            own = owner == mine.published_by and (owner is not None or prediction_id == mine.prediction_id)
+            _refuse(
+                str(self.folder), prediction_id, owner, busy_until, mine.published_by, on_existing, own=own
+            )
             log.warning(
                 "Prediction %s in %s will be replaced by %s.", prediction_id, self.folder, mine.prediction_id
             )
@@ -191,11 +195,12 @@ def _refuse(
     busy_until: float,
     me: TaskInstanceKey | None,
     on_existing: OnExisting,
+    *,
+    own: bool,
 ) -> None:
     if _are_siblings(owner, me):
         way_out = 'Give each its own folder: put "{{ ti.map_index }}" into path.'
         raise FolderTakenError(folder, prediction_id, _how(owner, me), way_out)
-    own = owner is not None and owner == me
     how = _how(owner, me)
     if on_existing == "fail" or (on_existing == "replace_own" and not own):
         way_out = 'Put "{{ run_id }}" into the path, or set on_existing="replace" to delete what is there.'

@@ -15,7 +15,7 @@ from airflow_provider_seedream.options import OnFlagged, OnShortDelivery
 from airflow_provider_seedream.wavespeed.errors import DeliveryError, InvalidInputError
 from airflow_provider_seedream.wavespeed.prediction import MOST_OF_REASON, MissingOutput, Prediction
 from airflow_provider_seedream.wavespeed.prompt_parsing import scenes_of
-from airflow_provider_seedream.wavespeed.request import MAX_IMAGES, PRICES_USD
+from airflow_provider_seedream.wavespeed.request import MAX_IMAGES, PRICES_USD, ImageSetRequest
 from airflow_provider_seedream.wavespeed.sizes import parse_sides
 from airflow_provider_seedream.wavespeed.validation import (
     as_number,
@@ -271,6 +271,34 @@ def requested_image_set(prediction: Prediction) -> ImageSet:
         images=(),
         cost_usd=None if price_usd is None or requested is None else float(price_usd * requested),
         created_at=prediction.created_at,
+    )
+
+
+def ordered_image_set(
+    request: ImageSetRequest,
+    prediction_id: str,
+    *,
+    cost_usd: float,
+    created_at: str | None,
+    submitted_at: float | None,
+) -> ImageSet:
+    """The image set that was paid for, with no images yet.
+
+    :param cost_usd: what it cost, in US dollars.
+    :param created_at: the vendor's time of the prediction, ISO 8601.
+    :param submitted_at: our time of the submission, epoch seconds.
+    """
+    moment = dt.datetime.fromtimestamp(submitted_at, dt.UTC) if submitted_at else None
+    return ImageSet(
+        prediction_id=prediction_id,
+        model=request.model,
+        prompt=request.prompt,
+        size=str(request.size),
+        requested=request.max_images,
+        images=(),
+        cost_usd=cost_usd,
+        created_at=created_at,
+        submitted_at=moment.isoformat(timespec="milliseconds") if moment else None,
     )
 
 

@@ -87,9 +87,24 @@ def test_the_emulator_shares_no_code_with_the_client() -> None:
     to_emulator = {
         module
         for module, targets in STRUCTURE.runtime.items()
-        if module.split(".")[0] != "emulator" and any(each.split(".")[0] == "emulator" for each in targets)
+        if module.split(".")[0] not in ("emulator", "cli")
+        and any(each.split(".")[0] == "emulator" for each in targets)
     }
     assert to_emulator == set()
+
+
+def test_only_the_program_knows_the_command_line() -> None:
+    to_cli = {
+        module
+        for module, targets in STRUCTURE.runtime.items()
+        if module.split(".")[0] != "cli" and any(each.split(".")[0] == "cli" for each in targets)
+    }
+    assert to_cli == {"__main__"}
+
+
+@pytest.mark.parametrize("module", ["__main__", "cli.main", "cli.arguments"])
+def test_what_help_needs_knows_no_airflow(module: str) -> None:
+    assert [each for each in reached(module) if "airflow" in imported(each)] == []
 
 
 def test_imports_within_functions_stay_few() -> None:
