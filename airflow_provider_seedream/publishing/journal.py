@@ -321,7 +321,7 @@ class Journal:
         )
 
     def _to_bytes(self) -> bytes:
-        self.busy_until = time.time() + self.patience
+        self.busy_until = time.time() + min(self.patience, _LONGEST)
         document = {
             "version": _VERSION,
             "key": self.key,

@@ -28,7 +28,7 @@ NARROWEST, WIDEST = 16, 4096
 """Pixels of a rendition's width."""
 
 _EXTENSION = ".{ext}"
-_NUMBER = re.compile(r"(0?[1-9]?d?)?")
+_NUMBER = re.compile(r"(0[1-9]?|1)?d?")  # a width without a leading 0 fills with blanks
 _TEXT = re.compile(r"[a-z0-9-]*")
 _IMAGE_NAME = re.compile(
     rf"(?P<stem>[a-z0-9][a-z0-9-]{{0,{STEM_LENGTH - 1}}}?)(?:-w\d{{2,4}})?\.(?:png|jpg|webp)"

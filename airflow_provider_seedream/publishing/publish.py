@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_seedream.publishing.addresses import Zones, this_machine
 from airflow_provider_seedream.publishing.derivatives import Derivatives, PublishOptions
 from airflow_provider_seedream.publishing.download import DownloadLimits
-from airflow_provider_seedream.publishing.errors import RenditionError
+from airflow_provider_seedream.publishing.errors import ImageError, ImageFault, RenditionError
 from airflow_provider_seedream.publishing.folder_lock import Contents
 from airflow_provider_seedream.publishing.journal import (
     HOLD,
@@ -257,6 +257,7 @@ class _Publication:
         if unfinished and unfinished.key == self.journal.key:
             images, derivatives = dict(unfinished.images), dict(unfinished.derivatives)
         if found and self._is_ours(found):
+            self._refuse_another_format(found)
             # A manifest may have been written by hand.
             images |= {index: each for index, each in enumerate(found.images) if is_image_name(each.file)}
             derivatives |= {each.file: each for each in found.derivatives}
@@ -270,6 +271,19 @@ class _Publication:
             self.journal.images.update(dict(known for known, there in held if there))
             self.journal.derivatives.update(
                 self.derivatives.intact(derivatives.values(), self.journal.images, pool)
+            )
+
+    def _refuse_another_format(self, found: Manifest) -> None:
+        """Before anything changes: what is published is whole, and its images will not come in another format."""
+        wanted = self.source.expected.media_type
+        other = next((each for each in found.images if wanted not in (None, each.media_type)), None)
+        if other is not None:
+            raise ImageError(
+                ImageFault.WRONG_FORMAT,
+                where=self.folder.location(other.file),
+                expected=str(self.source.expected),
+                got=str(other.media_type),
+                way_out="Leave output_format out to take it as it is.",
             )
 
     def _fits(self, index: int, image: PublishedImage) -> bool:

@@ -88,7 +88,7 @@ class Folder:
         if self.local is not None:
             try:
                 with os.scandir(self.local) as entries:
-                    return {entry.name: not entry.is_file() for entry in entries}
+                    return {entry.name: not _is_file(self.local / entry.name) for entry in entries}
             except FileNotFoundError:
                 if self.local.is_symlink():
                     rule = "it is a link that leads nowhere"
@@ -335,7 +335,7 @@ class Folder:
         if self.local is None:
             return False
         there = self.local / name
-        return os.path.lexists(there) and not there.is_file()
+        return os.path.lexists(there) and not _is_file(there)
 
     def delete(self, name: str) -> None:
         """Remove a file if it is there."""
@@ -422,9 +422,13 @@ class Folder:
         return str((self._path / name).path) if self.local is None else str(self.local / name)
 
 
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113 - a link in a loop, or into a folder that may not be read, is none
+
+
 def _move(staged: Path, there: Path, *, replace: bool) -> bool:
     if replace:
-        if os.path.lexists(there) and not there.is_file():
+        if os.path.lexists(there) and not _is_file(there):
             return False
         staged.replace(there)
         return True

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_seedream import xcom
-from airflow_provider_seedream.submission.matching import CLOCKS_APART, Window, may_be_of
+from airflow_provider_seedream.submission.matching import ACCOUNT, CLOCKS_APART, Window, may_be_of
 from airflow_provider_seedream.submission.record import SubmissionRecord
 from airflow_provider_seedream.wavespeed.errors import WaveSpeedError
 from airflow_provider_seedream.wavespeed.prediction import Prediction
@@ -77,7 +77,11 @@ class OpenSubmission:
         :param fingerprint: of that other request.
         """
         same = self.fingerprint == fingerprint
-        return (self.waiting if same else bool(self.inputs)) and self.may_be(prediction)
+        may_dispute = self.waiting if same else bool(self.inputs)
+        # All texts of an identified prediction are shown whole.
+        return (
+            may_dispute and self.window.holds(prediction) and may_be_of(prediction, self.inputs, whole=True)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +256,8 @@ def _read(
     if (known := prediction_id()) and known != said["after"]:
         return
     inputs = said.get("inputs") or {}
+    if len({each[ACCOUNT] for each in (inputs, record.inputs) if ACCOUNT in each}) > 1:
+        return  # what another account pays is not listed in this one
     yield OpenSubmission(task, said["fingerprint"], said["waiting"], _window(*span), inputs)
 
 

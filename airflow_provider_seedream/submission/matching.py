@@ -27,6 +27,9 @@ CLOCKS_APART = 900.0
 """Seconds by which the clock of a worker may be wrong. Nothing is known of the clock of a worker that was killed before
 the API answered it: then a prediction that is so much older or younger than the request may still be its own."""
 
+ACCOUNT = "account"
+"""Among the digests of inputs: no prediction shows it."""
+
 SLACK = 5.0
 """Seconds by which a prediction may seem older than the request that made it: the header ``Date``, by which the API's
 clock is known, has whole seconds, and an answer takes time to arrive."""
@@ -153,20 +156,35 @@ def identified(found: Prediction, request: PaidRequest) -> bool:
     )
 
 
-def digests_of(request: PaidRequest) -> dict[str, str]:
-    """What a task lets others know of its request: a digest of each input, by its name, and of the model."""
-    asked = {**request.priced_inputs(), **request.identifying_inputs(), "model": request.model}
+def digests_of(request: PaidRequest, account: str) -> dict[str, str]:
+    """What a task lets others know of its request: a digest of each input, by its name, of the model and of the account.
+
+    :param account: tells the account that pays from others.
+    """
+    asked = {
+        **request.priced_inputs(),
+        **request.identifying_inputs(),
+        "model": request.model,
+        ACCOUNT: account,
+    }
     return {name: digest for name, value in asked.items() if (digest := _digest(name, value))}
 
 
-def may_be_of(found: Prediction, digests: Mapping[str, str]) -> bool:
-    """Whether no input that the API shows contradicts the request of which these are the digests."""
+def may_be_of(found: Prediction, digests: Mapping[str, str], *, whole: bool = False) -> bool:
+    """Whether no input that the API shows contradicts the request of which these are the digests.
+
+    :param whole: whether its texts are known to be shown whole; else one that ends in dots may be shortened.
+    """
     shown = {**(found.input or {}), "model": found.model}
-    return all(_digest(name, shown.get(name)) in (None, digest) for name, digest in digests.items())
+    return all(
+        (not whole and str(shown.get(name)).rstrip().endswith(("...", "…")))
+        or _digest(name, shown.get(name)) in (None, digest)
+        for name, digest in digests.items()
+    )
 
 
 def _digest(name: str, value: object) -> str | None:
-    """A digest of what two forms of one input share; ``None`` for what is missing, blank, shortened or odd."""
+    """A digest of what two forms of one input share; ``None`` for what is missing, blank or odd."""
     form: object
     if name == "size":
         form = _sides(value)
@@ -176,7 +194,6 @@ def _digest(name: str, value: object) -> str | None:
         form = [_plain(each) for each in value] if all(isinstance(each, str) for each in value) else None
     else:
         form = None if value is None else _plain(value)
-        form = None if str(form).endswith(("...", "…")) else form
     return hashlib.sha256(repr(form).encode()).hexdigest()[:16] if form else None
 
 

@@ -76,12 +76,14 @@ def named_in(
         return None
     try:
         named = hook.prediction(error.prediction_id)
-        taken = {*claims.others(record).ids, *record.known_ids}
+        others = claims.others(record)
     except (ApiError, ClaimsUnreadableError) as unseen:
         log.warning("The answer names prediction %s, which is not visible: %s", error.prediction_id, unseen)
         return None
     in_time = Window.of(record, hook.clock_ahead, sent_now=True).holds(named)
-    return named if named.id not in taken and in_time and possible([named], request) else None
+    rivals = () if identified(named, request) else [each for each in others.submissions if each.may_be(named)]
+    free = named.id not in {*others.ids, *record.known_ids} and not rivals
+    return named if free and in_time and candidates([named], request) else None
 
 
 def search(

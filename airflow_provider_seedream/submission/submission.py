@@ -211,12 +211,12 @@ class Submission:
         :raises PredictionTimeoutError: if our turn to submit came after our deadline.
         """
         before, intent = self.record, self._intent(request, cost_usd)
-        key, to = self.hook.settings.source, f"{request.model} for ${cost_usd:g}"
-        origin = self.hook.settings.endpoint.origin
+        settings, to = self.hook.settings, f"{request.model} for ${cost_usd:g}"
+        key, origin = settings.source, settings.endpoint.origin
         log.info("Submitting %s to %s (%s, %s): %s.", request.describe, to, key, origin, because)
+        self._write(intent)
         # So that no other task takes what this request brings.
         self.claims.expect(intent)
-        self._write(intent)
         what = f"A submission of {request.describe} (${cost_usd:g})"
         self.sent = f"{what} is under way; the API cannot cancel it"
         self._sent_now, send_by = True, intent.intent_at + self.timing.send_within
@@ -256,7 +256,7 @@ class Submission:
             deadline=deadline or now + self.terms.timeout,
             clock_ahead=self.hook.clock_ahead,
             paid_from=self.hook.settings.source,
-            inputs=digests_of(request),
+            inputs=digests_of(request, self.hook.settings.endpoint.account),
         )
 
     def _without_id(
@@ -321,7 +321,7 @@ class Submission:
                 record,
                 fingerprint=request.fingerprint(self.terms.conn_id),
                 cost_usd=request.cost_usd,
-                inputs=digests_of(request),
+                inputs=digests_of(request, self.hook.settings.endpoint.account),
             )
         self.claims.report_lost(record)
         self.record = record

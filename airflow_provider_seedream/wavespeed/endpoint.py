@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import re
 from dataclasses import dataclass, field, replace
@@ -44,6 +45,11 @@ class Endpoint:
     connect_timeout: float = CONNECT_TIMEOUT
     read_timeout: float = READ_TIMEOUT
     total_timeout: float = inf
+
+    @property
+    def account(self) -> str:
+        """Tells accounts apart: the same for all connections to one. Too short to learn anything of the key from it."""
+        return hashlib.sha256(f"{self.origin} {self.api_key}".encode()).hexdigest()[:8]
 
     @classmethod
     def build(

@@ -398,6 +398,9 @@ def _amount(mapping: Mapping[str, Any], key: str, *, whole: bool = False) -> flo
 def _images(value: object) -> tuple[GeneratedImage, ...]:
     if not isinstance(value, list | tuple):
         raise InvalidInputError("image_set.images", value, "it must be a list", _WAY_OUT)
+    if len(value) > MAX_IMAGES:
+        rule = f"a set has at most {MAX_IMAGES}"
+        raise InvalidInputError("image_set.images", len(value), rule, "Publish the sets one by one.")
     images = tuple(_image(item) for item in value)
     indexes = [image.index for image in images if image.index is not None]
     if len(set(indexes)) != len(indexes):

@@ -249,18 +249,14 @@ def result(prediction_id: str, *, inline: bool = False) -> Call[Prediction]:
 def list_predictions(
     *, model: str | None, created_after: datetime, created_before: datetime, page: int = 1
 ) -> Call[list[Prediction]]:
-    """One page of the account's predictions, newest first (API reference 4).
-
-    :param model: of this model only; None: of all.
-    """
+    """One page of the account's predictions, of one model or of all, newest first (API reference 4)."""
     body = {
         "page": page,
         "page_size": PAGE_SIZE,
         "created_after": _iso(created_after),
         "created_before": _iso(created_before),
+        **({} if model is None else {"model": model}),
     }
-    if model is not None:
-        body["model"] = model
     return Call("POST", "/api/v3/predictions", _predictions, json=body, most_bytes=MOST_BYTES_LISTED)
 
 

@@ -9,14 +9,14 @@ from unittest.mock import patch
 import pytest
 
 from airflow_provider_seedream.decorators.seedream import SeedreamSequentialDecoratedOperator
-from airflow_provider_seedream.emulator import faults
+from airflow_provider_seedream.emulator import Emulator, faults
 from airflow_provider_seedream.emulator.predictions import Prediction as EmulatedPrediction
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators.prompt import SeedreamPromptOperator
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 from airflow_provider_seedream.submission.claims import Claims
 from airflow_provider_seedream.xcom import SUBMISSION
-from tests.components.airflow_context import Tries, WorkerKilledError, killed, run
+from tests.components.airflow_context import Tries, WorkerKilledError, die_in_flight, killed, run
 
 pytestmark = pytest.mark.usefixtures("hurried")
 
@@ -211,6 +211,17 @@ def test_an_enhancement_that_was_paid_stays_claimed_where_it_is_switched_off(see
     assert paid not in failure(prompting("gen", "a fox", enhance=True, on_lost_submission="adopt"), one)
 
 
+def test_an_error_that_names_what_another_task_waits_for_does_not_bring_it(seedream_emulator):
+    seedream_emulator.configure(result_input=True)
+    one, two = two_tasks()
+    die_in_flight(pytest.MonkeyPatch(), gen("print", prompt="an owl"), two)
+    named = seedream_emulator.predictions[0]["id"]
+    body = {"code": 500, "message": "oops", "data": {"id": named, "status": "created"}}
+    seedream_emulator.faults.add("submit", faults.Status(500, body=body))
+    failure(gen(), one)
+    assert one.store.get(SUBMISSION)["prediction_id"] is None
+
+
 @pytest.mark.parametrize("whose", ["another task's", "an older one"])
 def test_an_error_that_names_a_prediction_brings_no_other_ones(seedream_emulator, whose):
     one, two = two_tasks()
@@ -221,6 +232,42 @@ def test_an_error_that_names_a_prediction_brings_no_other_ones(seedream_emulator
         body = {"code": 500, "message": "oops", "data": {"id": named, "status": "completed"}}
         seedream_emulator.faults.add("submit", faults.Status(500, body=body))
         assert named not in failure(gen(on_lost_submission="adopt"), one)
+
+
+@pytest.mark.parametrize("dots", ["...", "…"])
+@pytest.mark.parametrize("whose", ["other", "own"])
+def test_a_prompt_that_ends_in_dots_is_still_told_from_others(seedream_emulator, dots, whose):
+    seedream_emulator.configure(result_input=True, list_input=True)
+    one, two = two_tasks()
+    prompts = [f"2 images of a house{dots}", "2 images of a boat"]
+    other, own = prompts if whose == "other" else prompts[::-1]
+    die_in_flight(pytest.MonkeyPatch(), gen("print", prompt=other), two)
+    seedream_emulator.faults.add("submit", faults.DropAfter())
+    paid = run(gen(prompt=own, on_lost_submission="adopt"), one)["prediction_id"]
+    assert paid == seedream_emulator.predictions[-1]["id"]
+    assert seedream_emulator.paid_tasks == 2
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_what_another_account_pays_is_no_rival(seedream_emulator, monkeypatch, shown):
+    seedream_emulator.configure(result_input=shown, list_input=shown)
+    one, two = two_tasks()
+    with Emulator(api_key="another-key", median_seconds=0.2) as elsewhere:
+        monkeypatch.setenv("AIRFLOW_CONN_OTHER", elsewhere.airflow_connection())
+        die_in_flight(monkeypatch, gen("print", seedream_conn_id="other"), two)
+        seedream_emulator.faults.add("submit", faults.DropAfter())
+        paid = run(gen(on_lost_submission="adopt"), one)["prediction_id"]
+        assert (seedream_emulator.paid_tasks, elsewhere.paid_tasks) == (1, 1)
+    assert paid == seedream_emulator.predictions[0]["id"]
+    assert "another-key" not in str(two.ti.xcom)
+
+
+def test_a_task_whose_record_cannot_be_written_says_nothing_of_a_request(seedream_emulator, monkeypatch):
+    _, two = two_tasks()
+    monkeypatch.setattr(type(two.store), "set", lambda *_: 1 / 0)
+    failure(gen("print"), two)
+    assert seedream_emulator.paid_tasks == 0
+    assert not two.ti.xcom.get("lost_submission")
 
 
 def test_a_task_that_is_not_alone_with_what_it_found_still_claims_what_it_paid_for():

@@ -17,7 +17,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStor
 
 from airflow_provider_seedream.emulator import Emulator
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
-from airflow_provider_seedream.publishing.errors import FolderTakenError, ForeignFileError
+from airflow_provider_seedream.publishing.download import DownloadLimits
+from airflow_provider_seedream.publishing.errors import FolderTakenError, ForeignFileError, ImageError
 from airflow_provider_seedream.publishing.journal import Journal
 from airflow_provider_seedream.publishing.manifest import Derivative, Manifest, Role, TaskInstanceKey
 from airflow_provider_seedream.publishing.publish import Published, publish
@@ -790,3 +791,37 @@ def test_what_a_manifest_says_of_its_owner_is_shown_without_control_characters(
     with pytest.raises(FolderTakenError) as caught:
         put(cdn, place, "p2")
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["loop", "manifest.json"])
+def test_a_link_in_a_loop_is_no_file_and_in_the_way_under_our_names_only(
+    cdn: Cdn, tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / "story"
+    folder.mkdir()
+    (folder / name).symlink_to(name)
+    place = Place(f"file://{folder}", None, folder)
+    if name == "loop":
+        assert put(cdn, place).fetched == 2
+    else:
+        with pytest.raises(ForeignFileError, match=r"holds 'manifest.json'"):
+            put(cdn, place)
+    assert (folder / name).is_symlink()
+
+
+def test_a_limit_of_weeks_leaves_a_record_that_the_next_publish_reads(cdn: Cdn, place: Place) -> None:
+    cdn.paths["/p1/1"] = body(b"", 410)
+    weeks = DownloadLimits(total_timeout=30 * 86400.0)
+    with pytest.raises(Exception, match="410"):
+        put(cdn, place, limits=weeks)
+    cdn.paths["/p1/1"] = body(picture(seed=1))
+    assert put(cdn, place).fetched == 1
+
+
+def test_another_format_than_is_published_changes_nothing(cdn: Cdn, place: Place) -> None:
+    put(cdn, place, output_format="jpeg")
+    before = place.content()
+    with pytest.raises(ImageError, match="Leave output_format out"):
+        put(cdn, place, output_format="png")
+    assert place.content() == before
+    assert put(cdn, place).fetched == 0

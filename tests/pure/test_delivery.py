@@ -256,3 +256,9 @@ def test_the_texts_of_a_given_image_set_are_storable():
     assert taken.prompt == "a fox\N{REPLACEMENT CHARACTER}\n\N{REPLACEMENT CHARACTER} at dawn"
     assert taken.model == "m\N{REPLACEMENT CHARACTER}"
     assert taken.images[0].url.isprintable()
+
+
+def test_more_images_than_a_set_has_are_refused():
+    images = [{"url": f"https://c/{number}", "flagged": None} for number in range(16)]
+    with pytest.raises(InvalidInputError, match=r"image_set.images=16 is refused: a set has at most 15"):
+        read_image_set({**ORDERED.to_json(), "images": images})

@@ -271,6 +271,8 @@ def test_pictures_are_named_by_a_template(template: str, name: str) -> None:
         "\u202e-{index}.{ext}",
         "\U0001f98a-{index}.{ext}",
         "{index!r}.{ext}",
+        "{index:2d}.{ext}",
+        "{index:2}.{ext}",
         "{index:>30}.{ext}",
         "{index:02x}.{ext}",
         "{index.real}.{ext}",
