@@ -107,7 +107,7 @@ class SeedreamHook(BaseHook):
         try:
             ticket = self.client.send(wavespeed.operations.upload_ticket(filename, media_type, len(image)))
         except ApiError as error:
-            if not isinstance(error, InvalidResponseError) and error.status not in (404, 405, 501):
+            if not isinstance(error, InvalidResponseError) and error.code not in (404, 405, 501):
                 raise
             trouble = error
         else:

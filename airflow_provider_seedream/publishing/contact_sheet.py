@@ -150,6 +150,10 @@ class _Layout:
 
 def _tile(image: Image.Image, layout: _Layout) -> Image.Image:
     size = layout.tile_width, layout.tile_height
+    if image.mode == "RGBA":
+        on_white = Image.new("RGB", image.size, "white")
+        on_white.paste(image, mask=image.getchannel("A"))
+        image = on_white
     tile = ImageOps.fit(image.convert("RGB"), size, Image.Resampling.LANCZOS)
     mask = Image.new("L", size, 255)
     corner = _corner()

@@ -85,8 +85,7 @@ _CONTENT_TYPES = frozenset(
     ]
 )
 _ENCODINGS = frozenset({"br", "compress", "deflate", "gzip", "x-gzip", "zstd"})
-_NO_ENCODINGS = frozenset({"", "identity", "none", "aws-chunked"})
-"""Values of ``Content-Encoding`` that leave a body as it is; ``aws-chunked`` says how it was uploaded."""
+"""Values of ``Content-Encoding`` that pack a body. Any other one says nothing of it: ``identity``, ``aws-chunked``, ``utf-8``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +226,8 @@ class _Attempt:
                     file.write(piece)
                     digest.update(piece)
                     length += len(piece)
+                if 0 < length < SNIFF_BYTES:
+                    raise self._error(ImageFault.TRUNCATED, f"a body of {length} bytes")
                 media = verify(file, self.expected, shown(self.url))
                 return VerifiedImage(media, digest.hexdigest(), length)
         except PrivatePeerError as error:
@@ -378,7 +379,7 @@ _SOMETHING_ELSE = (
 def _packings(response: requests.Response) -> list[str]:
     """How a body is packed, first packing first."""
     named = (each.strip().lower() for each in response.headers.get("Content-Encoding", "").split(","))
-    return [each for each in named if each not in _NO_ENCODINGS]
+    return [each for each in named if each in _ENCODINGS]
 
 
 def _known(value: str, names: frozenset[str]) -> str:

@@ -52,8 +52,16 @@ class MediaType(StrEnum):
 
     @classmethod
     def of_format(cls, output_format: str) -> MediaType:
-        """The type the API delivers for an ``output_format`` (API reference, section 2.1)."""
-        return {"png": cls.PNG, "jpeg": cls.JPEG}[output_format]
+        """The type the API delivers for an ``output_format`` (API reference, section 2.1).
+
+        :raises InvalidInputError: for another one.
+        """
+        types = {"png": cls.PNG, "jpeg": cls.JPEG}
+        if output_format not in types:
+            raise InvalidInputError(
+                "output_format", output_format, 'it must be "png" or "jpeg"', "Leave it out to take any."
+            )
+        return types[output_format]
 
 
 def slug(text: str, length: int = SLUG_LENGTH) -> str:

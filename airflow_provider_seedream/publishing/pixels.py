@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 
 from airflow_provider_seedream.publishing.pillow import Image, ImageCms, ImageOps
@@ -21,7 +22,16 @@ _TURNED = frozenset({5, 6, 7, 8})
 def upright_size(image: Image.Image) -> tuple[int, int]:
     """Width and height as a person sees them: a camera's orientation may turn the image."""
     width, height = image.size
-    return (height, width) if image.getexif().get(_ORIENTATION) in _TURNED else (width, height)
+    return (height, width) if _orientation(image) in _TURNED else (width, height)
+
+
+def _orientation(image: Image.Image) -> object:
+    """How a camera turned an image, or None. Of EXIF that cannot be read nothing is known."""
+    try:
+        return image.getexif().get(_ORIENTATION)
+    except (SyntaxError, ValueError, OSError, struct.error):
+        image.info.pop("exif", None)
+        return None
 
 
 def decoded(image: Image.Image, width: int, height: int) -> tuple[Image.Image, bytes | None]:
@@ -34,7 +44,9 @@ def decoded(image: Image.Image, width: int, height: int) -> tuple[Image.Image, b
     profile = image.info.get("icc_profile")
     image.draft("RGB", (width, height) if upright_size(image) == image.size else (height, width))
     # In place wherever it can be: a large image would be in memory several times.
-    ImageOps.exif_transpose(image, in_place=True)
+    image.load()
+    if _orientation(image) is not None:
+        ImageOps.exif_transpose(image, in_place=True)
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         # 16 bits of grey: Pillow would cut off what is over 255.
         image = image.convert("I").point(lambda value: value * (1 / 257)).convert("L")
@@ -51,6 +63,11 @@ def decoded(image: Image.Image, width: int, height: int) -> tuple[Image.Image, b
 
 
 def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    if image.mode == "LA":
+        grey, alpha = image.split()
+        coloured = _in_srgb(grey, profile).convert("RGB")
+        coloured.putalpha(alpha)
+        return coloured
     if image.mode not in ("CMYK", "L"):
         return image
     try:

@@ -32,6 +32,7 @@ Refresh = Callable[[str], Sequence[str] | None]
 """Gives the links of a prediction as they are now, or None where that cannot be known."""
 
 _DIGITS_OF_CHUNK = CHUNK // 3 * 4
+_URL_SAFE = str.maketrans("-_", "+/")
 _DATA_PREFIX = re.compile(r"\s*data:[\w.+/;=-]{0,100}?;base64,", re.IGNORECASE)
 """Of a data URL (RFC 2397); what it says of the type is not believed."""
 
@@ -168,8 +169,11 @@ class ImageSource:
         digits = ""
         for start in range(prefix.end() if prefix else 0, len(source), _DIGITS_OF_CHUNK):
             # Encoders of e-mail break lines after 76 digits, so a piece need not end where a group of four does.
-            digits += "".join(source[start : start + _DIGITS_OF_CHUNK].split())
-            whole = len(digits) if start + _DIGITS_OF_CHUNK >= len(source) else len(digits) // 4 * 4
+            digits += "".join(source[start : start + _DIGITS_OF_CHUNK].split()).translate(_URL_SAFE)
+            whole = len(digits) // 4 * 4
+            if start + _DIGITS_OF_CHUNK >= len(source):
+                digits += "=" * (-len(digits) % 4)  # some encoders leave them out
+                whole = len(digits)
             try:
                 yield base64.b64decode(digits[:whole], validate=True)
             except (binascii.Error, ValueError) as error:

@@ -22,6 +22,7 @@ from airflow_provider_seedream.publishing.stores import (
     Operation,
     Store,
     content_type_options,
+    is_refusal,
     knows_no_exclusive_create,
     says_it_is_there,
     says_no_bucket,
@@ -343,11 +344,12 @@ class Folder:
             self._fs.rm_file(self._remote(name))
 
     def tidy(self, name: str) -> None:
-        """Remove a file that does no harm where it stays: without the permission it does, with one warning for the folder."""
+        """Remove a file that does no harm where it stays: if the store refuses it does, with one warning for the folder."""
         try:
             self.delete(name)
-        except StoreError as error:
-            if error.fault is not StoreFault.DENIED:
+        except Exception as error:
+            denied = isinstance(error, StoreError) and error.fault is StoreFault.DENIED
+            if not denied and not is_refusal(error):
                 raise
             if not self._kept:
                 log.warning("%s stays, which does no harm: %s", self.location(name), error)

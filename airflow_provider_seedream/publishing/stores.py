@@ -139,6 +139,13 @@ def says_no_bucket(error: BaseException) -> bool:
     return bool(_NO_BUCKET & {*_codes(error)})
 
 
+def is_refusal(error: BaseException) -> bool:
+    """Whether a store refuses something for good: trying again would not help."""
+    return any(
+        (400 <= status < 500 and status not in (408, 429)) or status == 501 for status in _statuses(error)
+    )
+
+
 def knows_no_exclusive_create(error: BaseException) -> bool:
     """Whether a store refused to create a file exclusively because it, or its file system, has no such operation."""
     if _LATER & {*_codes(error)}:

@@ -25,7 +25,12 @@ from airflow_provider_seedream.operators.arguments import (
 )
 from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
 from airflow_provider_seedream.options import OnFlagged, OnShortDelivery
-from airflow_provider_seedream.wavespeed.errors import ApiError, DeliveryError, InvalidInputError
+from airflow_provider_seedream.wavespeed.errors import (
+    ApiError,
+    DeliveryError,
+    InvalidInputError,
+    NotFoundError,
+)
 from airflow_provider_seedream.wavespeed.validation import (
     as_moment,
     is_id,
@@ -94,6 +99,7 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
                 "exactly one of prediction_id and image_set must be given",
                 "Give image_set=<the Seedream task>.output where a task submitted it, else its id.",
             )
+        self._not_found = 0
         self.prediction_id = prediction_id
         self.image_set = image_set
         self.seedream_conn_id = seedream_conn_id
@@ -162,11 +168,19 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
         try:
             prediction = self.hook.prediction(prediction_id, attempts=1)
         except ApiError as error:
-            if not error.transient:
+            if not error.transient and not self._may_come_yet(error):
                 raise waiting.refusal(prediction_id, error, paid="is looked for, but") from None
             self.log.warning("Prediction %s cannot be seen now: %s", prediction_id, error)
             return None
         return self._collect(prediction, context) if prediction.status.ended else None
+
+    def _may_come_yet(self, error: ApiError) -> bool:
+        """Whether the API may not show the prediction yet, as it was submitted minutes ago. The third 404 is final."""
+        requested = self._requested()
+        self._not_found += 1
+        submitted_at = as_moment(requested.submitted_at) if requested else None
+        fresh = submitted_at is not None and time.time() - submitted_at < waiting.FRESH
+        return fresh and isinstance(error, NotFoundError) and self._not_found < waiting.NOT_FOUND_IN_A_ROW
 
     def _wait(self) -> Any:
         from airflow_provider_seedream.triggers.seedream import SeedreamPredictionTrigger

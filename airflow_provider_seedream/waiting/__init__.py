@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING
 from airflow_provider_seedream._lazy import attach
 
 if TYPE_CHECKING:
-    from airflow_provider_seedream.waiting.poll import Outcome, PollAnswer, PollResult, PollState, refusal
+    from airflow_provider_seedream.waiting.poll import (
+        FRESH,
+        NOT_FOUND_IN_A_ROW,
+        Outcome,
+        PollAnswer,
+        PollResult,
+        PollState,
+        refusal,
+    )
     from airflow_provider_seedream.waiting.schedule import PollSchedule, job_class_of
     from airflow_provider_seedream.waiting.throttle import Throttle
     from airflow_provider_seedream.waiting.watcher import PredictionWatcher
 
 __all__ = [
+    "FRESH",
+    "NOT_FOUND_IN_A_ROW",
     "Outcome",
     "PollAnswer",
     "PollResult",
@@ -27,6 +37,8 @@ __all__ = [
 __getattr__, __dir__ = attach(
     __name__,
     {
+        "FRESH": "poll",
+        "NOT_FOUND_IN_A_ROW": "poll",
         "Outcome": "poll",
         "PollAnswer": "poll",
         "PollResult": "poll",

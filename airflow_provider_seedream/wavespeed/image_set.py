@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from airflow_provider_seedream.options import OnFlagged, OnShortDelivery
 from airflow_provider_seedream.wavespeed.errors import DeliveryError, InvalidInputError
-from airflow_provider_seedream.wavespeed.prediction import MOST_OF_REASON, MissingOutput, Prediction
+from airflow_provider_seedream.wavespeed.prediction import MOST_OF_REASON, MissingOutput, Prediction, is_image
 from airflow_provider_seedream.wavespeed.prompt_parsing import scenes_of
 from airflow_provider_seedream.wavespeed.request import MAX_IMAGES, PRICES_USD, ImageSetRequest
 from airflow_provider_seedream.wavespeed.sizes import parse_sides
@@ -193,6 +193,12 @@ def accept(
     :raises DeliveryError: where a policy refuses the delivery, and where there is no image at all.
     """
     most = MAX_IMAGES if requested is None else requested
+    if prediction.outputs and not any(map(is_image, prediction.outputs)):
+        # What the API says in place of images.
+        texts = zip(prediction.places, prediction.outputs, strict=True)
+        said = [MissingOutput(place, plain(text, MOST_OF_REASON)) for place, text in texts]
+        missing = sorted((*prediction.missing, *said), key=lambda each: each.place)
+        prediction = replace(_with(prediction, ()), missing=tuple(missing))
     if len(prediction.outputs) > most:
         log.warning(
             "Prediction %s delivered %d images where %d is the most; the first %d are taken.",

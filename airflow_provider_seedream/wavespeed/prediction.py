@@ -199,7 +199,13 @@ def _reason_of_missing(item: object, link: object) -> str:
     if isinstance(link, str) and link.strip():
         return "its link cannot be used"
     said = item.get("error") or item if isinstance(item, dict) else None
-    parts = [said.get(key) for key in ("code", "message")] if isinstance(said, dict) else [said]
+    said = said[0] if isinstance(said, list) and said else said
+    parts: list[object] = [said]
+    if isinstance(said, dict):
+        # Under other names a text is the reason as well.
+        parts = [said.get(key) for key in ("code", "message")]
+        if not any(parts):
+            parts = list(filter(lambda each: isinstance(each, str), said.values()))[:1]
     text = ": ".join(str(part) for part in parts if isinstance(part, str | int) and part)
     return plain(_reason(text), MOST_OF_REASON) or "the API gave no image here, and no reason"
 
@@ -225,6 +231,11 @@ def _output(text: str) -> str:
 _INLINE = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")
 
 
+def is_image(output: str) -> bool:
+    """Whether an output is an image: a link to one, or one in base64. Else it is a text."""
+    return is_link(output) or _is_inline(output)
+
+
 def _is_inline(text: str) -> bool:
     """Whether an output is an image in base64: bare or as a data URL, with blanks and line breaks or without."""
     if not text.isascii() or is_link(text):
@@ -239,10 +250,9 @@ def _is_inline(text: str) -> bool:
 
 def _is_well_formed(link: str) -> bool:
     try:
-        urlsplit(link)
+        return bool(urlsplit(link).hostname)
     except ValueError:
         return False
-    return True
 
 
 def _reason(error: object) -> str:

@@ -162,6 +162,8 @@ def scenes_of(text: str) -> tuple[str, ...]:
     Best effort, for captions: the ordinals must open sentences and run from "First," without gap or repetition,
     and agree with the count that the text names. What :meth:`ImageSetPrompt.render` repeats is left out.
     """
+    # Blanks by the run: many line breaks would each be a place where a sentence may begin.
+    text = re.sub(r"\s+", lambda blanks: "\n" if "\n" in blanks[0] else " ", text)
     marks = list(_ordinal().finditer(text))
     named = named_count(text)
     length = max(len(marks), 2) if named is None else named.number

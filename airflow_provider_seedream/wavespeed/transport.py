@@ -217,7 +217,11 @@ class _Connection:
                 exchange.begin()
                 # A tunnel leaves its own.
                 self.sock.settimeout(self.timeout)
-        super().send(data)  # type: ignore[misc]
+        try:
+            super().send(data)  # type: ignore[misc]
+        except ssl.SSLError as error:
+            # A server may answer and close before it has read all. urllib3 reads that answer after a broken pipe only.
+            raise BrokenPipeError("the server closed the connection while it was sent to") from error
 
 
 class _Timely(io.RawIOBase):

@@ -598,7 +598,15 @@ def test_reading_a_dag_file_loads_no_http_or_picture_library() -> None:
         "  {}\r\n",
     ],
 )
-@pytest.mark.parametrize("encode", [base64.b64encode, base64.encodebytes])
+@pytest.mark.parametrize(
+    "encode",
+    [
+        base64.b64encode,
+        base64.encodebytes,
+        base64.urlsafe_b64encode,
+        lambda data: base64.b64encode(data).rstrip(b"="),
+    ],
+)
 def test_base64_is_read_as_clients_and_mail_write_it(
     cdn: Cdn, tmp_path: Path, text: str, encode: Callable[[bytes], bytes]
 ) -> None:

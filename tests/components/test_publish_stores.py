@@ -276,6 +276,24 @@ def test_where_nothing_may_be_deleted_a_set_is_published_and_its_journal_stays(
     assert {"01-picture.jpg", "02-picture.webp", MANIFEST_NAME} <= set(s3.names())
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        ("405 Method Not Allowed", "MethodNotAllowed"),
+        ("501 Not Implemented", "NotImplemented"),
+        ("423 Locked", "Locked"),
+    ],
+    ids=lambda each: each[1],
+)
+def test_a_store_that_deletes_nothing_is_published_to(
+    s3: S3, cdn: Cdn, caplog: pytest.LogCaptureFixture, refusal
+) -> None:
+    s3.rule = lambda request: refusal if request.method == "DELETE" else None
+    assert publish(image_set(cdn), s3.folder()).fetched == 2
+    assert "does no harm" in " ".join(warnings(caplog))
+    assert publish(image_set(cdn), s3.folder()).fetched == 0
+
+
 @pytest.mark.parametrize("before", [None, "p1", "p0"], ids=["empty folder", "the same set", "an earlier set"])
 def test_nothing_is_deleted_that_is_not_there(s3: S3, cdn: Cdn, before: str | None) -> None:
     if before is not None:

@@ -331,6 +331,7 @@ def test_a_wrong_key_is_refused_before_an_image_is_sent(seedream_emulator, pictu
     [
         ("upload", faults.Status(404)),
         ("upload", faults.Status(405)),
+        ("upload", faults.EnvelopeCode(404)),
         ("reference", faults.Status(403)),
         ("reference", faults.DropAfter()),
     ],

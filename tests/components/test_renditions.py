@@ -249,3 +249,15 @@ def test_a_contact_sheet_of_a_steep_image_has_the_size_of_any_other(size: tuple[
     with Image.open(io.BytesIO(sheet)) as opened:
         assert opened.width == 1800
         assert opened.height < 6_000
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP"])
+def test_exif_that_cannot_be_read_turns_nothing(form: str) -> None:
+    made = rendered(saved(Image.new("RGB", (64, 48), "red"), form, exif=b"zzzzzzzzzzzz"))
+    assert made.size[0] > made.size[1]
+
+
+def test_a_transparent_image_is_white_on_the_sheet() -> None:
+    sheet = contact_sheet([saved(Image.new("RGBA", (64, 64), (0, 0, 0, 0)), "PNG")], ["a line"])
+    with Image.open(io.BytesIO(sheet)) as opened:
+        assert (255, 255, 255) in {colour for _, colour in opened.convert("RGB").getcolors(10_000_000) or ()}

@@ -251,3 +251,11 @@ def test_what_names_no_prediction_is_refused_and_nothing_is_sent(seedream_emulat
 def test_a_slip_in_the_dag_is_refused_while_it_is_parsed(arguments, told):
     with pytest.raises(ValueError, match=told):
         sensor(**arguments)
+
+
+def test_a_404_for_a_prediction_that_was_just_submitted_is_waited_out(seedream_emulator, deferrable):
+    ordered = submitted()
+    seedream_emulator.faults.add("result", faults.Status(404))
+    assert (
+        len(run(sensor(image_set=ordered, deferrable=deferrable), Tries())["images"]) == ordered["requested"]
+    )

@@ -366,7 +366,7 @@ def pushes_of(tries: Tries, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return pushed
 
 
-def test_a_paid_submission_says_so_once_right_before_its_intent_and_a_try_that_pays_nothing_never(
+def test_a_paid_submission_says_so_once_right_after_its_intent_and_a_try_that_pays_nothing_never(
     seedream_emulator, monkeypatch
 ):
     tries, seen = Tries(), []
@@ -379,7 +379,11 @@ def test_a_paid_submission_says_so_once_right_before_its_intent_and_a_try_that_p
 
     monkeypatch.setattr(tries.store, "set", keep)
     run(operator(), tries)
-    assert seen[0] == (["lost_submission"], "seedream_submission", 0)
+    assert [each[:2] for each in seen[:2]] == [
+        ([], "seedream_submission"),
+        (["lost_submission"], "seedream_submission"),
+    ]
+    assert seen[0][2] == 0
     assert pushed.count("lost_submission") == 1
     del pushed[:]
     run(operator(), tries)

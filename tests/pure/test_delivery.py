@@ -262,3 +262,20 @@ def test_more_images_than_a_set_has_are_refused():
     images = [{"url": f"https://c/{number}", "flagged": None} for number in range(16)]
     with pytest.raises(InvalidInputError, match=r"image_set.images=16 is refused: a set has at most 15"):
         read_image_set({**ORDERED.to_json(), "images": images})
+
+
+@pytest.mark.parametrize(
+    "item",
+    [{"reason": "moderated"}, {"detail": "moderated"}, {"error": ["moderated"]}, {"errors": "moderated"}],
+)
+def test_a_reason_under_another_name_is_kept(item):
+    assert made(["https://c/1", item, "https://c/3"]).missing[0].reason == "moderated"
+
+
+def test_where_all_outputs_are_texts_the_error_says_them():
+    with pytest.raises(DeliveryError, match=r"holds no image.*image 1: Sorry, moderated"):
+        made(["Sorry, moderated.", "Sorry, moderated.", "Sorry, moderated."])
+
+
+def test_a_link_without_a_host_is_missing():
+    assert [each.index for each in made(["https://c/1", "https://", "https://c/3"]).missing] == [2]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_seedream.wavespeed import ImageSetPrompt, InvalidInputError, read_answer
-from airflow_provider_seedream.wavespeed.prompt_parsing import prompt_text
+from airflow_provider_seedream.wavespeed.prompt_parsing import prompt_text, scenes_of
 
 SCENES = ["A fox wakes", "It hunts", "It sleeps"]
 ORDINALS = ("First", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth", "Ninth", "Tenth")
@@ -193,3 +194,13 @@ def test_a_text_of_many_openings_that_is_no_json_stays_as_it_is(text: str) -> No
 
 def test_a_fence_with_carriage_returns_is_a_fence() -> None:
     assert read_answer('```json\r\n["a fox", "an owl"]\r\n```\r\n') == ImageSetPrompt.of(["a fox", "an owl"])
+
+
+def test_many_line_breaks_are_read_in_linear_time():
+    began = time.process_time()
+    assert scenes_of("a" + "\n" * 100_000 + "b") == ()
+    assert time.process_time() - began < 2.0  # 20 minutes where it is quadratic
+
+
+def test_line_breaks_around_ordinals_change_nothing():
+    assert scenes_of("2 images.\n\n First,\n a fox.\n\nSecond, an owl.") == ("a fox", "an owl")

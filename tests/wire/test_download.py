@@ -119,7 +119,8 @@ def test_an_image_of_another_format_is_called_one(cdn: Cdn, tmp_path: Path, head
 
 
 @pytest.mark.parametrize(
-    "encoding", ["", "identity", "Identity", "none", "aws-chunked", "aws-chunked, identity"]
+    "encoding",
+    ["", "identity", "Identity", "none", "aws-chunked", "aws-chunked, identity", "utf-8", "binary", "null"],
 )
 def test_an_encoding_that_changes_nothing_is_no_obstacle(cdn: Cdn, tmp_path: Path, encoding: str) -> None:
     cdn.paths["/a"] = body(JPEG, Content_Encoding=encoding)
