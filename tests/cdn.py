@@ -100,10 +100,10 @@ class Cdn:
 @contextmanager
 def far_cdn(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cdn]:
     """A CDN reached by the public names ``cdn.test`` and ``elsewhere.test``, over TLS."""
-    certificate = _certificate(folder, "cdn.test", "elsewhere.test")
+    file = certificate(folder, "cdn.test", "elsewhere.test")
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate)
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    tls.load_cert_chain(file)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(file))
     resolve = socket.getaddrinfo
 
     def names(host: str, *args: Any, **kwargs: Any) -> Any:
@@ -115,7 +115,7 @@ def far_cdn(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cdn]:
         yield server
 
 
-def _certificate(folder: Path, *names: str) -> Path:
+def certificate(folder: Path, *names: str) -> Path:
     """A certificate that signs itself, with its key, in one file."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import json
+import socket
+import ssl
+import threading
 from pathlib import Path
 
 import pytest
@@ -32,6 +36,7 @@ from airflow_provider_seedream.wavespeed import (
 from airflow_provider_seedream.wavespeed.async_client import AsyncWaveSpeedClient
 from airflow_provider_seedream.wavespeed.client import WaveSpeedClient
 from airflow_provider_seedream.wavespeed.endpoint import Endpoint
+from tests.cdn import certificate
 
 pytest_plugins = ["airflow_provider_seedream.emulator.pytest_plugin"]
 
@@ -310,3 +315,38 @@ def test_one_client_keeps_one_connection_for_many_reads(seedream_emulator):
 
     asyncio.run(many())
     assert seedream_emulator.connections == 1
+
+
+@pytest.mark.parametrize("tls", [True, False], ids=["TLS", "plain"])
+def test_what_a_server_answers_while_an_image_is_sent_is_read(tmp_path, monkeypatch, tls):
+    """It closes before it has read all of the image. urllib3 reads such an answer over plain HTTP only."""
+    file = certificate(tmp_path, "localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(file))
+    body = b'{"code": 413, "message": "the file is too large"}'
+    head = f"HTTP/1.1 413 X\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+
+    def serve(listener):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with contextlib.suppress(OSError):
+                    connection = context.wrap_socket(connection, server_side=True) if tls else connection
+                    asked = b""
+                    while b"\r\n\r\n" not in asked:
+                        asked += connection.recv(4096)
+                    connection.sendall(head + body)
+                connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        origin = f"http{'s' if tls else ''}://127.0.0.1:{listener.getsockname()[1]}"
+        call = operations.upload("a.png", "image/png", b"x" * 24_000_000)
+        with (
+            WaveSpeedClient(Endpoint(origin=origin, api_key="k" * 20)) as client,
+            pytest.raises(BadRequestError) as caught,
+        ):
+            client.send(call)
+    assert caught.value.status == 413
+    assert "the file is too large" in str(caught.value)
