@@ -185,11 +185,13 @@ class Sequences(RuleBasedStateMachine):
             predictions=self.world.predictions_listed,
             clock_ahead=0.0,
             client=SimpleNamespace(may_have_left=True),
-            settings=SimpleNamespace(source="c", endpoint=SimpleNamespace(origin="o", connect_timeout=0.0)),
+            settings=SimpleNamespace(
+                source="c", endpoint=SimpleNamespace(origin="o", account="a", connect_timeout=0.0)
+            ),
         )
         claims = SimpleNamespace(
             others=lambda _: Others(),
-            claim_alone=lambda _: True,
+            claim_alone=lambda *_: True,
             expect=lambda _: None,
             report_lost=lambda _: None,
         )

@@ -139,7 +139,9 @@ def test_many_waiting_image_sets_share_one_http_session(
     storyboard: Observed, many: Observed, standalone: Standalone
 ) -> None:
     assert many.connections <= CONNECTIONS
-    sessions = _count_in_logs(standalone.home, b"for seedream_default.")
+    runs = (storyboard.run, many.run)
+    logs = [standalone.home / "logs" / f"dag_id={run.dag_id}" / f"run_id={run.run_id}" for run in runs]
+    sessions = sum(_count_in_logs(each, b"for seedream_default.") for each in logs)
     assert sessions == 2, "one for the storyboard, which had left before the others came, and one for them"
 
 
@@ -179,5 +181,5 @@ def test_the_api_key_is_nowhere_to_be_seen(
     assert leaks == []
 
 
-def _count_in_logs(home: Path, text: bytes) -> int:
-    return sum(file.read_bytes().count(text) for file in home.rglob("*.log") if file.is_file())
+def _count_in_logs(folder: Path, text: bytes) -> int:
+    return sum(file.read_bytes().count(text) for file in folder.rglob("*.log") if file.is_file())
