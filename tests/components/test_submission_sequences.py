@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
@@ -121,6 +122,7 @@ class World:
             model=request.model,
             status=Status.PROCESSING,
             status_word="processing",
+            created_at=dt.datetime.fromtimestamp(self.now, dt.UTC).isoformat(),
             input={"prompt": request.prompt},
         )
         self.predictions[prediction.id] = prediction
