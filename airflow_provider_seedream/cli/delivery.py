@@ -115,10 +115,10 @@ def show(published: Published, output: Output) -> None:
         "missing": [each.reason for each in image_set.missing],
         "image_set": image_set.to_json(),
     }
-    told = {name: value for name, value in document.items() if name not in ("path", "image_set") and value}
+    shown = {name: value for name, value in document.items() if name not in ("path", "image_set") and value}
     if image_set.cost_usd is not None:
-        told["cost_usd"] = usd(image_set.cost_usd)
-    output.result(document, facts(told))
+        shown["cost_usd"] = usd(image_set.cost_usd)
+    output.result(document, facts(shown))
 
 
 def _prediction_of(result: PollResult) -> Prediction:

@@ -55,10 +55,10 @@ def show_one(arguments: argparse.Namespace, output: Output) -> None:
         "images": list(found.outputs) if found.has_links else ["inline"] * len(found.outputs),
         "missing": [f"{each.place}: {each.reason}" for each in found.missing],
     }
-    told = {
+    shown = {
         name: value for name, value in document.items() if name != "known" and value not in (None, "", [])
     }
-    output.result(document, facts(told | ({"record": "none"} if document["known"] is False else {})))
+    output.result(document, facts(shown | ({"record": "none"} if document["known"] is False else {})))
 
 
 def _line(prediction: Prediction, known: frozenset[str] | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ function caption(text) {
   return own.endsWith(".") && !own.endsWith("..") ? own.slice(0, -1) : own;
 }
 
-// The scenes in order; none where they cannot be told apart, or are not as many as were requested.
+// The scenes in order; none where they cannot be separated, or are not as many as were requested.
 export function scenesOf(prompt, requested) {
   const marks = [...String(prompt ?? "").matchAll(MARK)];
   const inOrder = marks.every((mark, at) => mark[1].toLowerCase() === ORDINALS[at]?.toLowerCase());
