@@ -146,8 +146,8 @@ def test_a_trigger_cancelled_while_its_poll_is_under_way_leaves_the_others_alone
 
 
 def test_a_prediction_handed_over_is_polled_at_by_the_next_triggerer(seedream_emulator):
-    (prediction,) = submitted()
     seedream_emulator.clock.hold()
+    (prediction,) = submitted()
 
     async def shut_down():
         await asyncio.wait([asyncio.create_task(waiting(prediction))], timeout=0.5)
@@ -188,15 +188,16 @@ def test_two_connections_at_once_each_lead_to_their_own_account(seedream_emulato
 
 
 def test_a_retry_after_told_to_one_makes_everyone_wait(seedream_emulator):
+    seedream_emulator.clock.hold()  # first: on a slow machine they would be over before they are waited for
     told, *others = submitted(6)
-    seedream_emulator.clock.hold()
     seedream_emulator.faults.add(
         "result", faults.Status(429, headers={"Retry-After": "2"}), prediction_id=told, after=1
     )
 
     async def watch():
         tasks = [asyncio.create_task(waiting(each)) for each in (told, *others)]
-        while not any(each.status == 429 for each in seedream_emulator.journal):  # noqa: ASYNC110
+        while not any(each.status == 429 for each in seedream_emulator.journal):
+            assert not any(each.done() for each in tasks)
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.2)  # what was under way when the answer came
         before = seedream_emulator.polls()
@@ -270,8 +271,8 @@ def test_the_deadline_ends_every_wait_although_answers_hang(seedream_emulator, m
 
 def test_a_process_that_was_stopped_over_the_deadline_still_has_its_last_poll(seedream_emulator, monkeypatch):
     monkeypatch.setattr(watcher, "LAST_POLL", 0.4)
-    (prediction,) = submitted()
     seedream_emulator.clock.hold()
+    (prediction,) = submitted()
 
     async def stopped():
         task = asyncio.create_task(waiting(prediction, seconds=1.0))
@@ -322,8 +323,8 @@ def failing_lookups(times):
 
 def test_a_key_replaced_soon_after_another_refusal_is_read_again(seedream_emulator, monkeypatch):
     monkeypatch.setattr(connection_cache, "LOOKUP_AGAIN", 0.1)
-    (good,) = submitted()
     seedream_emulator.clock.hold()
+    (good,) = submitted()
 
     async def rotated():
         task = asyncio.create_task(waiting(good))
@@ -342,8 +343,8 @@ def test_a_key_replaced_soon_after_another_refusal_is_read_again(seedream_emulat
 def test_a_refused_key_is_no_end_while_the_connection_cannot_be_read(seedream_emulator, monkeypatch):
     monkeypatch.setattr(connection_cache, "LOOKUP_AGAIN", 0.1)
     failing, left = failing_lookups(3)
-    (prediction,) = submitted()
     seedream_emulator.clock.hold()
+    (prediction,) = submitted()
 
     async def rotated():
         task = asyncio.create_task(waiting(prediction))
@@ -426,8 +427,8 @@ def test_a_connection_that_is_not_there_is_told_as_permanent(seedream_emulator, 
 
 def test_a_connection_that_vanishes_while_predictions_wait_changes_nothing(seedream_emulator, monkeypatch):
     monkeypatch.setattr(connection_cache, "CONNECTION_HOLDS", 0.05)
-    (prediction,) = submitted()
     seedream_emulator.clock.hold()
+    (prediction,) = submitted()
 
     async def vanished():
         task = asyncio.create_task(waiting(prediction))
