@@ -80,8 +80,8 @@ class Page:
         result: dict[str, Any] = message["result"]
         return result
 
-    def open(self, url: str, *, width: int, dark: bool = False) -> None:
-        """Show a page of a width in pixels, all its pictures included."""
+    def emulate(self, *, width: int, dark: bool = False) -> None:
+        """Be a screen of a width in pixels, or a phone, with the light or dark scheme."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -91,6 +91,10 @@ class Page:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
+
+    def open(self, url: str, *, width: int, dark: bool = False) -> None:
+        """Show a page of a width in pixels, all its pictures included."""
+        self.emulate(width=width, dark=dark)
         self.events.clear()
         self.call("Page.navigate", url=url)
         while not any(name == "Page.loadEventFired" for name, _ in self.events):

@@ -28,9 +28,7 @@ def request_of(
     images = None
     if arguments.images:
         images = read_references([_place(each) for each in arguments.images], hook)
-    model = arguments.model or version_for(
-        default_model(hook) or DEFAULT_MODEL, references=images is not None
-    )
+    model = arguments.model or version_for(_default_model(hook), references=images is not None)
     return ImageSetRequest.build(
         prompt=_prompt(arguments, without_prompt),
         max_images=arguments.max_images,
@@ -69,9 +67,9 @@ def _prompt(arguments: argparse.Namespace, without_prompt: PromptInput | None) -
     return read_answer(written, **shared) if arguments.scenes or any(shared.values()) else written
 
 
-def default_model(hook: SeedreamHook) -> str | None:
-    """The model of those who name none, or None without a connection: a price can be asked for before there is one."""
+def _default_model(hook: SeedreamHook) -> str:
+    """The model of those who name none. A price can be asked for before there is a connection."""
     try:
         return hook.settings.model or DEFAULT_MODEL
     except AirflowNotFoundException:
-        return None
+        return DEFAULT_MODEL

@@ -34,11 +34,7 @@ def show_all(arguments: argparse.Namespace, output: Output) -> None:
     document = [_line(each, known) for each in found]
     columns = ["id", "model", "status", "created_at"]
     rows = [[*(each[name] for name in columns), _mark(each["known"])] for each in document]
-    if known is None:
-        columns, rows = columns, [row[:-1] for row in rows]
-    else:
-        columns = [*columns, ""]
-    output.result(document, table(columns, rows))
+    output.result(document, table([*columns, ""], rows))
 
 
 def show_one(arguments: argparse.Namespace, output: Output) -> None:

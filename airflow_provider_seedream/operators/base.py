@@ -243,12 +243,8 @@ class PayingOperator(RendersOnlyWhatTheAuthorWrote):
         """How long after the end of a try the next one begins, or longer."""
         if getattr(self, "retry_policy", None) is not None:
             return dt.timedelta()  # it may say anything
-        longest: dt.timedelta | float | None = self.max_retry_delay
-        if longest is None:
-            return self.retry_delay
-        return min(
-            self.retry_delay, longest if isinstance(longest, dt.timedelta) else dt.timedelta(seconds=longest)
-        )
+        longest: Any = self.max_retry_delay  # Airflow makes a timedelta of a number
+        return min(self.retry_delay, longest or self.retry_delay)
 
     @property
     def _metrics(self) -> worker.Metrics:

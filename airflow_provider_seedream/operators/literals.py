@@ -44,12 +44,9 @@ def refuse_wrong_literals(task: BaseOperator) -> None:
     """
     if not is_judged_at_once(task):
         return
-    given = {name: getattr(task, name) for name in task.template_fields}
-    values = {name: value for name, value in given.items() if value is not None}
+    values = {name: value for name, value in _given(task).items() if value is not None}
     if "output_path" in values:
         refuse_wrong_folder(task, "output_path")
-    if is_known(values.get("max_cost")):
-        parse_usd("max_cost", values.get("max_cost"))
     known: dict[str, Any] = {"prompt": "an image"}
     if "max_images" not in values or is_known(values["max_images"]):
         known |= {name: values[name] for name in ("max_images", "prompt") if name in values}
@@ -77,9 +74,7 @@ def refuse_wrong_prompt_literals(task: BaseOperator) -> None:
     """
     if not is_judged_at_once(task):
         return
-    given = {name: getattr(task, name) for name in task.template_fields}
-    if is_known(given["max_cost"]):
-        parse_usd("max_cost", given["max_cost"])
+    given = _given(task)
     if is_known(given["enhancement_mode"]) and is_known(given["enhancement_style"]):
         EnhancementRequest.build(
             text="an image", mode=given["enhancement_mode"], style=given["enhancement_style"]
@@ -93,6 +88,14 @@ def refuse_wrong_prompt_literals(task: BaseOperator) -> None:
         known["prompt"] = prompt_text(read_answer(given["prompt"], **parts))
     if given["max_images"] is None or "max_images" in known:
         ImageSetRequest.build(**known)
+
+
+def _given(task: BaseOperator) -> dict[str, Any]:
+    """What may be a template, by name, with the ceiling judged, which all paying tasks have."""
+    given = {name: getattr(task, name) for name in task.template_fields}
+    if is_known(given["max_cost"]):
+        parse_usd("max_cost", given["max_cost"])
+    return given
 
 
 def _build(known: Mapping[str, Any], model: str | None) -> None:

@@ -291,7 +291,7 @@ class _Attempt:
             unknown = [each for each in _packings(response) if each not in response.raw.CONTENT_DECODERS]
             if unknown:
                 way_out = "Something between here and the CDN rewrites answers: let it pass images unchanged."
-                got = f"a body encoded as {_known(unknown[0], _ENCODINGS)!r}"
+                got = f"a body encoded as {unknown[0]!r}"
                 raise self._error(ImageFault.NOT_AN_IMAGE, got, way_out)
             return
         got = f"HTTP status {status}"

@@ -149,11 +149,7 @@ class Contents:
         if (unfinished := self.record) and unfinished.key != mine.key:
             others.append((unfinished.prediction_id, unfinished.published_by, unfinished.busy_until))
         for prediction_id, owner, busy_until in others:
-            # Without a task instance there is no owner. Then a set is its prediction's, however much of it was known.
-            own = owner == mine.published_by and (owner is not None or prediction_id == mine.prediction_id)
-            _refuse(
-                str(self.folder), prediction_id, owner, busy_until, mine.published_by, on_existing, own=own
-            )
+            _refuse(prediction_id, owner, busy_until, mine, on_existing)
             log.warning(
                 "Prediction %s in %s will be replaced by %s.", prediction_id, self.folder, mine.prediction_id
             )
@@ -189,15 +185,15 @@ def refuse_others(
 
 
 def _refuse(
-    folder: str,
     prediction_id: str,
     owner: TaskInstanceKey | None,
     busy_until: float,
-    me: TaskInstanceKey | None,
+    mine: Journal,
     on_existing: OnExisting,
-    *,
-    own: bool,
 ) -> None:
+    folder, me = str(mine.folder), mine.published_by
+    # Without a task instance there is no owner. Then a set is its prediction's, however much of it was known.
+    own = owner == me and (owner is not None or prediction_id == mine.prediction_id)
     if _are_siblings(owner, me):
         way_out = 'Give each its own folder: put "{{ ti.map_index }}" into path.'
         raise FolderTakenError(folder, prediction_id, _how(owner, me), way_out)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
+from airflow_provider_seedream.wavespeed.prompt import MAX_SCENES
 from airflow_provider_seedream.wavespeed.validation import parse_integer, refuse_unknown
 
 SLUG_LENGTH = 48
@@ -20,9 +21,6 @@ STEM_LENGTH = 80
 DEFAULT_NAMES = "{index:02d}-{scene_slug}.{ext}"
 CONTACT_SHEET_NAME = "contact-sheet.jpg"
 PAGE_NAME = "index.html"
-
-_MOST_IMAGES = 15
-"""Of a set (API reference, section 2.2)."""
 
 NARROWEST, WIDEST = 16, 4096
 """Pixels of a rendition's width."""
@@ -163,7 +161,7 @@ def is_image_name(name: str) -> bool:
 def _numbered(name: str) -> re.Match[str] | None:
     found = _IMAGE_NAME.fullmatch(name)
     numbers = found["stem"].split("-") if found else ()
-    return found if any(each.isdigit() and 1 <= int(each) <= _MOST_IMAGES for each in numbers) else None
+    return found if any(each.isdigit() and 1 <= int(each) <= MAX_SCENES for each in numbers) else None
 
 
 def possible_files(stem: str, media_type: MediaType | None) -> list[str]:

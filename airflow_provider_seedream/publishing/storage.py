@@ -158,8 +158,8 @@ class Folder:
     def commit(self, staged: Path, name: str, *, replace: bool = True) -> bool:
         """Make a staged file appear under its name, whole.
 
-        :param replace: write over a file of this name, and over nothing else. Where False, a file that is there stays; a store that does not
-            create files exclusively may overwrite one that appears in the same instant.
+        :param replace: write over a file of this name, and over nothing else. Where False, a file that is there stays; a
+            store that does not create files exclusively may overwrite one that appears in the same instant.
         :returns: whether it appeared; the staged file is gone then.
         """
         if self.local is not None:

@@ -168,6 +168,7 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
         try:
             prediction = self.hook.prediction(prediction_id, attempts=1)
         except ApiError as error:
+            self._not_found += isinstance(error, NotFoundError)
             if not error.transient and not self._may_come_yet(error):
                 raise waiting.refusal(prediction_id, error, paid="is looked for, but") from None
             self.log.warning("Prediction %s cannot be seen now: %s", prediction_id, error)
@@ -177,7 +178,6 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
     def _may_come_yet(self, error: ApiError) -> bool:
         """Whether the API may not show the prediction yet, as it was submitted minutes ago. The third 404 is final."""
         requested = self._requested()
-        self._not_found += 1
         submitted_at = as_moment(requested.submitted_at) if requested else None
         fresh = submitted_at is not None and time.time() - submitted_at < waiting.FRESH
         return fresh and isinstance(error, NotFoundError) and self._not_found < waiting.NOT_FOUND_IN_A_ROW

@@ -41,7 +41,10 @@ class WayOut:
 
     def __str__(self) -> str:
         if self.identified and self.remembered:
-            return f"To take it, {self.clear}; this pays nothing while it is there. To pay for a new set after that, {self.pay} again."
+            return (
+                f"To take it, {self.clear}; this pays nothing while it is there. To pay for a new set after that, "
+                f"{self.pay} again."
+            )
         take = "" if self.on_lost_submission == "adopt" else 'set on_lost_submission="adopt" and '
         pay = self.pay if self.remembered else "start a new run of the DAG"
         if self.rivals:

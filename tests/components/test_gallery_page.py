@@ -86,15 +86,7 @@ def wait_for(browser: Page, condition: str, patience: float = PATIENCE) -> None:
 
 def show(browser: Page, url: str, *, width: int = 1280, dark: bool = False) -> None:
     """Open a page, and wait until what is in sight is there."""
-    browser.call(
-        "Emulation.setDeviceMetricsOverride",
-        width=width,
-        height=900,
-        deviceScaleFactor=1,
-        mobile=width < 600,
-    )
-    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-    browser.call("Emulation.setEmulatedMedia", features=[scheme])
+    browser.emulate(width=width, dark=dark)
     browser.call("Page.navigate", url="about:blank")
     browser.events.clear()
     browser.call("Page.navigate", url=url)
