@@ -1,4 +1,4 @@
-"""The same commands as a group of ``airflow``, where Airflow takes commands of providers (3.2 and newer)."""
+"""The same commands as a group of ``airflow``, where Airflow takes commands of providers (tried on 3.3)."""
 
 from __future__ import annotations
 
