@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_ports
+
 DEBIAN = Path("/usr/lib/postgresql")
 """Where Debian and Ubuntu keep the server's programs, by version, and not on the path."""
 
@@ -52,7 +54,7 @@ def postgres() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="seedream-postgres-"))
     process: subprocess.Popen[bytes] | None = None
     try:
-        port, password = _free_port(), secrets.token_hex(16)
+        (port,), password = free_ports(1), secrets.token_hex(16)
         (folder / "password").write_text(password)
         as_owner = _as_owner(folder)
         subprocess.run(
@@ -107,13 +109,6 @@ def _as_owner(folder: Path) -> dict[str, Any]:
     for each in (folder, *folder.iterdir()):
         os.chown(each, owner.pw_uid, owner.pw_gid)
     return {**ways, "user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
-
-
-def _free_port() -> int:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port: int = unused.getsockname()[1]
-        return port
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

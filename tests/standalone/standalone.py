@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,8 @@ import psutil
 import requests
 import sqlalchemy
 from cryptography.fernet import Fernet
+
+from tests.ports import free_ports
 
 TRIGGER = "airflow_provider_seedream.triggers.seedream.SeedreamPredictionTrigger"
 
@@ -54,7 +55,7 @@ class Standalone:
         dags.mkdir(parents=True)
         for file in dag_files:
             shutil.copy(file, dags)
-        port, worker_log_port, trigger_log_port = _free_ports(3)
+        port, worker_log_port, trigger_log_port = free_ports(3)
         self.url = f"http://127.0.0.1:{port}"
         self._database = database or f"sqlite:///{home}/airflow.db"
         settings = {
@@ -143,7 +144,7 @@ class Standalone:
 
     def start_triggerer(self) -> None:
         """Start one more triggerer; does not wait for it."""
-        (log_port,) = _free_ports(1)
+        (log_port,) = free_ports(1)
         with self.log.open("ab") as log:
             more = subprocess.Popen(
                 [sys.executable, "-m", "airflow", "triggerer"],
@@ -216,10 +217,10 @@ class Standalone:
 
     def _is_healthy(self) -> bool:
         try:
-            health = requests.get(f"{self.url}/api/v2/monitor/health", timeout=5).json()
+            answer = requests.get(f"{self.url}/api/v2/monitor/health", timeout=5)
         except (requests.ConnectionError, requests.Timeout):
             return False
-        return all(health[job]["status"] == "healthy" for job in JOBS)
+        return answer.ok and all(answer.json()[job]["status"] == "healthy" for job in JOBS)
 
     def processes(self) -> set[psutil.Process]:
         """Every process of it.
@@ -239,15 +240,3 @@ class Standalone:
                 if os.getsid(process.pid) in mains:
                     found.add(process)
         return found
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports nobody listens on; held open together so that no two are the same."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
