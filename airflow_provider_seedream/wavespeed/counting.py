@@ -46,7 +46,7 @@ _PHOTO = (
 _WORK = (
     "(?:scene|shot|poster|variation|variant|version|portrait|drawing|painting|sketche?|render|wallpaper|logo|banner|"
     "slide|design|artwork|visual|frame|panel|sticker|icon|screenshot|thumbnail|avatar|storyboard|option|cover|page|card|"
-    "watercolou?r|view|output|angle|result|scène|affiche|escena|cartele?|cena|variante|retrato|fotograma)s|szenen|varianten|plakate|versiones|versionen|versões|верси[ийя]|"
+    "watercolou?r|view|output|angle|result|scène|affiche|escena|cartele?|cena|variante|retrato|fotograma|motive?|motivo)s|motive|szenen|varianten|plakate|versiones|versionen|versões|верси[ийя]|"
     "scene(?=\\s(?:di|con|del|della)\\b)|(?:part|slide|page|scene|card|shot)(?=\\s(?:\\w+\\s)?(?:story|storyboard|series|sequence|carousel)\\b)|manifesti|сцен[ыа]?|постер(?:а|ов)|плаката?(?:ов)?"
 )
 _CJK_IMAGE = "图片|图像|图(?![像标形案层例书鉴表])|圖|画像|이미지"
@@ -78,9 +78,9 @@ _FOREIGN_LINKS = "an?|una?|uma?|eine?|con|com|mit|avec|de|di|von|auf|sur|sobre|�
 # One image that holds several.
 _LAYOUT = (
     r"\b(?:grids?|collage|montage|mosaic|triptych|diptych|split[\s-]?screen|side[\s-]by[\s-]side|contact[\s-]sheet|"
-    r"(?:double|multiple) exposure|(?:divided|split) into|(?:overlay|blend|composite) of|comic (?:strip|page)|mood ?board|infogr[aá]\w+|bento|panels|panel(?!\s*\d)|(?:sticker|character|reference) sheet|"
+    r"(?:double|multiple) exposure|(?:divided|split) into|be arranged in (?:an? )?(?:row|line|column)|arranged in order|(?:overlay|blend|composite) of|comic (?:strip|page)|mood ?board|infogr[aá]\w+|bento|panels|panel(?!\s*\d)|(?:sticker|character|reference) sheet|"
     r"(?:in|into|as) (?:one|a single|the same)|(?:one|single)[ -](?:\S{1,30} ){0,2}(?:image|frame|canvas|page|sheet)|[2-9]\s?[x×]\s?[2-9]|colagem|cuadrícula|(?:une|una|uma) (?:sola |seule |única )?p[aá]g(?:e|ina)|p[aá]gina (?:única|unica|singola)|einseitig\w*)\b"
-    r"|并排|垂直排列|宫格|[二三四五六八九\d]\s?格(?=漫|故|的)|拼图|拼贴|拼接|同一画面|一张图|分屏|长图|信息图|网格|布局|コラージュ|グリッド|콜라주|그리드"
+    r"|并排|垂直排列|按顺序排列|宫格|[二三四五六八九\d]\s?格(?=漫|故|的)|拼图|拼贴|拼接|同一画面|一张图|分屏|长图|信息图|网格|布局|コラージュ|グリッド|콜라주|그리드"
 )
 _PLACES = "|".join(ORDINALS)
 _LABELS = (
@@ -151,7 +151,7 @@ def _pattern(name: str) -> re.Pattern[str]:
         rf"(?:[张張幅枚장](?!目|번)(?:[^，。,.;；：:、\n]{{0,16}}?{asian_image}|(?=[：:，。]|\Z))"
         rf"|[张張幅枚](?P<bare>(?!{_TABLES}|[^，。,.\n]{{0,4}}(?:网格|拼[图贴接]|宫格)))|(?:[个個组組]?张?|[つ点枚]の(?:シーンの|場面の|異なる)?|개의?\s*)(?:{asian_image})"
         rf"|[个個种種款](?:不同|独立|场景|版本|画面|角度)[^，。,.;；：:、\n]{{0,16}}?{asian_image}"
-        r"|(?P<plan>[个個种種款版套][^，。,.;；：:、\n]{0,6}?(?:方案|版本|镜头|海报|封面|头像|壁纸|logo)|(?:版本|バージョン|パターン|パート|파트)"
+        r"|(?P<plan>[个個种種款版套][^，。,.;；：:、\n]{0,6}?(?:方案|版本|镜头|海报|封面|头像|壁纸|logo)|(?:版本|バージョン|パターン|パート|파트)|连[图圖]"
         r"|[页頁帧幀版][^，。,.;；：:、\n]{0,6}?(?:轮播|连环画|绘本|画册|故事|分镜|(?=\Z|[，。,.\n]))))"
         rf"|(?<!参考)(?<!參考)[出组組]?(?![画畫](?!像)){asian_image}\s*[をx×를을]?\s*(?P<behind>{asian})\s*[张張枚幅点장개](?!目|번)",
         "hint": rf"(?:\b(?:several|multiple|various|different|separate|many|both|some(?=\s(?:{IMAGE_NOUNS})s\b)|lots of|a few|varias|várias|diversas|diverse|mehrere|plusieurs|несколько|серия|серию"
@@ -159,15 +159,16 @@ def _pattern(name: str) -> re.Pattern[str]:
         rf"|(?:[多几数][张幅]|一[组套]|一?系列)[^，。,.\n]{{0,12}}?{asian_image})",
         "stated": rf"(?:(?<!\w)(?:num_|n_|number_of_)?(?:{IMAGE_NOUNS})(?:s|s?[\s_-]count)|\A(?:count|n)|[\"']n(?=[\"'])|\bn(?=\s?=))[\"']?\s*[:=(]\s*[\"']?(?P<stated>{number})\b(?![:.]\d)"
         r"|(?<!\S)--?(?:n|num|count|number|batch|(?:num[_-])?images)(?:\s+|=)(?P<flag>\d{1,4})\b|(?:数量|(?:\A|(?<=[\n.]))\s?(?:quantity|anzahl|cantidad|quantité|quantidade))\s*[：:]\s*(?P<amount>\d{1,4})"
-        rf"|(?:{_MAKE})\s(?:me\s|us\s)?(?P<alone>{number})(?=\sof\san?\b|[\s.!]*\Z)|(?<!\w)[x×]\s?(?P<times>\d{{1,2}})[\s.!]*\Z"
-        rf"|\A\W*(?:{_LABELS}|part)\s?\d{{1,2}}\s?(?:/|of|von|de|di|sur|из)\s?(?P<place>\d{{1,2}})\b",
+        rf"|(?:{_MAKE})\s(?:me\s|us\s)?(?P<alone>{number})(?=\sof\san?\b|\s?:(?!\d)|[\s.!]*\Z)|(?<!\w)[x×]\s?(?P<times>\d{{1,2}})[\s.!]*\Z"
+        rf"|(?:(?P<head>\A\W*)|(?<=[.,;:(\n])|(?<=[.,;:(\n]\s))(?:{_LABELS}|part)\s?\d{{1,2}}\s?(?:/|of|von|de|di|sur|из)\s?(?P<place>\d{{1,2}})\b(?(head)|(?=\W*\Z))",
         # Several images without a count: one for each of something, separate ones, plurals behind a verb, lists in JSON.
-        "apart": rf"\b{_AN}['’]?\s?(?:\w+\s){{0,2}}?{_ONE_IMAGE}\s(?:(?:per|par|pro|each)\b|(?:for|para|por|pour|für|на)\s(?:each|every|cada|chaque|jede|ogni|кажд))|\b(?:un'|je\s){_ONE_IMAGE}\s(?:pro|per)\b"
+        "apart": rf"\b{_AN}['’]?\s?(?:\w+\s){{0,2}}?{_ONE_IMAGE}\s(?:(?:per|par|pro|each)\b|(?:for|para|por|pour|für|на)\s(?:each|every|cada|chaque|jede|ogni|кажд))|\b(?:un'{_ONE_IMAGE}\sper|je\s{_AN}\s{_ONE_IMAGE})\b"
         rf"|\b(?:each|every)\b[^.\n]{{0,40}}\b(?:separate|individual|own)\s{_ONE_IMAGE}\b|(?:每[^一，。,.\n]{{1,10}}|各[^，。,.\n]{{0,6}}?)[一1]\s?[张張幅]|[一1]\s?枚ずつ"
         rf"|画像を複数|何枚か|한\s?장씩|여러\s?장(?:의[^.,\n]{{0,20}}?{asian_image}|[을를\s]*(?:{_MADE}|[.,]|\Z))"
         rf"|(?:{_MAKE})\s(?:me\s|des\s)?(?:(?:{IMAGE_NOUNS}|variation|version|variant)s|imágenes|fotos|imagens|immagini|bilder)\s?(?:(?:of|for|in|showing|:|con?m?|de|di|von|mit|avec)\s|d['’])"
         rf"|(?:{_MAKE})\sone\s(?:per|for\s(?:each|every))\b|\bone\sper\s{_ONE_IMAGE}\b"
-        rf"|分别(?:{_MAKE})[^，。\n]{{0,20}}?{asian_image}|(?:\A\s*\{{\s*\"images|\b(?:prompts|shots))\"?\s*:\s*\[\s*[\"{{]",
+        rf"|分别(?:{_MAKE})[^，。\n]{{0,20}}?{asian_image}|(?:\A\s*\{{\s*\"images|\b(?:prompts|shots))\"?\s*:\s*\[\s*[\"{{]"
+        rf"|\b{_AN}\s(?:[a-z]+\s)?(?:carousel|storyboard)\sabout\b|(?:then|also)\s(?:{_MAKE})\s(?:a\ssecond|another)\s(?:{word}\s){{0,2}}?{_ONE_IMAGE}\b",
         # A second image of the same kind: "an image of a hare and another image of a crow".
         "second": rf"(?:[\W_]|{_FILL}|{_MAKE})*+(?:one\s)?(?:{word}\s){{0,3}}?(?P<one>{_ONE_IMAGE})\b(?s:.{{0,400}}?)"
         rf"(?:[,.;]|\b(?:and|then|plus|y|et|und|e|и)\b)\s+(?:(?:then|also|{_MAKE})\s+){{0,3}}?"
@@ -190,6 +191,7 @@ def _pattern(name: str) -> re.Pattern[str]:
         rf"|[を를을](?!\s*(?:{_MADE}))",
         "table": rf"[张張]{_TABLES}",
         "also": r"(?:\b(?:and|plus|y|und|et|e|и)\s|[&,，、和])\s*\Z",
+        "planned": rf"[^.\n。]{{0,40}}?(?:{_MADE})|[\s*_]*(?:\Z|[.:;!?\n，。：；])",
         "ordered": rf"\s*[を를을]?\s*(?:{_MADE})",
         "name": r"(?:[^\s.!?:;\n]\s+(?-i:[A-Z])|(?-i:[A-Za-z]+[A-Z]))[\w-]*\s+\Z",
         "part": r"(?:\b(?:first|last|next|other|another|remaining|final|previous|both|these|those|my|your|our|their)|\d\s*(?:x|×|\*|by))\s*\Z",
@@ -230,10 +232,7 @@ def _numbers(text: str, references: bool, layout: bool) -> Iterator[NamedCount]:
         rest = re.split(r"[.!?\n。！？]", text[found.end() : found.end() + _REACH])[0]
         if number > 1 and not made and _pattern("layout").search(found[0] + rest):
             continue
-        ends, ordered = (
-            _pattern("ends").match(text, found.end()),
-            _pattern("ordered").match(text, found.end()),
-        )
+        ends, ordered = (_pattern(each).match(text, found.end()) for each in ("ends", "ordered"))
         given = references and not ends and _pattern("given").match(rest)
         if not made and (given or _pattern("like").match(rest)):
             continue
@@ -241,10 +240,9 @@ def _numbers(text: str, references: bool, layout: bool) -> Iterator[NamedCount]:
         sure = ends or made or ordered or _pattern("said").match(text, found.end())
         if found["behind"]:
             opens = bool(sure and (opens or (ordered and len(_clause(before)) == found.start())))
-        table = _pattern("table").search(found[0]) or (
-            re.search("的|の.+の", found[0]) and not made and not ordered
-        )
-        sure = None if found["work"] or found["plan"] or (found["asian"] and table) else sure
+        of_things = re.search("的|の.+の", found[0]) and not made and not ordered
+        table = found["asian"] and (of_things or _pattern("table").search(found[0]))
+        sure = None if found["work"] or found["plan"] or table else sure
         others = [other.start() - found.end() for other in finds[index + 1 : index + 4]]
         more = not ends and any(_pattern("also").search(rest[:at][-8:]) for at in others if at < len(rest))
         if found["low"] or found["sets"] or more or _pattern("each").match(text, found.end()):
@@ -294,16 +292,10 @@ def _may_ask(found: re.Match[str], text: str, before: str) -> bool:
         return False
     if _pattern("verb").search(before):
         return True
-    if found["plan"] and re.match(
-        rf"[^.\n。]{{0,40}}?(?:{_MADE})|[\s*_]*(?:\Z|[.:;!?\n，。：；])", text[found.end() :][:60]
-    ):
+    if found["plan"] and _pattern("planned").match(text[found.end() :][:60]):
         return True
-    if (
-        found["work"]
-        or found["plan"]
-        or found["bare"] is not None
-        or (found["asian"] and re.search(r"\A\S\s*图\Z", found[0]))
-    ):
+    table = found["asian"] and re.search(r"\A\S\s*图\Z", found[0])
+    if found["work"] or found["plan"] or found["bare"] is not None or table:
         return begins and text[found.end() : found.end() + 1] == ":"
     image = found["image"] or re.search(r"(?:图片|图像|画像|이미지|[张張幅枚]\s*图)\Z", found[0])
     if image or re.search(r"\b(?:the|all)\s*\Z|所有|共", clause, re.IGNORECASE):
@@ -344,6 +336,9 @@ def _left_out(text: str, found: re.Match[str]) -> bool:
 
 def _lists(text: str, references: bool, layout: bool) -> Iterator[NamedCount]:
     """Scenes that are listed: "Panel 1: ... Panel 2: ...", "First, ... Second, ...", "1. ...", and bullets."""
+    prompts = [prompt.strip() for prompt in re.split(r"\|\|\||^[ \t]*-{3,}[ \t]*$", text, flags=re.MULTILINE)]
+    if len(prompts) > 1 and not any("\n" in prompt or not prompt for prompt in prompts):
+        yield NamedCount(len(prompts), f"{len(prompts)} prompts between lines", listed=True)
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) > 1 and all(re.match(r"\s*[-*•→]\s", line) for line in lines):
         yield NamedCount(len(lines), f"{len(lines)} bullets", listed=True)
@@ -366,7 +361,8 @@ def _lists(text: str, references: bool, layout: bool) -> Iterator[NamedCount]:
         opens = not text[:first].strip()
         scenes = name not in ("nth", "painted") and not any(mark["head"] or mark["part"] for mark in marks)
         before = text[max(0, first - _REACH) : first].rstrip()
-        ordered = _pattern("several").search(re.split(r"[.!?\n。！？]", before)[-1])
+        sentence = re.split(r"[.!?\n。！？]", before)[-1]
+        ordered = any(not _left_out(sentence, word) for word in _pattern("several").finditer(sentence))
         shown = f"{marks[0][0].strip()} … {marks[-1][0].strip()}"
         if not opens and any(mark["bare"] is not None for mark in marks):
             continue

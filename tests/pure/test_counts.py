@@ -316,6 +316,17 @@ UNSURE = [
     ("Une image d'un lièvre et une autre image d'un corbeau", None),
     ("生成一张兔子的图片和一张乌鸦的图片", None),
     ("生成一张兔子的图，再生成一张乌鸦的图", None),
+    ("a hare ||| a crow", 2),
+    ("Create 4 posters of chairs arranged in a row", 4),
+    ("a hare\n---\na crow\n---\na cat", 3),
+    ("A hare in the snow, part 1 of 3", 3),
+    ("A hare in the snow (part 1/3)", 3),
+    ("四连图，兔子的一天", 4),
+    ("Drei Motive: Hase, Krähe, Katze", 3),
+    ("Haz tres: liebre, cuervo, gato", 3),
+    ("A carousel about hares", None),
+    ("Draw a hare. Then draw a second picture with a crow.", None),
+    ("Je ein Bild von Hase und Krähe", None),
 ]
 
 NONE = [
@@ -396,6 +407,15 @@ NONE = [
     "墙上挂着一系列照片",
     "生成一个包含9张图像网格的剧照",
     "每个窗户里有一只猫",
+    "Show two tools as parts of one machine, without boxed panels: 1) a saw, cutting; 2) a drill, turning",
+    "Create four versions of the hare, arranged in order of age",
+    "Create two designs of a cup, to be arranged in a row",
+    "绘制兔子的四个版本，并按顺序排列",
+    "a sign that says part 1 of 3",
+    "A carousel at a fair",
+    "two motifs on a plate",
+    "一张海报，生成 2:3 图片",
+    "A hare at night.\n---\nStyle: ink\nColours: blue, grey",
 ]
 
 
