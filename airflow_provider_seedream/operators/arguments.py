@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, ObjectStoragePath
 
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError, WaveSpeedError
-from airflow_provider_seedream.wavespeed.validation import refuse_unknown, without_secrets
+from airflow_provider_seedream.wavespeed.validation import parse_choice, refuse_unknown, without_secrets
 
 _Choice = TypeVar("_Choice")
 
@@ -90,14 +90,7 @@ def object_store_folder(field: str, path: object, conn_id: str | None = None) ->
     :param conn_id: Airflow connection of the store.
     :raises InvalidInputError: if it names none, or nothing answers to its scheme.
     """
-    text = path_text(path)
-    if not isinstance(text, str) or text.strip() in ("", "None"):
-        raise InvalidInputError(
-            field,
-            path,
-            "it must name a folder",
-            f'Write for example {field}="s3://bucket/stories/{{{{ run_id }}}}", or a local folder.',
-        )
+    text = _folder_text(field, path)
     _refuse_relative(field, text)
     return object_store_path(field, text.strip() if isinstance(path, str) or conn_id else path, conn_id)
 
@@ -112,13 +105,39 @@ def is_judged_at_once(task: BaseOperator) -> bool:
 
 
 def refuse_wrong_folder(task: BaseOperator, field: str) -> None:
-    """Refuse a folder when the DAG file is parsed, where it is written out and relative.
+    """Refuse a folder when the DAG file is parsed, where it is written out, and is relative or none.
 
     :raises InvalidInputError: as on the worker.
     """
     text = path_text(getattr(task, field))
-    if isinstance(text, str) and text.strip() and _WRITTEN_OUT.fullmatch(text) and is_judged_at_once(task):
-        _refuse_relative(field, text)
+    blank = text is None or (isinstance(text, str) and not text.strip())
+    if is_judged_at_once(task) and (blank or (isinstance(text, str) and _WRITTEN_OUT.fullmatch(text))):
+        _refuse_relative(field, _folder_text(field, text))
+
+
+def refuse_wrong_choice(task: BaseOperator, field: str, choices: Any) -> None:
+    """Refuse a choice that may be a template when the DAG file is parsed, where it is written out.
+
+    :param choices: a ``Literal``.
+    :raises InvalidInputError: as on the worker.
+    """
+    value = getattr(task, field)
+    is_text = isinstance(value, str)
+    plain = (_WRITTEN_OUT.fullmatch(value) or not value.strip()) if is_text else isinstance(value, bool | int)
+    if plain and is_judged_at_once(task):
+        parse_choice(field, value, choices)
+
+
+def _folder_text(field: str, path: object) -> str:
+    text = path_text(path)
+    if isinstance(text, str) and text.strip() not in ("", "None"):
+        return text
+    raise InvalidInputError(
+        field,
+        path,
+        "it must name a folder",
+        f'Write for example {field}="s3://bucket/stories/{{{{ run_id }}}}", or a local folder.',
+    )
 
 
 def _refuse_relative(field: str, text: str) -> None:
@@ -139,6 +158,15 @@ def _refuse_relative(field: str, text: str) -> None:
         )
 
 
+def refuse_relative_file_url(field: str, text: str) -> None:
+    """Refuse ``file://tmp/x``; a path without a scheme may be relative here.
+
+    :raises InvalidInputError: naming the form with three slashes.
+    """
+    if _RELATIVE_FILE_URL.match(text.strip()):
+        _refuse_relative(field, text)
+
+
 def path_text(value: object) -> object:
     """A path object as text; any other value as it is."""
     return str(value) if isinstance(value, os.PathLike | ObjectStoragePath) else value
@@ -151,8 +179,7 @@ def object_store_path(field: str, path: Any, conn_id: str | None = None) -> Obje
     :param conn_id: Airflow connection of the store.
     :raises InvalidInputError: if nothing answers to its scheme, or if it is relative.
     """
-    if _RELATIVE_FILE_URL.match(str(path)):
-        _refuse_relative(field, str(path))
+    refuse_relative_file_url(field, str(path))
     try:
         place = path if isinstance(path, ObjectStoragePath) else ObjectStoragePath(str(path), conn_id=conn_id)
         place.fs  # noqa: B018 - looks the scheme up

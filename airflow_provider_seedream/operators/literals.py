@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_seedream.operators.arguments import (
     is_judged_at_once,
     path_text,
+    refuse_relative_file_url,
     refuse_wrong_folder,
     reject_blank,
 )
@@ -151,7 +152,9 @@ def is_written_out(prompt: object) -> bool:
 
 
 def _references(images: object) -> list[Reference]:
-    """The reference images as far as they are known: their number, and links that are no links."""
+    """The reference images as they are known so far: their number, links that are no links, and relative file URLs."""
+    if _is_plain(images):
+        sources_of(images)
     images = [path_text(each) for each in images] if isinstance(images, list | tuple) else path_text(images)
     listed = [images] if isinstance(images, str) else images
     if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
@@ -159,6 +162,8 @@ def _references(images: object) -> list[Reference]:
     if any(_MARKS.search(each) for each in listed):
         return [_SOME_IMAGE] * (len(listed) if isinstance(images, list | tuple) else 1)
     sources = sources_of(images)
+    for each in sources:
+        refuse_relative_file_url("images", each)
     # Whether the API is near, and may fetch from this network, is known to the worker.
     return [
         Reference.link(each, api_is_near=lambda: True) if is_link(each) else _SOME_IMAGE for each in sources

@@ -14,6 +14,7 @@ from airflow_provider_seedream.operators.arguments import (
     lasting_errors_fail_at_once,
     object_store_folder,
     refuse_unknown_arguments,
+    refuse_wrong_choice,
     refuse_wrong_folder,
 )
 from airflow_provider_seedream.operators.deployment import current_links, publisher, zones_of_connection
@@ -125,6 +126,7 @@ class SeedreamPublishOperator(TellsLineage, RendersOnlyWhatTheAuthorWrote):
         self.max_bytes = parse_integer("max_bytes", max_bytes, 1, 2**30, "Leave it out for 96 MiB.")
         self.download_timeout = parse_seconds("download_timeout", download_timeout, least=1.0)
         self.concurrency = parse_integer("concurrency", concurrency, 1, 16, "Leave it out for 4.")
+        refuse_wrong_choice(self, "output_format", OutputFormat)
         refuse_wrong_folder(self, "path")
 
     def execute(self, context: Context) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def contact_sheet(
         _wrapped(each.drawable(caption[:600]), each.font(layout.text_size), layout)
         for each, caption in zip(faces, captions, strict=True)
     ]
-    _warn_of_captions_without_letters(captions, texts)
+    _warn_of_captions_without_letters(captions, faces)
     heights = layout.row_heights([len(lines) for lines in texts])
     sheet = Image.new("RGB", (SHEET_WIDTH, layout.top(title) + sum(heights) + MARGIN - GAP), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
@@ -289,18 +289,28 @@ def _needs_shaping(text: str) -> bool:
     )
 
 
-def _warn_of_captions_without_letters(captions: Sequence[str], texts: Sequence[Sequence[str]]) -> None:
-    left_out = [
-        str(n)
-        for n, (caption, lines) in enumerate(zip(captions, texts, strict=True), 1)
-        if caption and not lines
-    ]
-    if left_out:
-        log.warning(
-            "The contact sheet has no caption for image %s: this machine has no font for its letters, or no FriBiDi to set "
-            "them. Install the Noto fonts and libfribidi.",
-            ", ".join(left_out),
-        )
+def _warn_of_captions_without_letters(captions: Sequence[str], faces: Sequence[Typeface]) -> None:
+    lacking = {"no caption": [], "a caption without some letters": []}  # type: dict[str, list[str]]
+    for number, (caption, face) in enumerate(zip(captions, faces, strict=True), 1):
+        written = caption[:600]
+        drawn = face.drawable(written)
+        if written and not drawn:
+            lacking["no caption"].append(str(number))
+        elif _letters(drawn) < _letters(written):
+            lacking["a caption without some letters"].append(str(number))
+    for what, numbers in lacking.items():
+        if numbers:
+            log.warning(
+                "The contact sheet has %s for image %s: this machine has no font for its letters, or no FriBiDi to set "
+                "them. Install the Noto fonts and libfribidi.",
+                what,
+                ", ".join(numbers),
+            )
+
+
+def _letters(text: str) -> int:
+    """How many letters and digits a text has, with or without accents."""
+    return sum(each.isalnum() for each in unicodedata.normalize("NFKD", text))
 
 
 def _load(name: str | None, size: int) -> Font:

@@ -33,6 +33,7 @@ from airflow_provider_seedream.publishing.addresses import (
 )
 from airflow_provider_seedream.publishing.errors import ImageError, ImageFault
 from airflow_provider_seedream.publishing.image_check import (
+    AT_ITS_LINK,
     OTHER_IMAGE,
     SNIFF_BYTES,
     Expectation,
@@ -346,7 +347,8 @@ class _Attempt:
                 head += piece[: 2 * SNIFF_BYTES]
                 if len(head) >= SNIFF_BYTES and sniff(head) is None:
                     content_type = _known(response.headers.get("Content-Type", ""), _CONTENT_TYPES)
-                    way_out = OTHER_IMAGE if is_other_image(head) else _SOMETHING_ELSE
+                    other = is_other_image(head)
+                    way_out = OTHER_IMAGE.format(place=AT_ITS_LINK) if other else _SOMETHING_ELSE
                     got = f"{content_type} starting like {describe(head)}"
                     raise self._error(ImageFault.NOT_AN_IMAGE, got, way_out)
             yield piece
@@ -379,7 +381,15 @@ _SOMETHING_ELSE = (
 def _packings(response: requests.Response) -> list[str]:
     """How a body is packed, first packing first."""
     named = (each.strip().lower() for each in response.headers.get("Content-Encoding", "").split(","))
-    return [each for each in named if each in _ENCODINGS]
+    packings = [each for each in named if each in _ENCODINGS]
+    # Some proxies unpack a body and leave its label. No packed body begins like an image.
+    return [] if packings and sniff(_beginning(response)) else packings
+
+
+def _beginning(response: requests.Response) -> bytes:
+    """The first bytes of a body as they came, which are not taken out of it; fewer where it arrives slowly."""
+    answer = response.raw._original_response
+    return b"" if answer is None else bytes(answer.peek(SNIFF_BYTES))
 
 
 def _known(value: str, names: frozenset[str]) -> str:

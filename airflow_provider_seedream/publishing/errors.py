@@ -109,6 +109,8 @@ class StoreFault(_Fault):
     CREDENTIALS = ("credentials", True)
     """The identity itself is refused; a token that expired is renewed for the next try."""
     NO_BUCKET = ("no_bucket", False)
+    ELSEWHERE = ("elsewhere", False)
+    """The bucket is in another region, or belongs to another endpoint."""
 
 
 class StoreError(WaveSpeedError):
@@ -129,6 +131,11 @@ class StoreError(WaveSpeedError):
         where = f"{key} in bucket {bucket} ({code})"
         if fault is StoreFault.NO_BUCKET:
             said = f"{store} has no bucket {bucket} ({code}): cannot {operation} {key}. Create it, or correct the path."
+        elif fault is StoreFault.ELSEWHERE:
+            said = (
+                f"{store} has bucket {bucket} in another region, or at another endpoint ({code}): cannot {operation} {key}. "
+                "Set region_name (or endpoint_url) in the extra of the store's connection."
+            )
         elif fault is StoreFault.DENIED:
             said = (
                 f"{store} does not allow to {operation} {where}. That needs {permission}: grant it to the "

@@ -88,9 +88,10 @@ _BRANDS = {
 }
 _OTHER_IMAGES = frozenset({*_BRANDS.values(), "a GIF (GIF8)", "a BMP", "a TIFF", _JPEG_XL, _JPEG_2000})
 OTHER_IMAGE = (
-    "It is an image of a format that this package does not publish. It is paid for and stays at its link for seven days: "
-    'fetch it from there. output_format="png" or "jpeg" asks the model for one that can be published.'
+    "It is an image of a format that this package does not publish. It is paid for and stays {place}: fetch it from there. "
+    'output_format="png" or "jpeg" asks the model for one that can be published.'
 )
+AT_ITS_LINK, IN_THE_ANSWER = "at its link for seven days", "in the API's result of its prediction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,9 @@ def verify(file: BinaryIO, expected: Expectation, where: str) -> Media:
         head = file.read(24)
         found = sniff(head)
         got = f"{describe(head) if found is None else found.value}: {error}"
-        raise refused(error.fault, got, OTHER_IMAGE if is_other_image(head) else None) from error
+        # What came over a link was refused at its first bytes.
+        way_out = OTHER_IMAGE.format(place=IN_THE_ANSWER) if is_other_image(head) else None
+        raise refused(error.fault, got, way_out) from error
     if expected.media_type not in (None, media.media_type):
         raise refused(ImageFault.WRONG_FORMAT, str(media), "Leave output_format out to take it as it is.")
     if expected.size not in (None, (media.width, media.height)):

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 
 from airflow_provider_seedream import __version__
 from airflow_provider_seedream.publishing.image_formats import PNG_SIGNATURE
@@ -44,7 +44,16 @@ _SOURCE_TYPE = re.compile(
 _LABEL = re.compile(
     rb":AIGC(?:>\s{0,100}(?:<!\[CDATA\[)?([^<]{1,8192}?)(?:\]\]>)?\s{0,100}</|=\"([^\"]{1,8192})\"|='([^']{1,8192})')"
 )
-_LABEL_OF_EXIF = re.compile(rb"\"AIGC\"\s{0,9}:\s{0,9}(\{[^{}]{1,8192}\})")
+# An object of two more levels at the most, or a text that holds one.
+_LABEL_OF_EXIF = re.compile(
+    rb"\"AIGC\"\s{0,9}:\s{0,9}(\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*+\})*+\})*+\}|\"(?:[^\"\\]|\\.)*+\")", re.DOTALL
+)
+_LABELS = {
+    "aigc": ("{", re.compile(rb"(.+)", re.DOTALL)),
+    "exif": ('"AIGC"', _LABEL_OF_EXIF),
+    "xmp": ("<", _LABEL),
+}
+"""By the kind of a part: how what may hold a label begins, and where in it the label stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +82,12 @@ def read_marks(file: BinaryIO) -> Marks:
     for kind, content in _parts(file):
         if kind == "c2pa":
             c2pa = True
-        elif kind == "aigc":
-            aigc = aigc or _label(content)
-        else:
-            found = _SOURCE_TYPE.search(content)
+            continue
+        begin, pattern = _LABELS[kind]
+        for text in _readings(content, begin):
+            found = _SOURCE_TYPE.search(text)
             source_type = source_type or (VOCABULARY + found[1].decode("ascii", "ignore") if found else None)
-            label = (_LABEL if kind == "xmp" else _LABEL_OF_EXIF).search(content)
+            label = pattern.search(text)
             aigc = aigc or (_label(next(filter(None, label.groups()))) if label else None)
     return Marks(c2pa, source_type, aigc)
 
@@ -96,11 +105,13 @@ def xmp_packet(marks: Sequence[Marks], digests: Sequence[str]) -> bytes:
     :param digests: SHA-256 of each, in hex.
     """
     source_type = next((each.source_type for each in marks if each.source_type), MADE_BY_AI)
-    aigc = next((each.aigc for each in marks if each.aigc), None)
-    label = f"\n  TC260:AIGC={quoteattr(aigc)}" if aigc else ""
+    aigc = list(dict.fromkeys(each.aigc for each in marks if each.aigc))
+    label = f"\n  TC260:AIGC={quoteattr(aigc[0])}" if aigc else ""
     originals = "".join(
-        f'\n    <rdf:li rdf:parseType="Resource"><stRef:documentID>urn:sha256:{each}</stRef:documentID></rdf:li>'
-        for each in digests
+        f'\n    <rdf:li rdf:parseType="Resource"><stRef:documentID>urn:sha256:{digest}</stRef:documentID>'
+        # The property holds one label. Where the originals have several, each stands at its original.
+        f"{_element(each.aigc) if len(aigc) > 1 else ''}</rdf:li>"
+        for each, digest in zip(marks, digests, strict=True)
     )
     return f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
@@ -121,15 +132,35 @@ def xmp_packet(marks: Sequence[Marks], digests: Sequence[str]) -> bytes:
 <?xpacket end="r"?>""".encode()
 
 
+def _element(label: str | None) -> str:
+    return f"<TC260:AIGC>{escape(label)}</TC260:AIGC>" if label else ""
+
+
+def _readings(text: bytes, begin: str) -> Iterator[bytes]:
+    """A text from outside in UTF-8: as it is, and from ``begin`` on as UTF-16, which XMP and EXIF may be.
+
+    Where Latin letters stand around it, ``begin`` is found in both orders of bytes. JSON is read in the right one only.
+    """
+    yield text
+    for encoding in ("utf-16-be", "utf-16-le"):
+        at = text.find(begin.encode(encoding))
+        if at >= 0:
+            yield text[at:].decode(encoding, "replace").encode()
+
+
 def _label(content: bytes) -> str | None:
-    """The AIGC label, where it is JSON: what else stands there is not carried on."""
-    text = html.unescape(content[:_MOST_OF_LABEL].decode("utf-8", "replace")).strip()
+    """The AIGC label, where it is JSON, or JSON in a text of JSON: what else stands there is not carried on."""
+    text = html.unescape(content[:_MOST_OF_LABEL].decode("utf-8", "replace")).strip("\ufeff\0 \t\r\n")
     try:
-        is_label = isinstance(read_json(text), dict)
+        label = read_json(text)
+        if isinstance(label, str):
+            text, label = label, read_json(label)
     except ValueError:
         return None
     # XML has no such characters, not even as references.
-    return text if is_label and storable(text) and not {"\ufffe", "\uffff"} & set(text) else None
+    return (
+        text if isinstance(label, dict) and storable(text) and not {"\ufffe", "\uffff"} & set(text) else None
+    )
 
 
 def _parts(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
@@ -155,7 +186,7 @@ def _parts_of_jpeg(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
         if head[1] == 0xEB and b"jumb" in content[:64]:
             yield "c2pa", b""
         elif head[1] == 0xE1 and content.startswith(_XMP_OF_JPEG):
-            yield "xmp", content
+            yield "xmp", content[len(_XMP_OF_JPEG) :]
         elif head[1] == 0xE1 and content.startswith(_EXIF):
             yield "exif", content
 

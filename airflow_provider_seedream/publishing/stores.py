@@ -80,6 +80,8 @@ _CREDENTIALS = {
     "SignatureDoesNotMatch",
     "TokenRefreshRequired",
 }
+# S3 sends on to the region that has the bucket (301), or finds another one in the signature (400).
+_ELSEWHERE = {"AuthorizationHeaderMalformed", "PermanentRedirect"}
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9.]{0,63}")
 # Refused as well, and no permission would help: Ceph, MinIO, Google.
 _QUOTAS = {"QuotaExceeded", "XMinioAdminBucketQuotaExceeded", "quotaExceeded", "rateLimitExceeded"}
@@ -125,6 +127,8 @@ def store_error(
     permission = PERMISSIONS[store, operation]
     if says_no_bucket(error) or (operation in _NEED_A_BUCKET and _is_missing(error, statuses)):
         return StoreError(StoreFault.NO_BUCKET, operation.value, store.value, bucket, key, code, permission)
+    if store is Store.S3 and (_ELSEWHERE & {*codes} or 301 in statuses):
+        return StoreError(StoreFault.ELSEWHERE, operation.value, store.value, bucket, key, code, permission)
     if _CREDENTIALS & {*codes} or 401 in statuses:
         return StoreError(StoreFault.CREDENTIALS, operation.value, store.value, bucket, key, code, permission)
     if _QUOTAS & {*codes}:

@@ -19,6 +19,9 @@ MAX_BYTES = 200_000_000
 _ALLOWED = "it must be a link (https://, http://) or a file (s3://, gs://, file://, a path)"
 _LISTED = 'Write for example images=["https://example.org/fox.png"], or images=draw.output["image_urls"].'
 
+_NO_STORE = re.compile(r"\s*(?:ftps?|blob|about|javascript):", re.IGNORECASE)
+"""What browsers open, and neither the vendor nor an object store of Airflow's."""
+
 _BEGINNINGS: Mapping[bytes, str] = {
     b"\x89PNG\r\n\x1a\n": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
@@ -92,7 +95,7 @@ class Reference:
 
 
 _INTERNAL = re.compile(
-    r"(?:.*\.)?(?:localhost|local|localdomain|internal|intranet|intra|lan|home|corp|private|home\.arpa|svc|test|invalid)"
+    r"(?:.*\.)?(?:localhost|local|localdomain|internal|intranet|intra|lan|home|corp|private|docker|home\.arpa|svc|example|test|invalid)"
 )
 """Names that no public DNS has: reserved ones (RFC 6761, 6762, 8375, ICANN's "internal"), and what networks use."""
 
@@ -161,7 +164,7 @@ def sources_of(images: object) -> list[str]:
             "images", images, "it is empty", "Leave it out, or see what its template renders to."
         )
     for each in listed:
-        if not isinstance(each, str) or each.strip() in ("", "None"):
+        if not isinstance(each, str) or each.strip() in ("", "None") or _NO_STORE.match(each):
             raise InvalidInputError("images", without_secrets(each), _ALLOWED, _LISTED)
         if each.strip().lower().startswith("data:"):
             raise InvalidInputError(

@@ -259,6 +259,23 @@ def test_a_literal_with_a_mistake_is_refused_when_the_dag_file_is_parsed(argumen
 
 
 @pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"output_path": ""}, "output_path=''.*must name a folder"),
+        ({"images": 5}, "images=5.*must be a list"),
+        ({"images": True}, "images=True.*must be a list"),
+        ({"images": ["file://tmp/fox.png"]}, r"images='file://tmp/fox\.png'.*three slashes"),
+        ({"images": "file:fox.png"}, "images='file:fox.png'.*three slashes"),
+        ({"images": ["ftp://example.org/fox.png"]}, r"images='ftp://example\.org/fox\.png'.*must be a link"),
+    ],
+    ids=str,
+)
+def test_a_place_that_nothing_can_be_read_from_is_refused_when_the_dag_file_is_parsed(arguments, told):
+    with pytest.raises(InvalidInputError, match=told):
+        operator(**arguments)
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         {"size": "{{ params.size }}"},

@@ -78,7 +78,7 @@ BAD: dict[str, tuple[Serve, ImageFault, str]] = {
         "50000x50000 pixels, and 67,108,864 are the most",
     ),
     "packed": (
-        body(GOOD, Content_Encoding="gzip"),
+        body(b"packed?" + GOOD, Content_Encoding="gzip"),
         ImageFault.TRUNCATED,
         "not packed as its Content-Encoding",
     ),

@@ -339,6 +339,16 @@ def test_bad_base64_is_refused_like_bad_downloads(
     assert files(tmp_path) == ["manifest.json.partial"]
 
 
+@pytest.mark.parametrize("head", [b"\0\0\0\x1cftypavif", b"\0\0\0\x18ftypheic"])
+def test_an_image_of_another_format_in_the_answer_is_said_to_be_there_and_not_at_a_link(
+    cdn: Cdn, tmp_path: Path, head: bytes
+) -> None:
+    given = image_set(cdn, images=(GeneratedImage("", None),))
+    with pytest.raises(ImageError, match=r"stays in the API's result of its prediction") as caught:
+        publish(given, ObjectStoragePath(f"file://{tmp_path}"), sources=[head + bytes(100)])
+    assert "link" not in str(caught.value)
+
+
 def test_as_many_sources_as_images_are_needed(cdn: Cdn, tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="the set has 3 images"):
         publish(image_set(cdn), ObjectStoragePath(f"file://{tmp_path}"), sources=[b"x"])
@@ -414,10 +424,14 @@ def test_a_path_that_nobody_knows_what_it_is_relative_to_is_refused(cdn: Cdn) ->
         run(image_set(cdn).to_json(), "my-bucket/story")
 
 
-@pytest.mark.parametrize("path", ["", "  "])
-def test_an_empty_path_is_refused(cdn: Cdn, path: str) -> None:
-    with pytest.raises(AirflowFailException, match="path="):
-        run(image_set(cdn).to_json(), path)
+@pytest.mark.parametrize("path", ["", "  ", None])
+def test_an_empty_path_is_refused_when_the_dag_is_read(cdn: Cdn, path: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"path=.*must name a folder"):
+        SeedreamPublishOperator(task_id="publish", image_set={}, path=path)
+    operator = SeedreamPublishOperator(task_id="publish", image_set=image_set(cdn).to_json(), path="{{ x }}")
+    operator.path = path  # as rendered
+    with pytest.raises(AirflowFailException, match=r"path=.*must name a folder"):
+        operator.execute({})
 
 
 def test_an_unknown_store_is_refused_with_what_to_install(cdn: Cdn) -> None:
@@ -436,16 +450,23 @@ def test_an_unknown_store_is_refused_with_what_to_install(cdn: Cdn) -> None:
         {"storyboard_page": "perhaps"},
         {"file_names": "{scene_slug}.{ext}"},
         {"contactsheet": True},
+        {"output_format": "webp"},
+        {"output_format": ""},
+        {"output_format": True},
     ],
 )
 def test_wrong_arguments_are_refused_when_the_dag_is_read(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError, match=next(iter(wrong))):
-        SeedreamPublishOperator(task_id="publish", image_set={}, path="x", **wrong)
+        SeedreamPublishOperator(task_id="publish", image_set={}, path="/x", **wrong)
 
 
 def test_a_wrong_format_is_refused_when_it_is_rendered(cdn: Cdn, tmp_path: Path) -> None:
+    operator = SeedreamPublishOperator(
+        task_id="publish", image_set=image_set(cdn).to_json(), path=str(tmp_path), output_format="{{ x }}"
+    )
+    operator.output_format = "gif"  # type: ignore[assignment]
     with pytest.raises(AirflowFailException, match="output_format='gif'"):
-        run(image_set(cdn).to_json(), tmp_path, output_format="gif")
+        operator.execute({})
 
 
 def test_one_line_tells_what_was_published(

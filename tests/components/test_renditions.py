@@ -261,3 +261,18 @@ def test_a_transparent_image_is_white_on_the_sheet() -> None:
     sheet = contact_sheet([saved(Image.new("RGBA", (64, 64), (0, 0, 0, 0)), "PNG")], ["a line"])
     with Image.open(io.BytesIO(sheet)) as opened:
         assert (255, 255, 255) in {colour for _, colour in opened.convert("RGB").getcolors(10_000_000) or ()}
+
+
+def test_a_caption_that_lacks_some_letters_is_named_apart_from_one_that_has_none(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        f"{contact_sheet.__module__}._CANDIDATES", (None,)
+    )  # the font of Pillow, which has Latin letters
+    captions = ["a hare", "a hare named \u0f40\u0f41", "\u0f40\u0f41", "caf\u00e9 \U0001f98a, 5"]
+    contact_sheet([picture()] * 4, captions)
+    lines = [each.getMessage() for each in caplog.records]
+    assert [each.partition(":")[0] for each in lines] == [
+        "The contact sheet has no caption for image 3",
+        "The contact sheet has a caption without some letters for image 2",
+    ]

@@ -72,6 +72,48 @@ def test_a_label_within_exif_is_found(form: str) -> None:
     assert read_marks(image(form, exif=exif)) == Marks(aigc='{"Label":"1","ProduceID":"p"}')
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16"])
+def test_a_label_in_utf_16_is_carried_on(encoding: str) -> None:
+    label = '{"Label":"1","ContentProducer":"星"}'
+    marks = Marks(source_type=f"{VOCABULARY}compositeSynthetic", aigc=label)
+    packet = xmp_packet([marks], ["0" * 64]).decode().encode(encoding)
+    for form in ("JPEG", "WEBP"):
+        assert read_marks(image(form, packet)) == marks
+    chunk = b"AIGC\0" + label.encode(encoding)
+    png = image("PNG").getvalue()
+    inside = len(chunk).to_bytes(4, "big") + b"tEXt" + chunk + zlib.crc32(b"tEXt" + chunk).to_bytes(4, "big")
+    assert read_marks(io.BytesIO(png[:33] + inside + png[33:])) == Marks(aigc=label)
+    exif = Image.Exif()
+    exif[0x9286] = b"UNICODE\0" + f'{{"AIGC":{label}}}'.encode(encoding)
+    assert read_marks(image("JPEG", exif=exif)) == Marks(aigc=label)
+
+
+@pytest.mark.parametrize(
+    ("written", "label"),
+    [
+        (
+            '{"AIGC":{"Label":"1","More":{"a":{"b":1}},"Last":"x"}}',
+            '{"Label":"1","More":{"a":{"b":1}},"Last":"x"}',
+        ),
+        ('{"a":1, "AIGC" : "{\\"Label\\":\\"1\\"}", "b": {}}', '{"Label":"1"}'),
+    ],
+)
+def test_a_label_that_holds_objects_or_stands_in_a_text_is_carried_on(written: str, label: str) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = written
+    assert read_marks(image("JPEG", exif=exif)) == Marks(aigc=label)
+
+
+def test_labels_that_differ_are_all_carried_on_each_with_its_original() -> None:
+    other = '{"Label":"2"}'
+    marks = [Marks(aigc=LABEL), Marks(), Marks(aigc=other)]
+    packet = xmp_packet(marks, ["a" * 64, "b" * 64, "c" * 64]).decode()
+    assert read_marks(image("JPEG", packet.encode())).aigc == LABEL
+    assert f"{'c' * 64}</stRef:documentID><TC260:AIGC>{other}</TC260:AIGC>" in packet
+    assert f"{'b' * 64}</stRef:documentID></rdf:li>" in packet
+    assert xmp_packet([Marks(aigc=LABEL)] * 2, ["a" * 64, "b" * 64]).count(b"TC260:AIGC") == 1
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_an_image_without_marks_has_none(form: str) -> None:
     assert read_marks(image(form)) == Marks()

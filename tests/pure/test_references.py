@@ -140,6 +140,8 @@ def test_images_may_be_written_in_every_form_a_template_leaves(written, meant):
         ("[]", "it is empty"),
         (5, "must be a list"),
         ({"images": []}, "must be a list"),
+        (["ftp://example.org/fox.png"], "must be a link"),
+        (["blob:https://example.org/1"], "must be a link"),
         (["data:image/png;base64,iVBORw0KGgo="], "not documented.*Write it to a file"),
     ],
 )
@@ -206,7 +208,7 @@ def test_a_lost_submission_is_told_by_its_references_as_far_as_they_are_known():
         "localhost", "LOCALHOST.", "minio:9000", "minio", "127.0.0.1:9000", "127.1", "10.0.0.5", "172.20.1.1", "192.168.1.5",
         "169.254.1.1", "100.64.0.9", "0.0.0.0", "2130706433", "0x7f.0.0.1", "[::1]", "[fe80::1]", "[fd00::5]", "[::ffff:10.0.0.5]",
         "store.local", "minio.default.svc", "minio.default.svc.cluster.local", "ip-10-0-0-5.ec2.internal", "nas.home.arpa",
-        "files.corp.lan", "assets.localhost", "224.0.0.1", "a.test", "nas.home", "files.corp", "img.private", "[64:ff9b::a00:1]", "[::127.0.0.1]",
+        "files.corp.lan", "assets.localhost", "224.0.0.1", "a.test", "nas.home", "files.corp", "img.private", "shop.example", "no.invalid", "host.docker.internal", "nas.docker", "[64:ff9b::a00:1]", "[::127.0.0.1]",
     ],
 )  # fmt: skip
 def test_a_link_that_the_vendor_cannot_fetch_is_refused_unless_its_api_is_near(host):
@@ -221,8 +223,8 @@ def test_a_link_that_the_vendor_cannot_fetch_is_refused_unless_its_api_is_near(h
 
 @pytest.mark.parametrize(
     "host",
-    ["example.org", "8.8.8.8", "cdn.example.com:8443", "[2606:4700::1111]", "bücher.example", "local.example.org",
-     "10.0.0.5.nip.example.org", "v2.example", "d1234.cloudfront.net", "my-bucket.s3.eu-central-1.amazonaws.com"],
+    ["example.org", "8.8.8.8", "cdn.example.com:8443", "[2606:4700::1111]", "bücher.example.org", "local.example.org",
+     "10.0.0.5.nip.example.org", "v2.example.com", "d1234.cloudfront.net", "my-bucket.s3.eu-central-1.amazonaws.com"],
 )  # fmt: skip
 def test_a_public_link_is_taken_without_asking_where_the_api_is(host):
     def never() -> bool:

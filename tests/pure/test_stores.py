@@ -77,6 +77,9 @@ FAULTS = [
     (within(FileNotFoundError(2, "x"), AzureError(404, "ContainerNotFound")), Store.AZURE, Operation.LIST, StoreFault.NO_BUCKET),
     (within(FileNotFoundError(2, "x"), AzureError(404, "BlobNotFound")), Store.AZURE, Operation.READ, None),
     (made_of(PermissionError("x"), AmazonError(403, "QuotaExceeded")), Store.S3, Operation.WRITE, None),
+    (made_of(OSError("x"), AmazonError(301, "PermanentRedirect")), Store.S3, Operation.WRITE, StoreFault.ELSEWHERE),
+    (made_of(PermissionError("x"), AmazonError(301, "301")), Store.S3, Operation.LIST, StoreFault.ELSEWHERE),
+    (made_of(OSError("x"), AmazonError(400, "AuthorizationHeaderMalformed")), Store.S3, Operation.READ, StoreFault.ELSEWHERE),
     (PermissionError("x"), None, Operation.WRITE, None),
     (ConnectionResetError("x"), Store.S3, Operation.WRITE, None),
 ]  # fmt: skip

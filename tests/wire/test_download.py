@@ -158,10 +158,19 @@ def test_what_unpacks_to_more_than_an_image_may_have_is_dropped(cdn: Cdn, tmp_pa
 def test_a_body_that_is_not_packed_as_it_says_or_cannot_be_unpacked_is_refused(
     cdn: Cdn, tmp_path: Path, encoding: str, fault: ImageFault
 ) -> None:
-    cdn.paths["/a"] = body(JPEG, Content_Encoding=encoding)
+    cdn.paths["/a"] = body(b"packed?" + JPEG, Content_Encoding=encoding)
     error = refused(f"{cdn.url}/a", tmp_path)
     assert error.fault is fault
     assert "encod" in str(error).lower()
+
+
+@pytest.mark.parametrize("encoding", ["br", "gzip", "zstd", "compress", "gzip, br"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_an_image_that_something_unpacked_and_left_its_label_is_taken_as_it_is(
+    cdn: Cdn, tmp_path: Path, kind: str, encoding: str
+) -> None:
+    cdn.paths["/a"] = body(picture(kind), Content_Encoding=encoding)
+    assert fetch(f"{cdn.url}/a", tmp_path).sha256 == hashlib.sha256(picture(kind)).hexdigest()
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
