@@ -336,6 +336,24 @@ def test_a_missing_bucket_is_named_before_and_after_paying(
     assert raised.value.fault is StoreFault.NO_BUCKET
 
 
+@pytest.mark.parametrize("step", [publish_to, check_before_paying])
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [("301 Moved Permanently", "PermanentRedirect"), ("400 Bad Request", "AuthorizationHeaderMalformed")],
+)
+def test_a_bucket_of_another_region_is_named_with_the_way_out(
+    s3: S3, cdn: Cdn, status: str, code: str, step: Callable[[ObjectStoragePath, Cdn], Any]
+) -> None:
+    # The client asks once more, by HEAD, for the region of the bucket.
+    s3.rule = lambda request: None if request.method == "HEAD" else (status, code)
+    with pytest.raises(
+        StoreError, match=rf"has bucket {s3.bucket} in another region.*Set region_name"
+    ) as raised:
+        step(s3.folder(), cdn)
+    assert raised.value.fault is StoreFault.ELSEWHERE
+    assert not raised.value.transient
+
+
 def drawing(path: str) -> SeedreamSequentialOperator:
     return SeedreamSequentialOperator(task_id="gen", prompt="a fox", output_path=path)
 
