@@ -53,9 +53,11 @@ def decoded(image: Image.Image, width: int, height: int) -> tuple[Image.Image, b
     is_rgb = image.mode in ("RGB", "RGBA", "RGBX", "P", "PA")
     if profile and not (is_rgb and profile[16:20] == b"RGB "):
         image, profile = _in_srgb(image, profile), None
-    if image.mode in ("RGB", "RGBA", "L", "CMYK") and image.width > width and image.height > height:
-        image.thumbnail((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
     mode = "RGBA" if image.has_transparency_data else "RGB"
+    if image.mode in ("P", "PA") or "transparency" in image.info:
+        image = image.convert(mode)  # colours of a palette, and the one that is transparent, cannot be mixed
+    if image.mode in ("RGB", "RGBA", "L", "LA", "CMYK") and image.width > width and image.height > height:
+        image.thumbnail((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
     # A WebP keeps its decoder, with a canvas of the whole size, as long as it lives.
     pixels = image.convert(mode) if image.mode != mode or image.format == "WEBP" else image
     pixels.info.clear()  # or a JPEG keeps the comment of its original

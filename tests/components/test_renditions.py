@@ -276,3 +276,20 @@ def test_a_caption_that_lacks_some_letters_is_named_apart_from_one_that_has_none
         "The contact sheet has no caption for image 3",
         "The contact sheet has a caption without some letters for image 2",
     ]
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "P", "LA"])
+def test_what_is_transparent_is_so_in_what_is_shrunk(mode: str) -> None:
+    grey = Image.linear_gradient("L").resize((400, 300)).point(lambda value: max(value, 1))
+    grey.paste(0, (0, 0, 200, 300))  # the left half
+    out = io.BytesIO()
+    if mode == "LA":
+        grey.putalpha(grey.point(lambda value: 255 if value else 0))
+        grey.save(out, "PNG")
+    else:
+        clear = (0, 0, 0) if mode == "RGB" else 0
+        grey.convert(mode).save(out, "PNG", transparency=clear)
+    opened = Opened.of(out.getvalue(), 50, "0" * 64)
+    assert (opened.pixels.mode, opened.pixels.size) == ("RGBA", (100, 75))
+    assert opened.pixels.crop((0, 0, 45, 75)).getextrema()[3] == (0, 0)
+    assert opened.pixels.crop((55, 0, 100, 75)).getextrema()[3] == (255, 255)
