@@ -11,6 +11,7 @@ Marks are found by the names of segments and chunks; nothing is decoded, and not
 from __future__ import annotations
 
 import html
+import logging
 import re
 import struct
 import zlib
@@ -24,6 +25,8 @@ from airflow_provider_seedream import __version__
 from airflow_provider_seedream.publishing.image_formats import PNG_SIGNATURE
 from airflow_provider_seedream.wavespeed.validation import read_json, storable
 
+log = logging.getLogger(__name__)
+
 VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 MADE_BY_AI = f"{VOCABULARY}trainedAlgorithmicMedia"
 """What IPTC calls an image that a model made; every image here is one, whether or not it says so itself."""
@@ -32,6 +35,8 @@ _MOST_OF_PART = 256 * 1024
 """Bytes of a part that are read; a JPEG's has 64 KiB at most."""
 _MOST_PARTS = 10_000
 _MOST_OF_LABEL = 8_192
+_MOST_OF_LABELS = 12_000
+"""Bytes of the labels of all originals in one packet, of which a JPEG holds 64 KiB; the first, escaped, may take 49 KiB."""
 
 _XMP_OF_JPEG = b"http://ns.adobe.com/xap/1.0/\x00"
 _XMP_OF_PNG = b"XML:com.adobe.xmp\x00"
@@ -107,11 +112,16 @@ def xmp_packet(marks: Sequence[Marks], digests: Sequence[str]) -> bytes:
     source_type = next((each.source_type for each in marks if each.source_type), MADE_BY_AI)
     aigc = list(dict.fromkeys(each.aigc for each in marks if each.aigc))
     label = f"\n  TC260:AIGC={quoteattr(aigc[0])}" if aigc else ""
+    # The property holds one label. Where the originals have several, each stands at its original.
+    own = [_element(each.aigc) if len(aigc) > 1 else "" for each in marks]
+    if len("".join(own).encode()) > _MOST_OF_LABELS:
+        log.warning(
+            "The AIGC labels of %d originals are too long for one file; it carries the first.", len(aigc)
+        )
+        own = [""] * len(own)
     originals = "".join(
-        f'\n    <rdf:li rdf:parseType="Resource"><stRef:documentID>urn:sha256:{digest}</stRef:documentID>'
-        # The property holds one label. Where the originals have several, each stands at its original.
-        f"{_element(each.aigc) if len(aigc) > 1 else ''}</rdf:li>"
-        for each, digest in zip(marks, digests, strict=True)
+        f'\n    <rdf:li rdf:parseType="Resource"><stRef:documentID>urn:sha256:{digest}</stRef:documentID>{element}</rdf:li>'
+        for element, digest in zip(own, digests, strict=True)
     )
     return f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">

@@ -114,6 +114,19 @@ def test_labels_that_differ_are_all_carried_on_each_with_its_original() -> None:
     assert xmp_packet([Marks(aigc=LABEL)] * 2, ["a" * 64, "b" * 64]).count(b"TC260:AIGC") == 1
 
 
+def test_labels_that_are_too_long_for_one_file_leave_the_first_and_say_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    labels = [f'{{"Label":"{number}","Text":"{"x" * 8_000}"}}' for number in range(15)]
+    packet = xmp_packet([Marks(aigc=each) for each in labels], ["0" * 64] * 15)
+    assert read_marks(image("JPEG", packet)).aigc == labels[0]
+    assert "labels of 15 originals are too long" in caplog.text
+    widest = Marks(aigc='{"a":"' + r"\"" * 4_000 + '"}')
+    assert (
+        read_marks(image("JPEG", xmp_packet([widest, Marks(aigc=LABEL)], ["0" * 64] * 2))).aigc == widest.aigc
+    )
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_an_image_without_marks_has_none(form: str) -> None:
     assert read_marks(image(form)) == Marks()
