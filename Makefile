@@ -2,7 +2,8 @@
 # Chromium or PostgreSQL is missing (apt-get install chromium postgresql), tests that need it are skipped, and named.
 #
 #   make demo    three scenes through Airflow, into demo-output/
-#   make test    every test, in four processes; some of them: make test ARGS="tests/pure -k prompt"
+#   make test    every test, in four processes; some of them: make test ARGS="tests/pure -k prompt". Pictures of what the
+#                browser showed are left in test-output/screenshots/
 #   make older   the main job on an older Airflow: make older AIRFLOW=2.11.2 (or 3.1.8)
 #   make newer   what a clear costs, on the beta of the next Airflow: make newer AIRFLOW=3.4.0b2
 #   make lint    ruff, formatting, types
@@ -91,7 +92,7 @@ shape: $(READY)
 	@$(BIN)/python -m benchmarks.shape $(ARGS)
 
 clean:
-	rm -rf $(VENV) .venv-* $(BENCH_VENV) benchmarks/results .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* $(BENCH_VENV) benchmarks/results test-output .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # $(call environment,its directory,constraints,what to install). uv takes seconds where pip takes a minute; pip takes over

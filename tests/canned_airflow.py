@@ -30,6 +30,8 @@ class CannedAirflow:
     """What it answers, and what it was asked.
 
     :ivar tasks: its task instances.
+    :ivar earlier: task instances of earlier runs.
+    :ivar stores: what its task state store holds, by task and map index.
     :ivar xcoms: values by task, map index and key.
     :ivar logs: lines of the log by task.
     :ivar status: answered to every question, where it is not 200.
@@ -38,6 +40,8 @@ class CannedAirflow:
 
     def __init__(self) -> None:
         self.tasks: list[dict[str, Any]] = []
+        self.earlier: list[dict[str, Any]] = []
+        self.stores: dict[tuple[str, int], dict[str, Any]] = {}
         self.xcoms: dict[tuple[str, int, str], Any] = {}
         self.logs: dict[str, list[dict[str, Any]]] = {}
         self.status = 200
@@ -125,12 +129,14 @@ class CannedAirflow:
         @app.get(RESULTS)
         def instances(dag_id: str, run_id: str, request: Request) -> dict[str, Any]:
             query = note(request)
-            assert (dag_id, run_id) == (DAG, RUN)
+            assert dag_id == DAG
+            assert run_id in (RUN, "~")
+            listed = self.tasks if run_id == RUN else [*self.earlier, *self.tasks]
             wanted = {
                 name: query[name] for name in ("task_id", "map_index", "state", "operator") if name in query
             }
             found = [
-                each for each in self.tasks if all(str(each[name]) == value for name, value in wanted.items())
+                each for each in listed if all(str(each[name]) == value for name, value in wanted.items())
             ]
             return paged("task_instances", found, query)
 
@@ -157,6 +163,16 @@ class CannedAirflow:
                 **self._listed(task_id, map_index, key),
                 "value": self.xcoms[task_id, map_index, key],
             }
+
+        @app.get(RESULTS + "/{task_id}/state-store")
+        def state_store(task_id: str, map_index: int, request: Request) -> dict[str, Any]:
+            query = note(request)
+            held = self.stores.get((task_id, map_index), {})
+            found = [
+                {"key": key, "value": value, "updated_at": MOMENT, "expires_at": None}
+                for key, value in held.items()
+            ]
+            return paged("task_state_store", found, query)
 
         @app.get(RESULTS + "/{task_id}/logs/{try_number}")
         def log(task_id: str, request: Request) -> dict[str, Any]:

@@ -80,12 +80,12 @@ class Page:
         result: dict[str, Any] = message["result"]
         return result
 
-    def emulate(self, *, width: int, dark: bool = False) -> None:
-        """Be a screen of a width in pixels, or a phone, with the light or dark scheme."""
+    def emulate(self, *, width: int, height: int = 900, dark: bool = False) -> None:
+        """Be a screen of a width and a height in pixels, or a phone, with the light or dark scheme."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
-            height=900,
+            height=height,
             deviceScaleFactor=1,
             mobile=width < 600,
         )
@@ -120,6 +120,11 @@ class Page:
         """Write the whole page as a PNG."""
         shot = self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]
         file.write_bytes(base64.b64decode(shot))
+
+    def keep(self, file: Path) -> None:
+        """Write the whole page as a PNG that outlives the test."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self.screenshot(file)
 
     def requests(self) -> list[str]:
         """Every URL that the page asked for."""

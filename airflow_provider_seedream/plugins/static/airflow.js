@@ -5,6 +5,7 @@ const API = new URL("../api/v2/", location.href);
 const PAGE = 100;
 const AT_ONCE = 5;
 const AT_LEISURE = 2;
+const EARLIER = 20;
 
 export class Refused extends Error {
   constructor(status) {
@@ -90,6 +91,26 @@ export async function latest(dag, key, limit) {
 export async function value(entry, queue = urgent) {
   const path = `${ofRun(entry.dag_id, entry.run_id)}/taskInstances/${part(entry.task_id)}/xcomEntries/${part(entry.key)}`;
   return (await get(path, { map_index: entry.map_index }, queue)).value;
+}
+
+// What a task keeps in Airflow's task state store (3.3+) under a key, or null.
+export async function kept(instance, key) {
+  const path = `${ofRun(instance.dag_id, instance.dag_run_id)}/taskInstances/${part(instance.task_id)}/state-store`;
+  const { task_state_store: found } = await get(path, { map_index: instance.map_index, limit: PAGE }, unhurried);
+  return found.find((each) => each.key === key)?.value ?? null;
+}
+
+// How many seconds the latest successful instances of a task took, in all runs.
+export async function earlierDurations({ dag_id: dag, task_id: task }) {
+  const query = { task_id: task, state: "success", order_by: "-end_date", limit: EARLIER };
+  const { task_instances: found } = await get(`${ofRun(dag, "~")}/taskInstances`, query, unhurried);
+  return found.filter((each) => each.task_id === task && each.duration > 0).map((each) => each.duration);
+}
+
+// The page of a task instance in Airflow's UI, opened at one of its tabs.
+export function pageOf({ dag_id: dag, dag_run_id: run, task_id: task, map_index: map }, tab) {
+  const mapped = map < 0 ? "" : `/mapped/${map}`;
+  return new URL(`../dags/${part(dag)}/runs/${part(run)}/tasks/${part(task)}${mapped}/${tab}`, location.href).href;
 }
 
 const known = new Map();

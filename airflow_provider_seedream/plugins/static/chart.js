@@ -4,7 +4,7 @@ import { dollars, element, readable } from "./page.js";
 
 const DAYS = 14;
 const DAY = 24 * 3600 * 1000;
-const [WIDTH, HEIGHT, STEP, BAR, FOOT] = [720, 132, 720 / DAYS, 28, 20];
+const [WIDTH, HEIGHT, STEP, BAR, FOOT, TOP] = [720, 136, 720 / DAYS, 28, 20, 24];
 const COLOURS = 6;
 
 function svg(name, attributes, ...children) {
@@ -35,7 +35,7 @@ function bars(paid, days, dags) {
     let top = HEIGHT - FOOT;
     const parts = dags.map((dag, colour) => {
       const usd = total(paid.filter((each) => each.day === day), "dag").get(dag) ?? 0;
-      const height = (usd / most) * (HEIGHT - FOOT - 16);
+      const height = (usd / most) * (HEIGHT - FOOT - TOP);
       top -= height;
       const tip = svg("title", {}, `${day}, ${readable(dag)}: ${dollars(usd)}`);
       return usd ? svg("rect", { x, y: top, width: BAR, height, class: `bar c${colour % COLOURS}` }, tip) : null;

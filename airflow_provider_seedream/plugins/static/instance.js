@@ -1,13 +1,16 @@
 // One task instance: what it made, what it waits for, or why it failed.
-import { entries, lastError, value } from "./airflow.js";
-import { dollars, duration, element, readable } from "./page.js";
+import { entries, lastError, pageOf, value } from "./airflow.js";
+import { dollars, element, outside, readable } from "./page.js";
 import { counted, imageList, promptText, setFacts } from "./image_set.js";
 import { publicationOf, publishes } from "./published.js";
+import { elapsedLine, waitFacts } from "./waiting.js";
 
 const ENDED = new Set(["success", "failed", "upstream_failed", "skipped", "removed"]);
 const OURS = ["spent_usd", "ordered_image_set", "image_urls", "shown_prediction_id"];
 
 export const hasEnded = (instance) => ENDED.has(instance.state);
+
+const reviews = (instance) => /^SeedreamReview/.test(instance.operator ?? "");
 
 export function isOurs(instance, keys) {
   return OURS.some((key) => keys.has(key)) || /^Seedream(?!CostSummary|Prompt)/.test(instance.operator ?? "");
@@ -70,6 +73,12 @@ export async function setOfRun(instance, prediction) {
   return null;
 }
 
+// The images of a form whose set is gone: its drawing task was cleared, or has given no result yet.
+async function shownSet(keys, prediction) {
+  const urls = await read(keys, "shown_image_urls");
+  return Array.isArray(urls) ? { prediction_id: prediction, images: urls.map((url) => ({ url })) } : null;
+}
+
 const TROUBLE = {
   upstream_failed: "A task before this one failed, so this one did not start.",
   skipped: "Airflow skipped this task.",
@@ -82,14 +91,13 @@ function waitingLine(instance, set) {
   return instance.start_date ? "The task has not said yet that it paid." : "The task has not started yet.";
 }
 
-function elapsedLine(instance) {
-  const since = Date.parse(instance.start_date ?? "");
-  if (Number.isNaN(since)) return null;
-  const shown = element("p", { class: "elapsed" });
-  const tick = () => (shown.textContent = `Running for ${duration(Math.max(0, Math.floor((Date.now() - since) / 1000)))}`);
-  const timer = setInterval(() => (shown.isConnected ? tick() : clearInterval(timer)), 1000);
-  tick();
-  return shown;
+// What a review shows, beside the way to the form that asks about it.
+function reviewLine(instance, keys) {
+  if (!keys.has("shown_prediction_id")) return null;
+  const asks = !hasEnded(instance) && instance.state !== "up_for_retry";
+  const words = asks ? "A person is asked about these images." : "A person was asked about these images.";
+  const form = outside(pageOf(instance, "required_actions"), asks ? "Answer in Airflow's form" : "See the form and its answer");
+  return element("p", { class: "review" }, `${words} `, form);
 }
 
 function failure(instance, spent) {
@@ -118,11 +126,13 @@ async function whereTo(instance, set, published) {
 // The content of an instance's card: all of it that is there now.
 export async function content(instance, keys, title, single) {
   const { set: own, published, spent, prediction } = await load(instance, keys);
-  const set = own ?? (prediction ? await setOfRun(instance, prediction) : null);
+  const set = own ?? (prediction ? ((await setOfRun(instance, prediction)) ?? (await shownSet(keys, prediction))) : null);
   const state = element("p", { class: "state", "data-state": instance.state }, stateOf(instance));
   const parts = [element("header", {}, title(set ? counted(set, instance.state) : null), state)];
-  if (!hasEnded(instance) && !["awaiting_input", "up_for_retry"].includes(instance.state)) {
+  if (reviews(instance)) parts.push(reviewLine(instance, keys));
+  else if (!hasEnded(instance) && instance.state !== "up_for_retry") {
     parts.push(elapsedLine(instance), element("p", { class: "quiet" }, waitingLine(instance, set)));
+    if (single) parts.push(waitFacts(instance, keys, keys.has("ordered_image_set")));
   }
   if (["failed", "up_for_retry"].includes(instance.state)) parts.push(failure(instance, spent));
   if (TROUBLE[instance.state]) parts.push(element("p", { class: "quiet" }, TROUBLE[instance.state]));

@@ -1,5 +1,5 @@
 // The view across DAGs: the latest image sets that the viewer may see, and what was paid for them.
-import { entries, instances, latest } from "./airflow.js";
+import { entries, instances, latest, pageOf } from "./airflow.js";
 import { Cards } from "./cards.js";
 import { spendChart } from "./chart.js";
 import { byInstance, keysOf } from "./instance.js";
@@ -8,16 +8,9 @@ import { clear, element, outside, readable, trouble } from "./page.js";
 const MOST = 100; // of what is asked for, which is the most that Airflow gives at once
 const MORE = 20;
 
-const part = encodeURIComponent;
-
-function addressOf({ dag_id: dag, dag_run_id: run, task_id: task, map_index: map }) {
-  const mapped = map < 0 ? "" : `/mapped/${map}`;
-  return new URL(`../dags/${part(dag)}/runs/${part(run)}/tasks/${part(task)}${mapped}/plugin/seedream`, location.href).href;
-}
-
 function title(instance, count) {
   const map = instance.map_index < 0 ? "" : ` [${instance.rendered_map_index ?? instance.map_index}]`;
-  const name = outside(addressOf(instance), readable(`${instance.dag_id} · ${instance.task_id}${map}`));
+  const name = outside(pageOf(instance, "plugin/seedream"), readable(`${instance.dag_id} · ${instance.task_id}${map}`));
   return element("h2", {}, name, count ? element("span", { class: "quiet" }, ` · ${count}`) : null);
 }
 
