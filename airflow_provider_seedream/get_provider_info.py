@@ -63,9 +63,14 @@ def _connection_type() -> dict[str, Any]:
         "hook-class-name": "airflow_provider_seedream.hooks.seedream.SeedreamHook",
         "hook-name": "Seedream (WaveSpeedAI)",
         "ui-field-behaviour": {
-            "hidden-fields": ["login", "port", "schema"],
+            # The test button of Airflow 3.3.2 needs a port, so the form asks for it.
+            "hidden-fields": ["login", "schema"],
             "relabeling": {"host": "API origin", "password": "API key"},
-            "placeholders": {"host": "https://api.wavespeed.ai", "password": "your WaveSpeedAI API key"},
+            "placeholders": {
+                "host": "https://api.wavespeed.ai",
+                "password": "your WaveSpeedAI API key",
+                "port": "443",
+            },
         },
         "conn-fields": {
             "model": {

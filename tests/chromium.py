@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,10 +112,33 @@ class Page:
 
     def press(self, key: str) -> None:
         """Press and let go of a key."""
+        number = {"Tab": 9, "Enter": 13}[key]
         for kind in ("keyDown", "keyUp"):
-            self.call(
-                "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode={"Tab": 9}[key]
-            )
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=number)
+
+    def click(self, element: str) -> None:
+        """Press the mouse upon the middle of an element, which a JavaScript expression gives."""
+        middle = "[each.x + each.width / 2, each.y + each.height / 2]"
+        x, y = self.evaluate(
+            f"(({element}).scrollIntoView({{block: 'center'}}), (each => {middle})(({element}).getBoundingClientRect()))"
+        )
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def write(self, element: str, text: str) -> None:
+        """Click upon a field, and type a text."""
+        self.click(element)
+        self.call("Input.insertText", text=text)
+
+    def wait_for(self, condition: str, *, timeout: float = PATIENCE) -> None:
+        """Wait until a JavaScript expression is true.
+
+        :param timeout: seconds.
+        """
+        give_up = time.monotonic() + timeout
+        while not self.evaluate(f"Boolean({condition})"):
+            assert time.monotonic() < give_up, (condition, self.evaluate("document.body.innerText"))
+            time.sleep(0.1)
 
     def screenshot(self, file: Path) -> None:
         """Write the whole page as a PNG."""

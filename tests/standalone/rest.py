@@ -81,7 +81,7 @@ class Airflow:
                 break
             time.sleep(patience)
         assert response.ok, f"{method} {path}: {response.status_code} {response.text[:2000]}"
-        return response.json()
+        return response.json() if response.content else None
 
 
 class Run:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -16,7 +16,7 @@ from tests.standalone.rest import Airflow, Run
 from tests.standalone.standalone import STRANGER, Standalone
 from tests.standalone.watch import Watch
 
-PATIENCE = 60.0
+SCREENSHOTS = Path(__file__).parents[2] / "test-output" / "screenshots"
 FRAME = "document.querySelector('iframe')?.contentDocument"
 
 
@@ -32,6 +32,7 @@ def story(airflow: Airflow, emulator: Emulator, scratch: Path) -> Run:
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Page]:
     with chromium(tmp_path / "chromium") as page:
+        page.emulate(width=1400, height=1000)
         yield page
 
 
@@ -39,27 +40,21 @@ def path(run: Run) -> str:
     return f"/dags/{run.dag_id}/runs/{quote(run.run_id)}"
 
 
-def wait_for(browser: Page, condition: str) -> None:
-    give_up = time.monotonic() + PATIENCE
-    while not browser.evaluate(f"Boolean({condition})"):
-        assert time.monotonic() < give_up, (condition, browser.evaluate("document.body.innerText"))
-        time.sleep(0.2)
-
-
 def test_the_images_are_seen_where_their_task_is_seen(
     airflow: Airflow, standalone: Standalone, story: Run, browser: Page
 ) -> None:
     browser.call("Network.setCookie", name="_token", value=airflow.token, url=standalone.url)
     browser.call("Page.navigate", url=f"{standalone.url}{path(story)}/tasks/draw")
-    wait_for(browser, "document.querySelector('a[href$=\"/plugin/seedream\"]')")
+    browser.wait_for("document.querySelector('a[href$=\"/plugin/seedream\"]')")
     browser.events.clear()
     browser.evaluate("document.querySelector('a[href$=\"/plugin/seedream\"]').click()")
-    wait_for(browser, f"{FRAME}?.images.length === 3")
-    wait_for(browser, f"[...{FRAME}.images].every(image => image.naturalWidth > 0)")
+    browser.wait_for(f"{FRAME}?.images.length === 3")
+    browser.wait_for(f"[...{FRAME}.images].every(image => image.naturalWidth > 0)")
     assert browser.evaluate(f"{FRAME}.querySelector('h1').textContent") == "3 images · $0.105"
     seen = browser.evaluate(f"[...{FRAME}.images].map(image => image.getAttribute('src'))")
     assert seen == [image["url"] for image in story.xcom("draw")["images"]]
-    wait_for(browser, f"{FRAME}.body.innerText.includes('/seen/fox')")
+    browser.wait_for(f"{FRAME}.body.innerText.includes('/seen/fox')")
+    browser.keep(SCREENSHOTS / "airflow-finished.png")
     own = [
         event["entry"]
         for name, event in browser.events
@@ -69,7 +64,45 @@ def test_the_images_are_seen_where_their_task_is_seen(
     assert [entry for entry in own if entry["level"] == "error"] == []
 
     browser.call("Page.navigate", url=f"{standalone.url}{path(story)}/plugin/seedream_run")
-    wait_for(browser, f"{FRAME}?.querySelector('.facts')?.innerText.includes('$0.105')")
+    browser.wait_for(f"{FRAME}?.querySelector('.facts')?.innerText.includes('$0.105')")
+
+
+def test_a_waiting_task_names_its_deadline_and_how_long_it_took_before(
+    airflow: Airflow, standalone: Standalone, story: Run, emulator: Emulator, scratch: Path, browser: Page
+) -> None:
+    with Watch(emulator):
+        run = airflow.trigger("example_seedream_storyboard", folder=f"file://{scratch}/awaited", name="fox")
+        run.wait_for_state("draw", "deferred", timeout=90)
+        browser.call("Network.setCookie", name="_token", value=airflow.token, url=standalone.url)
+        browser.call("Page.navigate", url=f"{standalone.url}{path(run)}/tasks/draw/plugin/seedream")
+        browser.wait_for(f"{FRAME}?.body?.innerText.includes('Deadline')")
+        words = browser.evaluate(f"{FRAME}.body.innerText")
+        browser.keep(SCREENSHOTS / "airflow-waiting.png")
+        emulator.clock.release()
+        browser.wait_for(f"{FRAME}.images.length === 3")
+        assert run.wait(timeout=120) == "success", run.states()
+    assert "Running for " in words
+    assert re.search(r"about [\d.]+ s, the median of \d+ earlier runs?\n", words), words
+    assert re.search(r" · in 5\d min \d+ s\n", words), words
+
+
+def test_a_review_shows_its_images_and_leads_to_its_form(
+    airflow: Airflow, standalone: Standalone, emulator: Emulator, browser: Page
+) -> None:
+    with Watch(emulator, hold=False):
+        run = airflow.trigger("example_seedream_approval")
+        run.wait_for_state("approval.review_1", "awaiting_input", timeout=120)
+    browser.call("Network.setCookie", name="_token", value=airflow.token, url=standalone.url)
+    browser.call("Page.navigate", url=f"{standalone.url}{path(run)}/tasks/approval.review_1/plugin/seedream")
+    browser.wait_for(f"{FRAME}?.images.length === 2")
+    browser.wait_for(f"[...{FRAME}.images].every(image => image.naturalWidth > 0)")
+    seen = browser.evaluate(f"[...{FRAME}.images].map(image => image.getAttribute('src'))")
+    assert seen == [image["url"] for image in run.xcom("approval.draw_1")["images"]]
+    browser.keep(SCREENSHOTS / "airflow-approval.png")
+    browser.evaluate(f"{FRAME}.querySelector('.review a').click()")
+    browser.wait_for("location.pathname.endsWith('/tasks/approval.review_1/required_actions')")
+    browser.wait_for("document.body.innerText.includes('Do these postcards go to print?')")
+    airflow.patch(f"dags/{run.dag_id}/dagRuns/{run.run_id}", {"state": "failed"})
 
 
 def test_who_may_not_see_a_dag_sees_nothing_of_its_images(
@@ -86,7 +119,7 @@ def test_who_may_not_see_a_dag_sees_nothing_of_its_images(
     browser.call("Network.setCookie", name="_token", value=stranger.token, url=standalone.url)
     page = f"dag_id={story.dag_id}&run_id={quote(story.run_id)}&task_id=draw"
     browser.call("Page.navigate", url=f"{standalone.url}/seedream/gallery.html?{page}")
-    wait_for(browser, "document.body?.innerText.includes('You may not see')")
+    browser.wait_for("document.body?.innerText.includes('You may not see')")
     assert browser.evaluate("document.images.length") == 0
     assert story.xcom("draw")["prediction_id"] not in browser.evaluate("document.documentElement.outerHTML")
     stranger.close()
