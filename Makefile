@@ -14,6 +14,7 @@
 #   make bench   what waiting costs, beside the triggers of other providers; two hours, or a part: ARGS="--n 100 --only ours,bare"
 #   make bench-triggerer   5,000 waiting predictions in one real triggerer
 #   make bench-publish   publishing beside curl --parallel, and its memory for the largest set
+#   make bench-gallery   the gallery in a browser: weight, time to the first image and frames, for 3 and for 200 image sets
 #   make stores  what object stores on this machine keep of a publish, and what permissions it takes; needs npm
 #   make shape   size, imports and comments of the package, beside a commit: ARGS=7c1eb15
 #   make clean   remove what the targets above made, but no images
@@ -32,7 +33,7 @@ ARGS ?=
 # Four processes, as half of the tests wait for an Airflow. What is named in ARGS runs in one.
 SIDE_BY_SIDE = -n 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test chaos older newer lint format simulate ui bench bench-triggerer bench-publish stores shape clean
+.PHONY: help demo test chaos older newer lint format simulate ui bench bench-triggerer bench-publish bench-gallery stores shape clean
 .DEFAULT_GOAL := help
 
 help:
@@ -79,6 +80,9 @@ bench-triggerer: $(BENCH_READY)
 
 bench-publish: $(READY)
 	@$(BIN)/python -m benchmarks.publish $(ARGS)
+
+bench-gallery: $(READY)
+	@$(BIN)/python -m benchmarks.gallery $(ARGS)
 
 stores: .venv-stores/.ready
 	@NODE_MODULES=.venv-stores/node_modules .venv-stores/bin/python -m benchmarks.stores $(ARGS)

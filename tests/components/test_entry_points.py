@@ -82,7 +82,7 @@ def test_every_folder_of_the_examples_is_within_the_clone(tmp_path: Path) -> Non
         for line in example.read_text().splitlines():
             if "Path.home()" in line and 'environ.get("' in line:
                 named.add(line.partition('environ.get("')[2].partition('"')[0])
-    assert len(named) == 5
+    assert len(named) == 6
     assert {given[name] for name in named} == {f"file://{PROJECT}/demo-output"}
 
 
