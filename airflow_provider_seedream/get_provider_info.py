@@ -88,6 +88,7 @@ def _connection_type() -> dict[str, Any]:
                         "bytedance/seedream-v4.5/sequential",
                         "bytedance/seedream-v4/sequential",
                     ],
+                    "values_display": {"null": "the default"},
                 },
             },
             "connect_timeout": {

@@ -103,18 +103,21 @@ def main() -> None:
                 page.call("Network.setCookie", name="_token", value=airflow.token, url=standalone.url)
                 page.emulate(width=1280)
                 _report(
-                    {count: _measured(page, standalone, run, given.rounds) for count, run in runs.items()}
+                    {
+                        count: _measured(page, standalone, run, count, given.rounds)
+                        for count, run in runs.items()
+                    }
                 )
             airflow.close()
 
 
-def _measured(page: Page, standalone: Standalone, run: Run, rounds: int) -> dict[str, float]:
+def _measured(page: Page, standalone: Standalone, run: Run, count: int, rounds: int) -> dict[str, float]:
     """Medians of some rounds; before the first, the tab is opened once, so that caches are as warm as on a second visit."""
-    taken = [_round(page, standalone, run) for _ in range(rounds + 1)][1:]
+    taken = [_round(page, standalone, run, count) for _ in range(rounds + 1)][1:]
     return {name: statistics.median(each[name] for each in taken) for name in taken[0]}
 
 
-def _round(page: Page, standalone: Standalone, run: Run) -> dict[str, float]:
+def _round(page: Page, standalone: Standalone, run: Run, count: int) -> dict[str, float]:
     page.call("Page.navigate", url="about:blank")
     page.call("Page.navigate", url=f"{standalone.url}/dags/{run.dag_id}/runs/{quote(run.run_id)}/tasks/draw")
     page.wait_for(TAB)
@@ -123,6 +126,7 @@ def _round(page: Page, standalone: Standalone, run: Run) -> dict[str, float]:
     first = page.evaluate(FIRST_IMAGE)
     page.wait_for(f"!{FRAME}.querySelector('.card')?.ariaBusy")
     weight = _kilobytes(page)
+    page.wait_for(f"{FRAME}.querySelectorAll('.card').length === {count}")
     scrolled = page.evaluate(SCROLL)
     frames = sorted(scrolled["frames"])
     return {

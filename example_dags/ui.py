@@ -11,11 +11,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from demo import DAGS, PROJECT, drawing, leave_other_airflows_alone
 
 HOME = PROJECT / ".airflow" / "ui"
 OUTPUT = PROJECT / "demo-output"
+if TYPE_CHECKING:
+    from airflow_provider_seedream.emulator import Emulator
+
 FOLDERS = (
     "SEEDREAM_APPROVED",
     "SEEDREAM_CAMPAIGNS",
@@ -25,6 +31,7 @@ FOLDERS = (
     "SEEDREAM_STORYBOARDS",
 )
 """Where the example DAGs publish to."""
+STORY, APPROVAL, REVIEW = "example_seedream_storyboard", "example_seedream_approval", "approval.review_1"
 PORT = "8080"
 PATIENCE = 5.0
 """Seconds that Airflow gets to end: its scheduler can hang there."""
@@ -45,9 +52,52 @@ def main() -> int:
     prepare_airflow(port, url)
     with contextlib.ExitStack() as stack:
         if not os.environ.get("WAVESPEED_API_KEY", "").strip():
-            stack.enter_context(drawing())
+            emulator = stack.enter_context(drawing())
+            Thread(target=make_runs, args=(url, emulator), daemon=True).start()
         print(f"In a minute Airflow is at {url}; Ctrl+C ends it", flush=True)
         return stand_alone()
+
+
+def make_runs(url: str, emulator: Emulator) -> None:
+    """A finished run, a failed one and one that waits for a person, of the emulator's money, unless there are runs already."""
+    import requests
+
+    from airflow_provider_seedream.emulator import faults
+
+    api = f"{url}/api/v2/dags"
+    with requests.Session() as session:
+
+        def ask(path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+            """Ask until it answers: Airflow takes a minute to start, and to find its DAGs."""
+            while True:
+                with contextlib.suppress(requests.RequestException):
+                    response = session.request(
+                        "POST" if body else "GET", f"{api}/{path}", json=body, timeout=30
+                    )
+                    if response.ok:
+                        return dict(response.json())
+                time.sleep(1)
+
+        def begin(dag_id: str) -> tuple[str, str]:
+            run_id = ask(f"{dag_id}/dagRuns", {"logical_date": None})["dag_run_id"]
+            return f"{dag_id}/dagRuns/{quote(run_id)}", f"{url}/dags/{dag_id}/runs/{quote(run_id)}"
+
+        if ask(f"{STORY}/dagRuns")["total_entries"]:
+            return
+        path, page = begin(STORY)
+        while ask(path)["state"] not in ("success", "failed"):
+            time.sleep(1)
+        print(f"\nImages:              {page}/tasks/draw/plugin/seedream", flush=True)
+        refusal = faults.FailPrediction(code=1200, error="Content moderation refused the prompt.")
+        emulator.faults.add("submit", refusal, times=1)
+        path, page = begin(STORY)
+        while ask(path)["state"] not in ("success", "failed"):
+            time.sleep(1)
+        print(f"\nA failed run:        {page}/tasks/draw/plugin/seedream", flush=True)
+        path, page = begin(APPROVAL)
+        while ask(f"{path}/taskInstances/{REVIEW}")["state"] != "awaiting_input":
+            time.sleep(1)
+        print(f"\nIt waits for you:    {page}/tasks/{REVIEW}/plugin/seedream", flush=True)
 
 
 def prepare_airflow(port: str, url: str) -> None:

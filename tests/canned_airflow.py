@@ -34,6 +34,7 @@ class CannedAirflow:
     :ivar stores: what its task state store holds, by task and map index.
     :ivar xcoms: values by task, map index and key.
     :ivar logs: lines of the log by task.
+    :ivar unknown_filters: names that it does not know, of filters of task instances.
     :ivar status: answered to every question, where it is not 200.
     :ivar asked: paths below ``/api/v2/``, with their queries.
     """
@@ -44,6 +45,7 @@ class CannedAirflow:
         self.stores: dict[tuple[str, int], dict[str, Any]] = {}
         self.xcoms: dict[tuple[str, int, str], Any] = {}
         self.logs: dict[str, list[dict[str, Any]]] = {}
+        self.unknown_filters: set[str] = set()
         self.status = 200
         self.asked: list[str] = []
         self.url = ""
@@ -133,7 +135,9 @@ class CannedAirflow:
             assert run_id in (RUN, "~")
             listed = self.tasks if run_id == RUN else [*self.earlier, *self.tasks]
             wanted = {
-                name: query[name] for name in ("task_id", "map_index", "state", "operator") if name in query
+                name: query[name]
+                for name in ("task_id", "map_index", "state", "operator")
+                if name in query and name not in self.unknown_filters
             }
             found = [
                 each for each in listed if all(str(each[name]) == value for name, value in wanted.items())

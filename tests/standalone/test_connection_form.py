@@ -89,6 +89,8 @@ def test_a_person_adds_a_connection_and_its_test_button_says_that_the_key_is_acc
     browser.keep(SCREENSHOTS / "connection-form.png")
     words = browser.evaluate(f"{DIALOG}.innerText")
     assert [each for each in HELP if each not in words] == []
+    assert "the default" in words
+    assert "null" not in words
     browser.click(button("Save"))
     browser.wait_for(f"!{DIALOG} && document.body.innerText.includes('by_hand')")
     try:

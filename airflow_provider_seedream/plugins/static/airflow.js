@@ -3,6 +3,7 @@
 // This page is <base path>/seedream/gallery.html.
 const API = new URL("../api/v2/", location.href);
 const PAGE = 100;
+const FIRST = 12; // what fills a screen is there before the rest is asked for
 const AT_ONCE = 5;
 const AT_LEISURE = 2;
 const EARLIER = 20;
@@ -53,10 +54,10 @@ function get(path, query = {}, queue = urgent) {
   }, queue);
 }
 
-async function all(path, key, query) {
+async function all(path, key, query, queue) {
   const found = [];
   for (let total = 1; found.length < total; ) {
-    const page = await get(path, { limit: PAGE, offset: found.length, ...query });
+    const page = await get(path, { limit: PAGE, offset: found.length, ...query }, queue);
     if (!page[key].length) break;
     found.push(...page[key]);
     total = page.total_entries ?? found.length;
@@ -71,9 +72,22 @@ export function instances(dag, run, query = {}) {
   return all(`${ofRun(dag, run)}/taskInstances`, "task_instances", query);
 }
 
-export async function entries(dag, run, task, query = {}) {
+// The same, as it comes: the first of them, then all, with how many there are in all.
+export async function* instancesByAndBy(dag, run, query = {}) {
+  const path = `${ofRun(dag, run)}/taskInstances`;
+  const { task_instances: found, total_entries: total } = await get(path, { limit: FIRST, ...query });
+  yield { found, total };
+  while (found.length < total) {
+    const page = await get(path, { limit: PAGE, offset: found.length, ...query }, unhurried);
+    if (!page.task_instances.length) break;
+    found.push(...page.task_instances);
+  }
+  if (found.length > FIRST) yield { found, total: found.length };
+}
+
+export async function entries(dag, run, task, query = {}, { atLeisure } = {}) {
   const path = `${ofRun(dag, run)}/taskInstances/${part(task)}/xcomEntries`;
-  const found = await all(path, "xcom_entries", query);
+  const found = await all(path, "xcom_entries", query, atLeisure ? unhurried : urgent);
   // Versions that do not know a filter leave it out.
   return query.xcom_key ? found.filter((each) => each.key === query.xcom_key) : found;
 }

@@ -6,10 +6,11 @@ const OFTEN = 5_000;
 const SELDOM = 30_000;
 
 export class Cards {
-  // load() gives the instances, keys(instances) what they have pushed, title(instance, count) the heading of a card;
-  // detail(instance), where load() gives only their names, gives one instance and what it has pushed.
-  constructor({ load, keys, title, detail }) {
-    Object.assign(this, { load, keys, title, detail });
+  // load() yields the instances: what fills a screen, then all; keys(instances) gives what makes them known as ours, and may
+  // give all that they have pushed; ours(instances, keys) those to show, by default each by itself; title(instance, count) the
+  // heading of a card; detail(instance, keys) gives one instance and all that it has pushed, once its card is seen.
+  constructor({ load, keys, title, detail, ours = ownOnes }) {
+    Object.assign(this, { load, keys, title, detail, choose: ours });
     this.root = element("div", { class: "cards" });
     this.cards = new Map();
     this.pushed = new Map();
@@ -20,16 +21,32 @@ export class Cards {
   }
 
   get ours() {
-    return this.instances.filter((each) => isOurs(each, keysOf(this.pushed, each)));
+    return this.choose(this.instances, this.pushed);
   }
 
   async refresh() {
-    const before = JSON.stringify(this.instances.map(signature));
-    this.instances = await this.load();
-    const works = this.instances.some((each) => each.state === "running");
-    if (works || before !== JSON.stringify(this.instances.map(signature))) this.pushed = await this.keys(this.instances);
-    this.ours.forEach((each) => this.update(each));
+    const coming = this.load();
+    if (this.instances.length) return this.takeAll(coming);
+    await this.take((await coming.next()).value ?? []);
+    const rest = this.takeAll(coming);
+    if (!this.ours.length) return rest; // one of ours may be among them
+    rest.catch(() => this.later(SELDOM));
+  }
+
+  async takeAll(coming) {
+    let all = null;
+    for await (const found of coming) all = found;
+    if (all) await this.take(all);
     this.later(Math.min(SELDOM, OFTEN + (Date.now() - this.since) / 20));
+  }
+
+  async take(found) {
+    const before = JSON.stringify(this.instances.map(signature));
+    this.instances = found;
+    const works = found.some((each) => each.state === "running");
+    if (works || before !== JSON.stringify(found.map(signature))) this.pushed = await this.keys(found);
+    this.ours.forEach((each) => this.update(each));
+    this.changed?.();
   }
 
   later(delay) {
@@ -68,7 +85,7 @@ export class Cards {
     if (card.filled) announce(`${card.instance.task_id}: ${stateOf(card.instance)}`);
     card.filled = version;
     try {
-      const { instance, keys } = this.detail ? await this.detail(card.instance) : card;
+      const { instance, keys } = this.detail ? await this.detail(card.instance, card.keys) : card;
       const parts = await content(instance, keys, (count) => this.title(instance, count), this.instances.length === 1);
       if (card.version !== version) return;
       clear(root, parts);
@@ -79,6 +96,8 @@ export class Cards {
     root.removeAttribute("aria-busy");
   }
 }
+
+const ownOnes = (instances, pushed) => instances.filter((each) => isOurs(each, keysOf(pushed, each)));
 
 const signature = (instance) =>
   `${nameOf(instance)} ${instance.state} ${instance.try_number} ${instance.end_date}`;

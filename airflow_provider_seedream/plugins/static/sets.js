@@ -29,7 +29,9 @@ async function list(dag, chart, body) {
   let shown = MORE;
   const cards = new Cards({
     // What only this list knows of them; the rest is asked for once a card comes into sight.
-    load: async () => found.slice(0, shown).map((entry) => ({ ...entry, dag_run_id: entry.run_id, state: "success" })),
+    load: async function* () {
+      yield found.slice(0, shown).map((entry) => ({ ...entry, dag_run_id: entry.run_id, state: "success" }));
+    },
     keys: async () => byInstance(found),
     detail,
     title,
