@@ -9,7 +9,8 @@
 #   make lint    ruff, formatting, types
 #   make format  let ruff rewrite what it can
 #   make simulate  polls per job against delay, by schedule: the figures and the plot of docs/waiting.md
-#   make ui      Airflow in the browser with the example DAGs, on the emulator unless WAVESPEED_API_KEY is set
+#   make ui      Airflow in the browser with the example DAGs; on the emulator, with runs to look at, unless
+#                WAVESPEED_API_KEY is set
 #   make chaos   200 image sets while requests go wrong and processes are killed; counts what was paid
 #   make bench   what waiting costs, beside the triggers of other providers; two hours, or a part: ARGS="--n 100 --only ours,bare"
 #   make bench-triggerer   5,000 waiting predictions in one real triggerer

@@ -54,18 +54,23 @@ def main() -> int:
         if not os.environ.get("WAVESPEED_API_KEY", "").strip():
             emulator = stack.enter_context(drawing())
             Thread(target=make_runs, args=(url, emulator), daemon=True).start()
-        print(f"In a minute Airflow is at {url}; Ctrl+C ends it", flush=True)
+        print(
+            f"In a minute Airflow is at {url}; Ctrl+C ends it. Its log: {HOME / 'standalone.log'}", flush=True
+        )
         return stand_alone()
 
 
 def make_runs(url: str, emulator: Emulator) -> None:
-    """A finished run, a failed one and one that waits for a person, of the emulator's money, unless there are runs already."""
+    """A finished run, a failed one and one that waits for a person, of the emulator's money. The images of an earlier start
+    are gone with its emulator.
+    """
     import requests
 
     from airflow_provider_seedream.emulator import faults
 
     api = f"{url}/api/v2/dags"
     with requests.Session() as session:
+        session.trust_env = False  # no proxy leads here
 
         def ask(path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
             """Ask until it answers: Airflow takes a minute to start, and to find its DAGs."""
@@ -82,22 +87,20 @@ def make_runs(url: str, emulator: Emulator) -> None:
             run_id = ask(f"{dag_id}/dagRuns", {"logical_date": None})["dag_run_id"]
             return f"{dag_id}/dagRuns/{quote(run_id)}", f"{url}/dags/{dag_id}/runs/{quote(run_id)}"
 
-        if ask(f"{STORY}/dagRuns")["total_entries"]:
-            return
         path, page = begin(STORY)
         while ask(path)["state"] not in ("success", "failed"):
             time.sleep(1)
-        print(f"\nImages:              {page}/tasks/draw/plugin/seedream", flush=True)
+        print(f"Images:            {page}/tasks/draw/plugin/seedream", flush=True)
         refusal = faults.FailPrediction(code=1200, error="Content moderation refused the prompt.")
         emulator.faults.add("submit", refusal, times=1)
         path, page = begin(STORY)
         while ask(path)["state"] not in ("success", "failed"):
             time.sleep(1)
-        print(f"\nA failed run:        {page}/tasks/draw/plugin/seedream", flush=True)
+        print(f"A failed run:      {page}/tasks/draw/plugin/seedream", flush=True)
         path, page = begin(APPROVAL)
         while ask(f"{path}/taskInstances/{REVIEW}")["state"] != "awaiting_input":
             time.sleep(1)
-        print(f"\nIt waits for you:    {page}/tasks/{REVIEW}/plugin/seedream", flush=True)
+        print(f"It waits for you:  {page}/tasks/{REVIEW}/plugin/seedream", flush=True)
 
 
 def prepare_airflow(port: str, url: str) -> None:
@@ -137,11 +140,19 @@ def is_taken(port: int) -> bool:
 def stand_alone() -> int:
     """Run ``airflow standalone`` until it ends or is interrupted, then end all of its processes."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    airflow = subprocess.Popen(
-        [sys.executable, "-m", "airflow", "standalone"], cwd=HOME, start_new_session=True
-    )
+    log = HOME / "standalone.log"
+    with log.open("wb") as out:
+        airflow = subprocess.Popen(
+            [sys.executable, "-m", "airflow", "standalone"],
+            cwd=HOME,
+            start_new_session=True,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
     try:
-        return airflow.wait()
+        code = airflow.wait()
+        print(f"Airflow has ended by itself; {log} says why")
+        return code
     except KeyboardInterrupt:
         return 0
     finally:
