@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,10 @@ def chromium(profile: Path) -> Iterator[Page]:
         process.communicate()
 
 
+class NavigatedError(AssertionError):
+    """The page gave way to another one while it was asked."""
+
+
 class Page:
     """One page, and what happened on it.
 
@@ -77,6 +81,8 @@ class Page:
         self._socket.send(json.dumps({"id": number, "method": method, "params": params, **session}))
         while (message := self._receive()).get("id") != number:
             pass
+        if "navigated" in message.get("error", {}).get("message", ""):
+            raise NavigatedError(message["error"])
         assert "error" not in message, message["error"]
         result: dict[str, Any] = message["result"]
         return result
@@ -136,8 +142,11 @@ class Page:
         :param timeout: seconds.
         """
         give_up = time.monotonic() + timeout
-        while not self.evaluate(f"Boolean({condition})"):
-            assert time.monotonic() < give_up, (condition, self.evaluate("document.body.innerText"))
+        while True:
+            with suppress(NavigatedError):
+                if self.evaluate(f"Boolean({condition})"):
+                    return
+                assert time.monotonic() < give_up, (condition, self.evaluate("document.body.innerText"))
             time.sleep(0.1)
 
     def screenshot(self, file: Path) -> None:

@@ -99,7 +99,8 @@ def test_a_review_shows_its_images_and_leads_to_its_form(
     seen = browser.evaluate(f"[...{FRAME}.images].map(image => image.getAttribute('src'))")
     assert seen == [image["url"] for image in run.xcom("approval.draw_1")["images"]]
     browser.keep(SCREENSHOTS / "airflow-approval.png")
-    browser.evaluate(f"{FRAME}.querySelector('.review a').click()")
+    # Not before the answer to this call, as the whole page gives way.
+    browser.evaluate(f"setTimeout(() => {FRAME}.querySelector('.review a').click())")
     browser.wait_for("location.pathname.endsWith('/tasks/approval.review_1/required_actions')")
     browser.wait_for("document.body.innerText.includes('Do these postcards go to print?')")
     airflow.patch(f"dags/{run.dag_id}/dagRuns/{run.run_id}", {"state": "failed"})
