@@ -214,7 +214,7 @@ def test_a_waiting_task_says_how_long_it_took_before_and_until_when_it_waits(
     wait_for(browser, "document.body.innerText.includes('Deadline')")
     facts = "Object.fromEntries([...document.querySelectorAll('.facts > div')].map(each => [...each.children].map(part => part.innerText)))"
     shown = browser.evaluate(facts)
-    assert shown["Expected"] == "about 33 s, the median of 4 earlier runs"
+    assert shown["Expected"] == "about 33 s (median of 4 earlier runs)"
     assert " · in 59 min " in shown["Deadline"]
     assert browser.evaluate("document.querySelector('.elapsed').textContent").startswith("Running for 2")
     asked = [each for each in airflow.asked if "state-store" in each or "/~/taskInstances" in each]

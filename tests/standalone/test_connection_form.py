@@ -86,6 +86,7 @@ def test_a_person_adds_a_connection_and_its_test_button_says_that_the_key_is_acc
     assert "API key" in words
     browser.click(button("Extra Fields"))
     browser.wait_for(f"{DIALOG}.innerText.includes('Allow http://')")
+    browser.wait_for("document.getAnimations().every(each => each.playState !== 'running')")
     browser.keep(SCREENSHOTS / "connection-form.png")
     words = browser.evaluate(f"{DIALOG}.innerText")
     assert [each for each in HELP if each not in words] == []

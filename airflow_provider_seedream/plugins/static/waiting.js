@@ -32,7 +32,7 @@ async function expected(instance) {
   const took = (await earlierDurations(instance)).sort((one, other) => one - other);
   if (!took.length) return null;
   const median = took[Math.floor(took.length / 2)];
-  return `about ${duration(median)}, the median of ${plural(took.length, "earlier run")}`;
+  return `about ${duration(median)} (${took.length > 1 ? "median of " : ""}${plural(took.length, "earlier run")})`;
 }
 
 // paid: whether the task has said what it paid for, after which there is a record.
