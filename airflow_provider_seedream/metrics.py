@@ -62,13 +62,11 @@ class Resumption:
     Dashboards that know ``ResumableJobMixin`` (Airflow 3.3) know these operators, too.
 
     :param before: the record that the try found, or None.
-    :param remembers: whether records outlive a try; else there is nothing to decide.
     """
 
-    def __init__(self, operator: str, before: SubmissionRecord | None, *, remembers: bool) -> None:
+    def __init__(self, operator: str, before: SubmissionRecord | None) -> None:
         self._operator = operator
         self._before = before
-        self._remembers = remembers
         self._span: Any = None
 
     @contextmanager
@@ -88,15 +86,11 @@ class Resumption:
         :param prediction_id: the prediction that it led to.
         :param ended: whether that was seen to be over.
         """
-        decision = "no_task_state_store"
-        if self._remembers:
-            decision = resume_decision(self._before, prediction_id, ended=ended)
+        decision = resume_decision(self._before, prediction_id, ended=ended)
         if self._span is not None:
             self._span.set_attribute("operator", self._operator)
             self._span.set_attribute("resumable.decision", decision)
             self._span.set_attribute("resumable.external_id", prediction_id)
-        if not self._remembers:
-            return
         with _harmless() as stats:
             tags = {"operator": self._operator}
             if decision != "fresh_submit":

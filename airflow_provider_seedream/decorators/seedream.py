@@ -100,7 +100,7 @@ class SeedreamSequentialDecoratedOperator(DecoratedOperator, SeedreamSequentialO
         :param event: the trigger's.
         """
         # Whatever the arguments are by now: this is what is paid, and shown.
-        kept = paying.KeptPrompt.read(paying.TaskStore(context, self.task_id))
+        kept = paying.KeptPrompt.read(self._store(context))
         self.prompt = kept.prompt if kept else None
         return super().execute_complete(context, event)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import AirflowFailException, conf
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_seedream import submission as paying
 from airflow_provider_seedream import xcom
@@ -18,7 +18,7 @@ from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators import worker
 from airflow_provider_seedream.operators.arguments import lasting_errors_fail_at_once, reject_blank
 from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
-from airflow_provider_seedream.wavespeed.errors import BudgetExceededError, InvalidInputError
+from airflow_provider_seedream.wavespeed.errors import BudgetExceededError
 from airflow_provider_seedream.wavespeed.validation import parse_usd
 
 if TYPE_CHECKING:
@@ -80,13 +80,16 @@ class PayingOperator(RendersOnlyWhatTheAuthorWrote):
         sent = self._submission.kill() if self._submission is not None else "Nothing was sent that pays"
         self.log.warning("Killed. %s.", sent)
 
+    def _store(self, context: Context) -> paying.TaskStore:
+        return paying.TaskStore(context, self.task_id, lambda: self.hook.settings.endpoint.api_key)
+
     def _open(self, context: Context, *, resumed: bool = False) -> Submission:
         """The submission of this try.
 
         :param resumed: whether this continues a try after a deferral.
         """
         self._submission = paying.Submission(
-            paying.TaskStore(context, self.task_id),
+            self._store(context),
             self.hook,
             paying.Claims(context, self._paying_tasks()),
             paying.Terms.of(
@@ -114,9 +117,8 @@ class PayingOperator(RendersOnlyWhatTheAuthorWrote):
         :raises AccountChangedError: if an earlier try paid with a key from elsewhere.
         :raises BudgetExceededError: if a ceiling would be exceeded.
         """
-        remembers, before = submission.store.outlives_a_try, submission.record
-        self._refuse_a_record_that_success_removes(remembers=remembers)
-        with worker.Resumption(type(self).__name__, before, remembers=remembers).traced() as resumption:
+        before = submission.record
+        with worker.Resumption(type(self).__name__, before).traced() as resumption:
             step: Step = submission.decide(request)
             while not isinstance(step, paying.Paid):
                 match step:
@@ -211,20 +213,8 @@ class PayingOperator(RendersOnlyWhatTheAuthorWrote):
             self.log.exception("The submission record could not be read or written.")
             return
         if record is not None and record.prediction_id and record.prediction_id not in str(error):
-            paid = (record.prediction_id, record.cost_usd, submission.next_try)
+            paid = (record.prediction_id, record.cost_usd, paying.NEXT_TRY)
             self.log.error("Prediction %s is paid ($%g); %s.", *paid)
-
-    def _refuse_a_record_that_success_removes(self, *, remembers: bool) -> None:
-        if not remembers or self.on_clear != "reuse":
-            return
-        if conf.getboolean("state_store", "clear_on_success", fallback=False):
-            raise InvalidInputError(
-                "on_clear",
-                "reuse",
-                "this Airflow removes the record of a task that succeeds ([state_store] clear_on_success), so a clear would "
-                "find nothing to reuse and pay again",
-                'Set clear_on_success to False, or use on_clear="resubmit".',
-            )
 
     def _paying_tasks(self) -> list[str]:
         """This task, its siblings, and all tasks of the DAG that may pay."""

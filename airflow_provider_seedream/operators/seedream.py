@@ -287,7 +287,7 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
             references = worker.read_references(self.images, self.hook)
         except InvalidInputError as error:
             record = submission.record
-            if submission.store.outlives_a_try and record is not None and record.prediction_id:
+            if record is not None and record.prediction_id:
                 # What is paid is not given up for a file that another worker may have.
                 raise error.for_another_try() from None
             raise
@@ -384,7 +384,7 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
         elif folder is None:
             raise DeliveryError(
                 "The images came inside the answer, and XCom is no place for them. "
-                + _take_it(prediction, submission, "Give output_path; then")
+                + _take_it(prediction, "Give output_path; then")
             )
         if folder is not None:
             image_set = self._publish(image_set, prediction, folder, submission, context)
@@ -414,10 +414,10 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
                 zones=zones_of_connection(self.hook),
             )
         except (publishing.FolderTakenError, publishing.StoreError) as error:
-            advice = _take_it(prediction, submission, "Free the folder, or give another output_path; then")
+            advice = _take_it(prediction, "Free the folder, or give another output_path; then")
             raise error.with_way_out(advice) from None
         except publishing.ImageError as error:
-            raise error.for_paying_task(_take_it(prediction, submission, "To have its images,")) from None
+            raise error.for_paying_task(_take_it(prediction, "To have its images,")) from None
         if prediction.has_links:
             return image_set
         files = (str(folder / each.file) for each in published.manifest.images)
@@ -425,9 +425,8 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
         return replace(image_set, images=tuple(placed))
 
 
-def _take_it(prediction: Prediction, submission: Submission, what: str) -> str:
-    remembered, clear = submission.store.outlives_a_try, submission.terms.clear
-    return paying.take_paid(prediction.id, what, remembered=remembered, clear=clear)
+def _take_it(prediction: Prediction, what: str) -> str:
+    return paying.take_paid(prediction.id, what)
 
 
 def _ordered(request: ImageSetRequest, paid: Paid, submission: Submission) -> ImageSet:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_seedream._lazy import attach
 
 if TYPE_CHECKING:
+    from airflow_provider_seedream.submission.advice import NEXT_TRY as NEXT_TRY
     from airflow_provider_seedream.submission.advice import take_paid as take_paid
     from airflow_provider_seedream.submission.claims import Claims as Claims
     from airflow_provider_seedream.submission.decisions import Collect as Collect
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from airflow_provider_seedream.submission.kept_prompt import digest as digest
     from airflow_provider_seedream.submission.record import Phase as Phase
     from airflow_provider_seedream.submission.run import Terms as Terms
-    from airflow_provider_seedream.submission.run import how_to_clear as how_to_clear
     from airflow_provider_seedream.submission.store import TaskStore as TaskStore
     from airflow_provider_seedream.submission.submission import Submission as Submission
     from airflow_provider_seedream.submission.timing import Timing as Timing
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = attach(
     __name__,
     {
+        "NEXT_TRY": "advice",
         "Claims": "claims",
         "Collect": "decisions",
         "GiveUp": "decisions",
@@ -46,7 +47,6 @@ __getattr__, __dir__ = attach(
         "Terms": "run",
         "Timing": "timing",
         "digest": "kept_prompt",
-        "how_to_clear": "run",
         "take_paid": "advice",
     },
 )

@@ -16,15 +16,17 @@ from airflow_provider_seedream.wavespeed.errors import (
 from airflow_provider_seedream.wavespeed.prediction import Prediction
 from airflow_provider_seedream.wavespeed.request import PaidRequest
 
+NEXT_TRY = 'a retry resumes it; so does a clear with on_clear="reuse"'
+"""What becomes of what is paid."""
+
 
 @dataclass(frozen=True, slots=True)
 class WayOut:
-    """What a person can do about a submission whose outcome is unknown. Each advice works on the Airflow it names.
+    """What a person can do about a submission whose outcome is unknown.
 
     :param on_lost_submission: the task's policy.
     :param on_clear: the task's.
-    :param remembered: whether the record outlives a try; else a clear does not know what a person decided.
-    :param clear: how to clear a task so that Airflow keeps its record.
+    :param answer: the Variable by which a person says what became of it.
     :param adoptable: whether ``on_lost_submission="adopt"`` would adopt the only candidate.
     :param identified: whether a clear adopts it in every policy.
     :param rivals: what may have paid for the only candidate, too: tasks, or an earlier request of this one, whose
@@ -33,31 +35,33 @@ class WayOut:
 
     on_lost_submission: OnLostSubmission
     on_clear: OnClear
-    remembered: bool = True
-    clear: str = "clear the task"
+    answer: str
     adoptable: bool = True
     identified: bool = False
     rivals: str = ""
 
     def __str__(self) -> str:
-        if self.identified and self.remembered:
+        said = (
+            f"Or decide without a change of the DAG: airflow variables set {self.answer} ID (the id of the prediction that it "
+            'became, or the word "submit" to pay for a new set), and clear the task.'
+        )
+        if self.identified:
             return (
-                f"To take it, {self.clear}; this pays nothing while it is there. To pay for a new set after that, "
-                f"{self.pay} again."
+                "To take it, clear the task; this pays nothing while it is there. To pay for a new set after that, "
+                f"{self.pay} again. {said}"
             )
         take = "" if self.on_lost_submission == "adopt" else 'set on_lost_submission="adopt" and '
-        pay = self.pay if self.remembered else "start a new run of the DAG"
         if self.rivals:
             ways = [
                 f"No task takes it: it may be that of {self.rivals}, which got no answer to its own submission."
             ]
-        elif not self.adoptable:
-            ways = []
-        elif self.remembered:
-            ways = [f"To take the only candidate, {take}{self.clear}; this pays nothing."]
         else:
-            ways = [f"To take the only candidate, {take}{self.clear}; this pays nothing while it is there."]
-        return " ".join([*ways, f"To pay for a new set, {pay}."])
+            ways = (
+                [f"To take the only candidate, {take}clear the task; this pays nothing."]
+                if self.adoptable
+                else []
+            )
+        return " ".join([*ways, f"To pay for a new set, {self.pay}. {said}"])
 
     @property
     def pay(self) -> str:
@@ -67,35 +71,23 @@ class WayOut:
             changes.append('on_lost_submission="fail"')
         if self.on_clear == "reuse":
             changes.append('on_clear="resubmit"')
-        return f"set {' and '.join(changes)}, and {self.clear}" if changes else self.clear
+        return f"set {' and '.join(changes)}, and clear the task" if changes else "clear the task"
 
 
-def next_try(*, remembered: bool) -> str:
-    """What becomes of what is paid.
-
-    :param remembered: whether the record outlives a try.
-    """
-    if remembered:
-        return 'a retry resumes it; so does a clear with on_clear="reuse"'
-    return "this Airflow keeps no record of it; a retry searches the account for it before it pays"
-
-
-def no_record(try_number: int, way_out: WayOut) -> str:
+def no_record(try_number: int) -> str:
     """What a try logs that is not the first and finds no record."""
-    keep = way_out.clear if way_out.remembered else "use Airflow 3.3 or newer"
     return (
-        f"Try {try_number} finds no record of the tries before it; searching the account for what they may have paid. So that "
-        f"Airflow keeps its record, {keep}."
+        f"Try {try_number} finds no record of the tries before it: they ended early, or it was removed. Searching the account "
+        "for what they may have paid."
     )
 
 
-def take_paid(prediction_id: str, what: str, *, remembered: bool, clear: str) -> str:
+def take_paid(prediction_id: str, what: str) -> str:
     """How a person runs a task again without paying: a clear alone may ask for new images.
 
     :param what: is to be done before that.
     """
-    choice = 'on_clear="reuse"' if remembered else 'on_lost_submission="adopt"'
-    return f"Prediction {prediction_id} is paid. {what} set {choice} and {clear}. This pays nothing."
+    return f'Prediction {prediction_id} is paid. {what} set on_clear="reuse" and clear the task. This pays nothing.'
 
 
 def lost(
@@ -107,7 +99,7 @@ def lost(
     """
     listed = ", ".join(f"{each.id} (status {each.status_word!r}, made {each.created_at})" for each in found)
     seen = f"{listed}. Look at them on the vendor's site" if listed else "none seen"
-    again = way_out.remembered and way_out.on_lost_submission != "fail"
+    again = way_out.on_lost_submission != "fail"
     return LostSubmissionError(
         f"{_what_is_unknown(record, request)} {seen}. {way_out}",
         transient=again and record.phase is not Phase.MISSING,
@@ -118,10 +110,9 @@ def unsearched(
     record: SubmissionRecord, request: PaidRequest, trouble: WaveSpeedError, way_out: WayOut
 ) -> LostSubmissionError:
     """The same, where the API could not be asked."""
-    remembered = way_out.remembered or record.phase is Phase.MISSING
     return LostSubmissionError(
         f"{_what_is_unknown(record, request)} could not be asked for ({trouble}). {replace(way_out, adoptable=False)}",
-        transient=remembered and trouble.transient,
+        transient=trouble.transient,
     )
 
 
@@ -129,9 +120,8 @@ def _what_is_unknown(record: SubmissionRecord, request: PaidRequest) -> str:
     price, since = f"${record.cost_usd:g}", dt.datetime.fromtimestamp(record.intent_at, dt.UTC)
     if record.phase is Phase.MISSING:
         what = (
-            "This try is not the first, and Airflow has no record of the tries before it (a clear, clear_on_success or "
-            f"the state store removed it, or this Airflow keeps none). One of them may have paid for {request.describe} "
-            f"({price}). Nothing was sent."
+            "This try is not the first, and Airflow has no record of the tries before it (it was removed, or they ended early). "
+            f"One of them may have paid for {request.describe} ({price}). Nothing was sent."
         )
     else:
         what = f"A submission of {request.describe} ({price}) got no answer; it may have been accepted. Not sent again."

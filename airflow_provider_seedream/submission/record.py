@@ -7,8 +7,8 @@ Theory of operation. Each task instance has one record. It is in one of these ph
 - ``delayed``: the API rate limited the submission (HTTP 429); its turn comes later;
 - ``intent``: the paying request is about to leave, or left, and no answer proves that it was refused;
 - ``submitted``: the API gave an id. This phase alone has one;
-- ``missing``: a try that is not the first found no record. Airflow, a state store backend or a person removed it, or this
-  Airflow keeps none (before 3.3 each retry is ``missing``), so an earlier try may have paid.
+- ``missing``: a try that is not the first found no record. A person, a clean-up or a state store backend removed it, or the
+  tries before it ended before they wrote one. An earlier try may have paid.
 
 A try reads the record and hands it to :func:`~.decisions.decide`. Whoever pays writes ``intent`` before the POST, and right
 after it what the answer says: ``submitted``; ``delayed`` after a 429, unless the record from before says that something is
@@ -113,12 +113,13 @@ class UnreadableRecordError(WaveSpeedError):
 
     :param what: is wrong with it.
     :param stored: the record.
+    :param place: where a person finds it.
     """
 
-    def __init__(self, what: str, stored: object) -> None:
+    def __init__(self, what: str, stored: object, place: str) -> None:
         super().__init__(
             f"The submission record {what}. A prediction may be paid under it: {str(stored)[:600]}. Look at that prediction. "
-            "Then delete the key seedream_submission from the task's state store. To take that prediction, set "
+            f"Then delete {place}. To take that prediction, set "
             'on_lost_submission="adopt" and clear the task: it searches the account, and where the API does not show whose the '
             "prediction is, an error names it before a further clear takes it. To pay for a new set, clear the task with "
             "another policy."
@@ -339,13 +340,15 @@ class SubmissionRecord:
         return {"version": VERSION, **asdict(self), **plain}
 
     @classmethod
-    def from_json(cls, stored: object) -> Self:
+    def from_json(cls, stored: object, place: str = "it") -> Self:
         """Read what :meth:`to_json` wrote.
+
+        :param place: where a person finds it, for the error.
 
         :raises UnreadableRecordError: if it is anything else.
         """
         if not isinstance(stored, Mapping) or stored.get("version") != VERSION:
-            raise UnreadableRecordError(f"is not of version {VERSION}", stored)
+            raise UnreadableRecordError(f"is not of version {VERSION}", stored, place)
         fields = {key: value for key, value in stored.items() if key != "version"}
         try:
             fields["phase"] = Phase(str(fields.get("phase")))
@@ -353,16 +356,18 @@ class SubmissionRecord:
             fields["lost"] = tuple(Span(*each) for each in fields.get("lost", ()))
             record = cls(**fields)
         except (TypeError, ValueError) as error:
-            raise UnreadableRecordError(f"is damaged ({error})", stored) from None
+            raise UnreadableRecordError(f"is damaged ({error})", stored, place) from None
         wrong = [name for name, types in _FIELD_TYPES.items() if type(getattr(record, name)) not in types]
         if wrong or not all(isinstance(each, str) for each in record.earlier):
-            raise UnreadableRecordError(f"is damaged ({', '.join(wrong) or 'earlier'})", stored)
+            raise UnreadableRecordError(f"is damaged ({', '.join(wrong) or 'earlier'})", stored, place)
         if not all(isinstance(each, str) for pair in record.inputs.items() for each in pair):
-            raise UnreadableRecordError("is damaged (inputs)", stored)
+            raise UnreadableRecordError("is damaged (inputs)", stored, place)
         if any(tuple(map(type, span)) not in _SPANS for span in record.lost):
-            raise UnreadableRecordError("is damaged (lost)", stored)
+            raise UnreadableRecordError("is damaged (lost)", stored, place)
         if (record.phase is Phase.SUBMITTED) is not bool(record.prediction_id):
-            raise UnreadableRecordError(f"says {record.phase}, with id {record.prediction_id!r}", stored)
+            raise UnreadableRecordError(
+                f"says {record.phase}, with id {record.prediction_id!r}", stored, place
+            )
         return record
 
 

@@ -24,14 +24,21 @@ from airflow_provider_seedream.submission.matching import (
 )
 from airflow_provider_seedream.submission.record import Phase, SubmissionRecord
 from airflow_provider_seedream.submission.run import Terms
-from airflow_provider_seedream.wavespeed.errors import ApiError
+from airflow_provider_seedream.wavespeed.errors import ApiError, InvalidInputError, NotFoundError
 from airflow_provider_seedream.wavespeed.prediction import Prediction
 from airflow_provider_seedream.wavespeed.request import PaidRequest
+from airflow_provider_seedream.wavespeed.validation import is_id
 
 if TYPE_CHECKING:
     from airflow_provider_seedream.hooks.seedream import SeedreamHook
+    from airflow_provider_seedream.submission.store import TaskStore
 
 log = logging.getLogger(__name__)
+
+SUBMIT = "submit"
+"""What a person says to pay for a new set."""
+
+_ANSWERS = 'Set it to the id of the prediction, or to "submit" to pay for a new set; or delete it.'
 
 EXAMINED = 200
 """Listed predictions that one search fetches one by one for their input; the others stay candidates."""
@@ -84,6 +91,48 @@ def named_in(
     rivals = () if identified(named, request) else [each for each in others.submissions if each.may_be(named)]
     free = named.id not in {*others.ids, *record.known_ids} and not rivals
     return named if free and in_time and candidates([named], request) else None
+
+
+def answered(
+    store: TaskStore, hook: SeedreamHook, claims: Claims, record: SubmissionRecord, request: PaidRequest
+) -> Prediction | RetryLater | Submit | None:
+    """What a person said became of a lost submission, by a Variable. It counts once.
+
+    :raises InvalidInputError: if it is no answer, or names a prediction that cannot be the one.
+    :raises ApiError: if the API cannot be asked now.
+    """
+    variable, said = store.answer_name, store.answer()
+    if said is None:
+        return None
+    if said.lower() == SUBMIT:
+        # Else a request that is on its way could be paid beside the new one.
+        if record.arrives_by > (now := time.time()):
+            return RetryLater(record.arrives_by - now)
+        store.remove_answer()
+        return Submit(f"a person asked for a new set by Variable {variable}")
+    named = _named_by_a_person(hook, said, variable, request, record)
+    if not claims.claim_alone(named.id, record.known_ids):
+        raise InvalidInputError(variable, said, "another task has this prediction", _ANSWERS)
+    store.remove_answer()
+    return named
+
+
+def _named_by_a_person(
+    hook: SeedreamHook, said: str, variable: str, request: PaidRequest, record: SubmissionRecord
+) -> Prediction:
+    if not is_id(said):
+        raise InvalidInputError(variable, said, "it is no id of a prediction", _ANSWERS)
+    try:
+        named = hook.prediction(said)
+    except NotFoundError:
+        where = f"the account of {hook.settings.source} has no such prediction"
+        raise InvalidInputError(variable, said, where, _ANSWERS) from None
+    if named.id in record.known_ids:
+        raise InvalidInputError(variable, said, "this task paid for it before", _ANSWERS)
+    if not possible([named], request):
+        rule = f"it is {named.status_word}, or of another model or count than {request.describe} of {request.model}"
+        raise InvalidInputError(variable, said, rule, _ANSWERS)
+    return named
 
 
 def search(
@@ -288,8 +337,7 @@ class Judgement:
         adoptable = self.found.adoptable
         return replace(
             usual,
-            # What is not remembered is without a record after the clear.
-            adoptable=adoptable is not None and (usual.remembered or adoptable in self.found.identified),
+            adoptable=adoptable is not None,
             rivals=", ".join(dict.fromkeys(each.task for each in self.found.rivals)),
             identified=identified_alone and not self.missing,
         )

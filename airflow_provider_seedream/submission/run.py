@@ -8,8 +8,6 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import airflow
-
 from airflow_provider_seedream.options import OnClear, OnLostSubmission
 from airflow_provider_seedream.submission.record import Attempt
 
@@ -67,7 +65,6 @@ class Terms:
     :param on_lost_submission: what to do where a paying request's outcome is unknown.
     :param timeout: seconds to wait, for a turn to submit and again for the result.
     :param texts_vary: whether each try may write another prompt, as a function does.
-    :param clear: how a person clears the task so that Airflow keeps its record.
     """
 
     conn_id: str
@@ -77,7 +74,6 @@ class Terms:
     on_lost_submission: OnLostSubmission
     timeout: float
     texts_vary: bool = False
-    clear: str = "clear the task"
 
     @classmethod
     def of(
@@ -96,18 +92,12 @@ class Terms:
             clear_number=getattr(run, "clear_number", 0) or 0,
         )
         moments = Moments.of(context, attempt, retry_delay)
-        return cls(attempt=attempt, moments=moments, clear=how_to_clear(), **by_author)
+        return cls(attempt=attempt, moments=moments, **by_author)
 
     @property
     def retries_a_wish_for_new(self) -> bool:
         """Whether this try is a retry after a clear that asked for a new set."""
         return self.attempt.retries_a_clear and self.on_clear == "resubmit"
-
-
-def how_to_clear() -> str:
-    """How a person clears a task so that Airflow keeps its state."""
-    version = tuple(int(part) for part in airflow.__version__.split(".")[:2])
-    return "clear the task" if version < (3, 4) else 'clear the task with "Keep task state and resume" ticked'
 
 
 def _epoch(holder: Any, name: str) -> float | None:

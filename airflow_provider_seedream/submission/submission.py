@@ -18,8 +18,7 @@ is not known, unless a person asked for it (see :mod:`.record`); a known id that
 whether a byte left, or by a prediction that the answer names: never by a text.
 
 What only this try knows (an id, a refusal, a clock) goes to memory first, and to the store in four attempts; all else goes to
-the store first. A worker that is killed between any two writes leaves a record that the next try can act on, or, before
-Airflow 3.3, none, so that it searches. Constants: see :mod:`.timing`.
+the store first. A worker that is killed between any two writes leaves a record that the next try can act on. Constants: see :mod:`.timing`.
 """
 
 from __future__ import annotations
@@ -117,10 +116,10 @@ class Submission:
 
         :raises UnreadableRecordError: if there is one that cannot be read.
         """
-        if not (self.resumed or self.store.outlives_a_try):
-            return None
         stored = self.store.get(xcom.SUBMISSION)
-        return None if stored is None else SubmissionRecord.from_json(stored)
+        return (
+            None if stored is None else SubmissionRecord.from_json(stored, self.store.place(xcom.SUBMISSION))
+        )
 
     def reopen(self) -> None:
         """Read the record again after a pause: another try of the task may have begun."""
@@ -137,11 +136,6 @@ class Submission:
         """Epoch seconds at which we stop waiting."""
         record = self.record
         return record.deadline if record and record.deadline else time.time() + self.terms.timeout
-
-    @property
-    def next_try(self) -> str:
-        """What becomes of what is paid, for people."""
-        return advice.next_try(remembered=self.store.outlives_a_try)
 
     def repeat_claims(self) -> None:
         """Say first of all in a try what earlier tries paid for, or may have: other tasks must not take it."""
@@ -326,6 +320,11 @@ class Submission:
         self.claims.report_lost(record)
         self.record = record
         try:
+            said = recovery.answered(self.store, self.hook, self.claims, record, request)
+            if isinstance(said, Prediction):
+                return self._adopt(said, record, "named by a person")
+            if said is not None:
+                return said
             found = self._searched(record, request)
             record, ahead = self.record, self.hook.clock_ahead or 0.0
             judged = recovery.Judgement(record, found, self.terms, ahead)
@@ -365,7 +364,7 @@ class Submission:
         moments, transit = self.terms.moments, self.timing.in_transit(request, self.hook.settings.endpoint)
         arrives_by = max(time.time(), moments.quiet_since + transit)
         missing = SubmissionRecord.missing(self.terms.attempt, moments.run_began_at, arrives_by)
-        log.warning(advice.no_record(self.terms.attempt.try_number, self._way_out))
+        log.warning(advice.no_record(self.terms.attempt.try_number))
         self._write(missing)
         return missing
 
@@ -379,8 +378,7 @@ class Submission:
 
     @property
     def _way_out(self) -> advice.WayOut:
-        terms, remembered = self.terms, self.store.outlives_a_try
-        return advice.WayOut(terms.on_lost_submission, terms.on_clear, remembered, terms.clear)
+        return advice.WayOut(self.terms.on_lost_submission, self.terms.on_clear, self.store.answer_name)
 
     def _note(self, record: SubmissionRecord, what: str) -> None:
         """Keep what makes a later decision easier. Nothing is lost where it cannot be kept."""
@@ -392,7 +390,7 @@ class Submission:
     def kill(self) -> str:
         """Send nothing any more that pays. Gives what was sent, which the API cannot cancel, and what a retry does."""
         self.killed = True
-        return self.sent if self.sent == NOTHING_SENT else f"{self.sent}; {self.next_try}"
+        return self.sent if self.sent == NOTHING_SENT else f"{self.sent}; {advice.NEXT_TRY}"
 
     def billed(self, prediction_id: str, cost_usd: float | None = None) -> None:
         """Let a kill say from now on that a prediction is paid."""
@@ -412,7 +410,7 @@ class Submission:
 
     def delivered(self) -> None:
         """Record that the result goes to Airflow now: only a clear, no retry, can follow."""
-        if self.store.outlives_a_try and self.record is not None:
+        if self.record is not None:
             self._note(replace(self.record, delivered=True), "the set was delivered")
 
     def failed(self, *, for_good: bool) -> None:
@@ -420,8 +418,6 @@ class Submission:
 
         :param for_good: whether only a clear, no retry, can follow.
         """
-        if not self.store.outlives_a_try:
-            return
         if self.record is None and self.terms.attempt.first:
             # So that a retry need not search the account for what this try may have paid.
             self._write(SubmissionRecord.nothing(self.terms.attempt))

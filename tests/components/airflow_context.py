@@ -67,8 +67,30 @@ class TaskStateStore:
         self.rows.pop(key, None)
 
 
+class Variables:
+    """Airflow's Variables: text by name."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, str] = {}
+        self.descriptions: dict[str, str | None] = {}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self.rows.get(key, default)
+
+    def set(self, key: str, value: str, description: str | None = None) -> None:
+        assert isinstance(value, str), "Airflow would make a text of it"
+        self.rows[key], self.descriptions[key] = value, description
+
+    def delete(self, key: str) -> None:
+        self.rows.pop(key, None)
+
+
+VARIABLES = Variables()
+"""Those of a test."""
+
+
 class Tries:
-    """The tries of one task instance, as Airflow 3.3 (or an older one, without a store) would run them."""
+    """The tries of one task instance, as Airflow 3.3 (or one whose state store is missing, or does not last) runs them."""
 
     def __init__(self, *, store: bool = True) -> None:
         self.store = TaskStateStore() if store else None
@@ -87,11 +109,17 @@ class Tries:
 
         :param retries: of the task, as its DAG says at the clear.
         :param counted: whether the state of the run is reset; only then does Airflow count.
-        :param forgets: whether Airflow deletes the state of the task, as 3.4 does by default.
+        :param forgets: whether somebody deletes what the task keeps.
         """
         self.ti.max_tries = self.ti.try_number + retries
         self.run.clear_number += counted
-        if forgets and self.store is not None:
+        if forgets:
+            self.forget()
+
+    def forget(self) -> None:
+        """What the task keeps is deleted."""
+        VARIABLES.rows.clear()
+        if self.store is not None:
             self.store.rows.clear()
 
     def context(self) -> dict[str, Any]:

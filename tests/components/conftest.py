@@ -7,9 +7,10 @@ import requests  # noqa: F401 - the client imports it late, which must not count
 from tenacity import wait_none
 
 from airflow_provider_seedream.operators.base import PayingOperator
-from airflow_provider_seedream.submission import Timing
+from airflow_provider_seedream.submission import Timing, store
 from airflow_provider_seedream.waiting.schedule import PollSchedule
 from airflow_provider_seedream.wavespeed import driver
+from tests.components.airflow_context import VARIABLES
 from tests.components.clock import movable
 
 HURRIED = Timing(send_within=2.0, answer_within=0.0, gateway_patience=0.0, searches=(0.0, 0.05))
@@ -19,6 +20,15 @@ HURRIED = Timing(send_within=2.0, answer_within=0.0, gateway_patience=0.0, searc
 def wall_clock() -> Iterator[None]:
     with movable():
         yield
+
+
+@pytest.fixture(autouse=True)
+def variables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Airflow's Variables in memory, empty at first."""
+    monkeypatch.setattr(store, "Variable", VARIABLES)
+    monkeypatch.setattr(store, "BEFORE_READING_AGAIN", 0.0)
+    yield
+    VARIABLES.rows.clear()
 
 
 @pytest.fixture

@@ -168,9 +168,10 @@ def test_where_no_record_is_kept_a_retry_after_a_clear_neither_pays_nor_delivers
     tries = Tries(store=False)
     first = run(operator(retries=2), tries)["prediction_id"]
     time.sleep(1.1)
-    tries.clear(retries=2)
+    tries.clear(retries=2, forgets=True)
     seedream_emulator.faults.add("list", faults.Status(500), times=5)
     lost(tries, retries=2)
+    tries.forget()
     assert first in lost(tries, retries=2)
     assert seedream_emulator.paid_tasks == 1
 

@@ -208,12 +208,13 @@ def test_a_clear_with_other_arguments_asks_again(seedream_emulator):
 
 @pytest.mark.event("A try finds no record of the tries before it")
 @pytest.mark.parametrize("shown", [True, False])
-def test_without_a_lasting_record_a_retry_pays_nothing_beside_what_an_earlier_prompt_may_have_paid(
+def test_without_a_record_a_retry_pays_nothing_beside_what_an_earlier_prompt_may_have_paid(
     seedream_emulator, shown
 ):
     seedream_emulator.configure(result_input=shown)
     model, tries = Model(), Tries(store=False)
     overdue(model, tries, seedream_emulator)
+    tries.forget()
     seedream_emulator.clock.release()
     with pytest.raises(AirflowFailException, match=seedream_emulator.predictions[0]["id"]):
         run(operator(model), tries)

@@ -155,12 +155,10 @@ def test_the_claim_of_a_finished_run_counts_whatever_its_id(seedream_emulator, i
     assert claimed not in failure(gen(on_lost_submission="adopt"), tries)
 
 
-@pytest.mark.parametrize("how", ["no store", "record removed"])
 @pytest.mark.parametrize("ends", ["at the connection", "in a function"])
-def test_a_try_that_finds_no_record_says_so_before_anything_else(seedream_emulator, monkeypatch, how, ends):
+def test_a_try_that_finds_no_record_says_so_before_anything_else(seedream_emulator, monkeypatch, ends):
     seedream_emulator.configure(median_seconds=3)
     one, two = two_tasks()
-    two.store = None if how == "no store" else two.store
     seedream_emulator.faults.add("submit", faults.DropBefore())
     failure(gen(), one)
     seen: list[str] = []
@@ -180,8 +178,7 @@ def test_a_try_that_finds_no_record_says_so_before_anything_else(seedream_emulat
 
     with pytest.raises(WorkerKilledError):
         run(printing(), two, between=killed)
-    if how == "record removed":
-        two.clear(forgets=True)
+    two.clear(forgets=True)
     if ends == "at the connection":
         with monkeypatch.context() as patched:
             patched.setenv("AIRFLOW_CONN_SEEDREAM_DEFAULT", "{not json")

@@ -124,12 +124,6 @@ def test_a_broken_collector_fails_no_task(seedream_emulator, monkeypatch):
     assert len(run(operator(), Tries())["images"]) == 2
 
 
-def test_before_airflow_3_3_there_is_no_resumption_to_count(seedream_emulator, statsd):
-    run(operator(), Tries(store=False))
-    assert len(statsd.lines("airflow.seedream.submitted")) == 1
-    assert statsd.lines("airflow.resumable_job.") == []
-
-
 def test_the_decision_to_take_up_is_a_span_with_the_names_of_airflows_resumable_jobs(
     seedream_emulator, monkeypatch, tmp_path
 ):
