@@ -23,3 +23,10 @@ with DAG(
                 seedream_conn_id=f"seedream_{account}",
                 on_clear=on_clear,
             )
+
+with DAG("lost", schedule=None, start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC), catchup=False):
+    SeedreamSequentialOperator(
+        task_id="draw",
+        prompt="2 images. A set whose answer is lost, {{ run_id }}",
+        seedream_conn_id="seedream_silent",
+    )
