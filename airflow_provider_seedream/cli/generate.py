@@ -113,9 +113,15 @@ def _checked(arguments: argparse.Namespace, hook: SeedreamHook) -> ImageSetReque
     """The request, with its folder and its ceilings checked: whatever may be refused is, before anything is paid."""
     request = request_of(arguments, hook)
     if arguments.folder is not None:
-        folder = folder_of(arguments.folder)
-        if not arguments.replace:
-            refuse_others(folder, None, prompt=request.prompt, images=request.max_images)
+        refuse_others(
+            folder_of(arguments.folder),
+            None,
+            prompt=request.prompt,
+            images=request.max_images,
+            companions=PublishOptions(arguments.contact_sheet, arguments.page).of_the_set(),
+            replaces=arguments.replace,
+            way_out="Nothing is paid. Name another --folder, or give --replace to overwrite files.",
+        )
     own = parse_usd("max_cost", arguments.max_cost)
     check(request.cost_usd, ceilings(hook, own, "--max-cost"))
     return request

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_WAY_OUT_BEFORE_PAYING = (
+WAY_OUT_BEFORE_PAYING = (
     'Nothing is paid. Put "{{ run_id }}", and "{{ ti.map_index }}" where it is mapped, into the path.'
 )
 
@@ -94,7 +94,7 @@ class Contents:
         on_existing: OnExisting,
         *,
         key: str | None = None,
-        paid: bool = True,
+        unpaid: str = "",
         intact: Container[str] = (),
     ) -> None:
         """Refuse to write over a file that is not this package's, or that was changed since this package wrote it.
@@ -104,7 +104,7 @@ class Contents:
         :param key: of the set that is to be published, by :func:`.journal.set_key`; None for a set to come.
         :param wanted: the names that would be written, manifest and journal aside.
         :param on_existing: ``"replace"`` writes over files, and over nothing else.
-        :param paid: whether the set is paid already, for the way out.
+        :param unpaid: the way out where the set is not paid yet.
         :param intact: names whose files were found to be this set's.
         :raises ForeignFileError: naming what is there.
         """
@@ -119,11 +119,9 @@ class Contents:
         }
         in_the_way = [name for name, is_folder in found.items() if is_folder or on_existing != "replace"]
         if in_the_way:
-            way_out = (
-                "Give the set a folder of its own, or move what is there." if paid else _WAY_OUT_BEFORE_PAYING
-            )
-            if paid and not any(found.values()):
-                way_out += ' To overwrite it, set on_existing="replace".'
+            way_out = unpaid or "Give the set a folder of its own, or move what is there."
+            if not unpaid and not any(found.values()):
+                way_out += ' To overwrite it, set on_existing="replace" (on the command line: --replace).'
             raise ForeignFileError(str(self.folder), in_the_way, way_out)
         if found:
             log.warning("%s: %s may be overwritten.", self.folder, ", ".join(map(ascii, found)))
@@ -156,24 +154,34 @@ class Contents:
 
 
 def refuse_others(
-    target: ObjectStoragePath, me: TaskInstanceKey | None, *, prompt: str | None = None, images: int = 0
+    target: ObjectStoragePath,
+    me: TaskInstanceKey | None,
+    *,
+    prompt: str | None = None,
+    images: int = 0,
+    companions: Iterable[str] = (),
+    replaces: bool = False,
+    way_out: str = WAY_OUT_BEFORE_PAYING,
 ) -> None:
     """Refuse a folder that holds what another task instance published, or files of others, before anything is paid.
 
     :param target: the folder.
     :param prompt: of the request, which asks for so many ``images``: their files may get the names that follow.
+    :param companions: names of further files that the set gets.
+    :param replaces: whether the set may take the place of others and of files; a folder stops it nevertheless.
+    :param way_out: for the error.
     :raises FolderTakenError: naming what is there.
     """
     folder = Folder(target)
     contents = Contents.of(folder)
-    there = [each for each in (contents.manifest, contents.record) if each is not None]
+    there = [each for each in (contents.manifest, contents.record) if each is not None and not replaces]
     for each in there:
         if each.published_by is None or each.published_by != me:
             raise FolderTakenError(
                 str(folder),
                 each.image_set.prediction_id if isinstance(each, Manifest) else each.prediction_id,
                 _how(each.published_by, me),
-                _WAY_OUT_BEFORE_PAYING,
+                way_out,
                 transient=_is_in_doubt(each.published_by, me),
             )
     # Fewer images may come than were requested, and their scenes are not known then.
@@ -181,7 +189,8 @@ def refuse_others(
     scenes = [*zip(whole.numbers, whole.scenes, strict=True), *((number, None) for number in whole.numbers)]
     stems = {FileNames().stem(number, scene, "") for number, scene in scenes}
     wanted = [name for stem in sorted(stems) for name in possible_files(stem, None)]
-    contents.refuse_strangers(wanted, "replace_own", paid=False)
+    policy: OnExisting = "replace" if replaces else "replace_own"
+    contents.refuse_strangers([*wanted, *companions], policy, unpaid=way_out)
 
 
 def _refuse(
@@ -199,7 +208,7 @@ def _refuse(
         raise FolderTakenError(folder, prediction_id, _how(owner, me), way_out)
     how = _how(owner, me)
     if on_existing == "fail" or (on_existing == "replace_own" and not own):
-        way_out = 'Put "{{ run_id }}" into the path, or set on_existing="replace" to delete what is there.'
+        way_out = 'Put "{{ run_id }}" into the path, or set on_existing="replace" (on the command line: --replace) to delete what is there.'
         in_doubt = on_existing == "replace_own" and _is_in_doubt(owner, me)
         raise FolderTakenError(folder, prediction_id, how, way_out, transient=in_doubt)
     # An earlier try of this very task instance is over: Airflow ends one before it starts the next.

@@ -28,7 +28,7 @@ class WayOut:
     :param on_clear: the task's.
     :param answer: the Variable by which a person says what became of it.
     :param adoptable: whether ``on_lost_submission="adopt"`` would adopt the only candidate.
-    :param identified: whether a clear adopts it in every policy.
+    :param identified: the id of the candidate that a clear adopts in every policy; blank for none.
     :param rivals: what may have paid for the only candidate, too: tasks, or an earlier request of this one, whose
         submissions have no answer yet.
     """
@@ -37,7 +37,7 @@ class WayOut:
     on_clear: OnClear
     answer: str
     adoptable: bool = True
-    identified: bool = False
+    identified: str = ""
     rivals: str = ""
 
     def __str__(self) -> str:
@@ -47,8 +47,8 @@ class WayOut:
         )
         if self.identified:
             return (
-                "To take it, clear the task; this pays nothing while it is there. To pay for a new set after that, "
-                f"{self.pay} again. {said}"
+                f"To take {self.identified}, clear the task; this pays nothing while it is there. To pay for a new set after "
+                f"that, {self.pay} again. {said}"
             )
         take = "" if self.on_lost_submission == "adopt" else 'set on_lost_submission="adopt" and '
         if self.rivals:
@@ -97,7 +97,10 @@ def lost(
 
     Trying again helps only where a later search may find more, or less.
     """
-    listed = ", ".join(f"{each.id} (status {each.status_word!r}, made {each.created_at})" for each in found)
+    listed = ", ".join(
+        f"{each.id} (status {each.status_word!r}, made {each.created_at or 'at an unknown time'})"
+        for each in found
+    )
     seen = f"{listed}. Look at them on the vendor's site" if listed else "none seen"
     again = way_out.on_lost_submission != "fail"
     return LostSubmissionError(
@@ -144,6 +147,12 @@ def changed(earlier: SubmissionRecord, way_out: WayOut) -> RequestChangedError:
 def other_account(earlier: SubmissionRecord, source: str) -> AccountChangedError:
     """The error of a try whose key comes from elsewhere than the key that paid."""
     what = f"prediction {earlier.prediction_id}" if earlier.prediction_id else "a submission"
+    if source == earlier.paid_from:
+        return AccountChangedError(
+            f"An earlier try paid for {what}, or may have, and {source} has another key or host since. Nothing was sent, as "
+            "another account would not show what that try paid for. Give the old key back, and the next try goes on; or, if the "
+            "new key is of the same account, clear the task."
+        )
     return AccountChangedError(
         f"An earlier try paid for {what} with the key of {earlier.paid_from}, and this try found the key of {source} "
         f"instead. Nothing was sent. See why Airflow does not find {earlier.paid_from}; the next try goes on with it."

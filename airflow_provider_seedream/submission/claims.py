@@ -15,8 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_seedream import xcom
-from airflow_provider_seedream.submission.matching import ACCOUNT, CLOCKS_APART, Window, may_be_of
-from airflow_provider_seedream.submission.record import SubmissionRecord
+from airflow_provider_seedream.submission.matching import CLOCKS_APART, Window, may_be_of
+from airflow_provider_seedream.submission.record import ACCOUNT, SubmissionRecord
 from airflow_provider_seedream.wavespeed.errors import WaveSpeedError
 from airflow_provider_seedream.wavespeed.prediction import Prediction
 

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from airflow_provider_seedream.submission.record import Phase, SubmissionRecord
+from airflow_provider_seedream.submission.record import ACCOUNT, Phase, SubmissionRecord
 from airflow_provider_seedream.wavespeed.operations import CLOCK_SKEW
 from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
 from airflow_provider_seedream.wavespeed.request import PaidRequest
@@ -26,9 +26,6 @@ from airflow_provider_seedream.wavespeed.validation import as_integer
 CLOCKS_APART = 900.0
 """Seconds by which the clock of a worker may be wrong. Nothing is known of the clock of a worker that was killed before
 the API answered it: then a prediction that is so much older or younger than the request may still be its own."""
-
-ACCOUNT = "account"
-"""Among the digests of inputs: no prediction shows it."""
 
 SLACK = 5.0
 """Seconds by which a prediction may seem older than the request that made it: the header ``Date``, by which the API's
@@ -161,13 +158,9 @@ def digests_of(request: PaidRequest, account: str) -> dict[str, str]:
 
     :param account: tells the account that pays from others.
     """
-    asked = {
-        **request.priced_inputs(),
-        **request.identifying_inputs(),
-        "model": request.model,
-        ACCOUNT: account,
-    }
-    return {name: digest for name, value in asked.items() if (digest := _digest(name, value))}
+    asked = {**request.priced_inputs(), **request.identifying_inputs(), "model": request.model}
+    digests = {name: digest for name, value in asked.items() if (digest := _digest(name, value))}
+    return {**digests, ACCOUNT: account}
 
 
 def may_be_of(found: Prediction, digests: Mapping[str, str], *, whole: bool = False) -> bool:

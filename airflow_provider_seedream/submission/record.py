@@ -44,6 +44,9 @@ from airflow_provider_seedream.wavespeed.errors import WaveSpeedError
 
 VERSION = 1
 
+ACCOUNT = "account"
+"""The name under which ``inputs`` tells accounts apart: no prediction shows it."""
+
 EARLIER_KEPT = 10
 """Ids of earlier predictions that a record keeps, so that a search does not adopt one of them."""
 
@@ -276,6 +279,21 @@ class SubmissionRecord:
         # Of a record that is missing it is not known whether anything was sent, unless an error named candidates.
         lost = self.phase is Phase.INTENT or (self.phase is Phase.MISSING and bool(self.reported))
         return (*self.lost, self.span) if lost else self.lost
+
+    def lost_on_another(self, account: str) -> bool:
+        """Whether this submission was lost on another account, or with another key of the same.
+
+        :param account: of the connection as it is now, by :attr:`~.endpoint.Endpoint.account`.
+        """
+        return self.phase is Phase.INTENT and self.inputs.get(ACCOUNT) not in (None, account)
+
+    def of_another_key(self, source: str, account: str) -> bool:
+        """Whether another key paid, or may have, than the one that is found now.
+
+        A prediction whose id is known is polled with any key of its connection; what is lost is searched for with that alone
+        which sent it.
+        """
+        return self.paid_from not in ("", source) or self.lost_on_another(account)
 
     def cleared_since(self, attempt: Attempt) -> bool:
         """Whether a person cleared the task since this record was last written.

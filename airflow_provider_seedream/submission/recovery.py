@@ -62,6 +62,11 @@ class Found:
     adoptable: Prediction | None
     rivals: Sequence[OpenSubmission] = ()
 
+    @property
+    def identified_only(self) -> Found:
+        """The same for a task whose account may be another than that which paid."""
+        return self if self.adoptable in self.identified else replace(self, adoptable=None)
+
     def without(self, gone: Callable[[Prediction], bool]) -> Found:
         """What is left without some of the predictions."""
         possible, candidates, identified = (
@@ -229,22 +234,26 @@ def _judged(
         and (window.surely_holds(each) or (each.created is not None and not honest))
     ]
     only = None
-    if len(matching) == 1:
-        in_time = certain or (honest and window.surely_holds(matching[0]))
+    # What is not of the time by the API's own clock stops a payment, but is no rival of what is.
+    rivals = matching
+    if honest and window.clock_ahead is not None and not window.apart:
+        rivals = [each for each in matching if each.created is None or window.surely_holds(each)]
+    if len(rivals) == 1:
+        (one,) = rivals
+        in_time = one in certain or (honest and window.surely_holds(one))
         # Of a worker whose clock is not known, all inputs say more than the time.
-        in_time = in_time or (
-            window.apart > 0 and matching[0].created is not None and identified(matching[0], request)
-        )
-        if matching[0].id in examined and in_time and adoptable(matching[0], request):
-            only = matching[0]
+        in_time = in_time or (window.apart > 0 and one.created is not None and identified(one, request))
+        if one.id in examined and in_time and adoptable(one, request):
+            only = one
     return Found(possible(seen, request), matching, certain, only)
 
 
 def _contested(found: Found, others: Sequence[OpenSubmission]) -> Found:
     """The same without an adoptable one that may as well be another task's."""
-    if len(found.candidates) != 1 or found.candidates[0] in found.identified:
+    one = found.candidates[0] if len(found.candidates) == 1 else found.adoptable
+    if one is None or one in found.identified:
         return found
-    rivals = [each for each in others if each.may_be(found.candidates[0])]
+    rivals = [each for each in others if each.may_be(one)]
     return replace(found, adoptable=None, rivals=rivals) if rivals else found
 
 
@@ -333,13 +342,13 @@ class Judgement:
 
     def way_out(self, usual: WayOut) -> WayOut:
         """What a person can do about it."""
-        identified_alone = len(self.in_doubt) == len(self.found.identified) == 1
+        identified = [each.id for each in self.found.identified]
         adoptable = self.found.adoptable
         return replace(
             usual,
             adoptable=adoptable is not None,
             rivals=", ".join(dict.fromkeys(each.task for each in self.found.rivals)),
-            identified=identified_alone and not self.missing,
+            identified=identified[0] if len(identified) == 1 and not self.missing else "",
         )
 
     @property

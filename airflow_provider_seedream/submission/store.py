@@ -187,7 +187,11 @@ class TaskStore:
                         Variable.delete(f"{key}_{own}")
             kept = {own: at for own, at in listed.items() if own not in old}
             what = f"task {self._task_id} of DAG {self._ti.dag_id} removes the oldest"
-            _write(name, json.dumps({**kept, self._own: round(now)}), f"Seedream: Variables of which {what}.")
+            Variable.set(
+                name,
+                json.dumps({**kept, self._own: round(now)}),
+                description=f"Seedream: Variables of which {what}.",
+            )
         except Exception:
             # They are small, and a person can remove them.
             log.warning("Variables of earlier runs could not be listed or removed.", exc_info=True)

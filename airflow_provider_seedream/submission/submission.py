@@ -153,7 +153,7 @@ class Submission:
         :raises PollRejectedError: if the API refuses to show it for good.
         """
         record, source = self.record, self.hook.settings.source
-        if record is not None and record.paid_from and record.paid_from != source:
+        if record is not None and record.of_another_key(source, self._account):
             if record.cleared_since(self.terms.attempt):
                 log.warning("The key of %s is used from now on, not that of %s.", source, record.paid_from)
             elif record.phase in (Phase.INTENT, Phase.SUBMITTED):
@@ -250,7 +250,7 @@ class Submission:
             deadline=deadline or now + self.terms.timeout,
             clock_ahead=self.hook.clock_ahead,
             paid_from=self.hook.settings.source,
-            inputs=digests_of(request, self.hook.settings.endpoint.account),
+            inputs=digests_of(request, self._account),
         )
 
     def _without_id(
@@ -315,7 +315,7 @@ class Submission:
                 record,
                 fingerprint=request.fingerprint(self.terms.conn_id),
                 cost_usd=request.cost_usd,
-                inputs=digests_of(request, self.hook.settings.endpoint.account),
+                inputs=digests_of(request, self._account),
             )
         self.claims.report_lost(record)
         self.record = record
@@ -348,7 +348,8 @@ class Submission:
         self._note_clock()
         try:
             pauses, sent_now = self.timing.searches, self._sent_now
-            return recovery.search(self.hook, record, request, self.claims, pauses=pauses, sent_now=sent_now)
+            found = recovery.search(self.hook, record, request, self.claims, pauses=pauses, sent_now=sent_now)
+            return found.identified_only if record.lost_on_another(self._account) else found
         finally:
             self._note_clock()
 
@@ -358,6 +359,10 @@ class Submission:
         unknown = record is not None and record.phase is Phase.INTENT and record.clock_ahead is None
         if self._sent_now and record is not None and unknown and ahead is not None:
             self._note(replace(record, clock_ahead=ahead), "its clock is known")
+
+    @property
+    def _account(self) -> str:
+        return self.hook.settings.endpoint.account
 
     def _missing(self, request: PaidRequest) -> SubmissionRecord:
         """The record of a try that is not the first and found none: written, so that it is known after a deferral."""

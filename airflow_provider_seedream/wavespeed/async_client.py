@@ -56,9 +56,10 @@ class AsyncWaveSpeedClient:
         self._timeout = aiohttp.ClientTimeout(
             total=endpoint.connect_timeout + endpoint.read_timeout, sock_connect=endpoint.connect_timeout
         )
+        # Not the session's: what is, goes to a proxy as well, the key as its "Proxy-Authorization" (aiohttp 3.14.5).
+        self._headers = {**driver.headers("aiohttp"), "Authorization": f"Bearer {endpoint.api_key}"}
         self._session: aiohttp.ClientSession = aiohttp.ClientSession(
             connector=_Connector(limit=CONNECTIONS, keepalive_timeout=60, ssl=ssl_context(certificates())),
-            headers={**driver.headers("aiohttp"), "Authorization": f"Bearer {endpoint.api_key}"},
             auto_decompress=False,
         )
 
@@ -81,7 +82,7 @@ class AsyncWaveSpeedClient:
                     self._origin.with_path(call.path, encoded=True),
                     json=call.json,
                     data=driver.stream(call),
-                    headers=driver.content_type(call),
+                    headers={**self._headers, **driver.content_type(call)},
                     timeout=self._timeout
                     if call.read_timeout is None
                     else aiohttp.ClientTimeout(

@@ -144,7 +144,6 @@ class WaveSpeedClient:
                 ) as response,
             ):
                 ahead = _ahead(response.headers.get("Date"))
-                self.clock_ahead = self.clock_ahead if ahead is None else ahead
                 body = Body(call.most_bytes, response.headers.get("Content-Encoding"))
                 while piece := response.raw.read(PIECE, decode_content=False):
                     body.take(piece)
@@ -154,9 +153,11 @@ class WaveSpeedClient:
         except Exception as error:  # noqa: BLE001 - whatever it is, where it happened decides
             failure = driver.failed(call, self.endpoint, exchange, error)
         else:
-            return driver.answer_of(self.endpoint, response.status_code, content, response.headers).parse(
-                call
-            )
+            answer = driver.answer_of(self.endpoint, response.status_code, content, response.headers)
+            result = answer.parse(call)
+            # Only of an answer that is the API's own: a gateway's error has the gateway's clock.
+            self.clock_ahead = self.clock_ahead if ahead is None else ahead
+            return result
         finally:
             self.may_have_left = exchange.begun
         # Raised out here, so that the library's error, which holds the request with the key, does not hang on it.

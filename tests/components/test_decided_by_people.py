@@ -309,12 +309,12 @@ def test_where_the_candidate_is_identified_the_error_says_that_a_clear_takes_it(
     seedream_emulator.configure(list_input=True)
     tries = Tries()
     die_in_flight(monkeypatch, operator(), tries)
+    error, paid = lost(tries), seedream_emulator.predictions[0]["id"]
     assert (
-        "To take it, clear the task; this pays nothing while it is there. To pay for a new set after that, clear the task again."
-        in lost(tries)
+        f"To take {paid}, clear the task; this pays nothing while it is there. To pay for a new set after that, "
+        in error
     )
     tries.clear()
-    paid = seedream_emulator.predictions[0]["id"]
     assert run(operator(), tries)["prediction_id"] == paid
     tries.clear()
     assert run(operator(), tries)["prediction_id"] != paid

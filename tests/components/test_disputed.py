@@ -46,7 +46,8 @@ def identified_once(seedream_emulator: Any) -> Tries:
     seedream_emulator.configure(result_input=True)
     seedream_emulator.faults.add("submit", faults.DropAfter())
     tries, _ = two_tasks()
-    assert "To take it, clear the task; this pays nothing" in failure(gen(), tries)
+    error, paid = failure(gen(), tries), seedream_emulator.predictions[0]["id"]
+    assert f"To take {paid}, clear the task; this pays nothing" in error
     tries.clear()
     return tries
 

@@ -37,6 +37,7 @@ from airflow_provider_seedream.wavespeed.async_client import AsyncWaveSpeedClien
 from airflow_provider_seedream.wavespeed.client import WaveSpeedClient
 from airflow_provider_seedream.wavespeed.endpoint import Endpoint
 from tests.cdn import certificate
+from tests.loopback import Loopback
 
 pytest_plugins = ["airflow_provider_seedream.emulator.pytest_plugin"]
 
@@ -294,6 +295,24 @@ def test_no_proxy_is_given_the_key_on_its_way_to_this_machine(send, seedream_emu
         monkeypatch.delenv("no_proxy", raising=False)
         assert send(endpoint_of(seedream_emulator), operations.balance()) == pytest.approx(100)
         assert proxy.journal == []
+
+
+def test_no_proxy_is_given_the_key_where_it_makes_a_tunnel(send, seedream_emulator, monkeypatch):
+    heard = []
+
+    def refuse(visitor):
+        heard.append(visitor.listen())
+        visitor.say(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+
+    with Loopback(refuse) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        endpoint = Endpoint.build(host="https://api.example", api_key="key-that-no-proxy-sees")
+        with pytest.raises(ApiConnectionError):
+            send(endpoint, operations.balance(), attempts=1)
+    (asked,) = heard
+    assert asked.startswith(b"CONNECT api.example:443")
+    assert b"key-that-no-proxy-sees" not in asked
+    assert b"Authorization" not in asked
 
 
 def test_no_error_of_any_class_holds_the_key(send, seedream_emulator):
