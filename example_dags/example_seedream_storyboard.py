@@ -68,7 +68,7 @@ with DAG(
         return storyboard_prompt(context["params"]["scenes"]).to_json()
 
     # Three scenes make three images, so nothing here says how many. The task hands its waiting to the triggerer,
-    # and a retry takes up the images that an earlier try has paid for (Airflow 3.3 and newer).
+    # and a retry takes up the images that an earlier try has paid for.
     draw = SeedreamSequentialOperator(
         task_id="draw",
         prompt=write_prompt(),

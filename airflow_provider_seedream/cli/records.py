@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from airflow.models import xcom as xcom_model
+from airflow.models.variable import Variable
 from airflow.providers.common.compat.sdk import conf
 from airflow.utils.session import create_session
 from sqlalchemy import select
@@ -48,3 +49,7 @@ def _texts(since: dt.datetime) -> Iterator[str]:
         for query in queries:
             for value in session.scalars(query):
                 yield value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        for variable in session.scalars(
+            select(Variable).where(Variable.key.startswith(f"{xcom.SUBMISSION}_", autoescape=True))
+        ):
+            yield str(variable.get_val())

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.models.variable import Variable
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_seedream.cli.main import main
@@ -59,3 +60,8 @@ def test_a_forecast_is_what_the_runs_cost_and_their_predictions_are_known(
     assert main(["predictions", "list"]) == 0
     newest = capsys.readouterr().out.splitlines()[1]
     assert newest.rstrip().endswith("no record")
+
+    (unknown,) = (each["id"] for each in listed if not each["known"])
+    Variable.set("seedream_submission_of_a_run_on_another_airflow", json.dumps({"prediction_id": unknown}))
+    assert all(each["known"] for each in printed("predictions", "list"))
+    Variable.delete("seedream_submission_of_a_run_on_another_airflow")
