@@ -74,6 +74,12 @@ class SeedreamHook(BaseHook):
         """Where the connection says the API is, with the key, for the event loop. Read on each call."""
         return (await self.asettings()).endpoint
 
+    def _read_connection_again(self) -> None:
+        """Let the next call use what the connection says then: a person may have edited it."""
+        self.client.close()
+        for name in ("client", "settings"):
+            self.__dict__.pop(name, None)
+
     @cached_property
     def client(self) -> WaveSpeedClient:
         """The client for code that may block."""
@@ -160,6 +166,8 @@ class SeedreamHook(BaseHook):
                 answer = self.client.send(call, attempts=1)
             except ApiError as error:
                 answer = error
+                if waiting.refused(error):
+                    self._read_connection_again()
             now = time.monotonic()
             notice = state.notice(answer)
             throttle.update(answer, began, now)

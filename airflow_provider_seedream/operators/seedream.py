@@ -369,12 +369,17 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
     def _deliver(
         self, prediction: Prediction, ordered: ImageSet, submission: Submission, context: Context
     ) -> ImageSet:
-        prediction = worker.accept(
-            prediction,
-            requested=ordered.requested,
-            on_short_delivery=self.on_short_delivery,
-            on_flagged=self.on_flagged,
-        )
+        try:
+            prediction = worker.accept(
+                prediction,
+                requested=ordered.requested,
+                on_short_delivery=self.on_short_delivery,
+                on_flagged=self.on_flagged,
+            )
+        except DeliveryError:
+            # The set is here, and the author of the DAG does not want it: a clear asks for another.
+            submission.delivered()
+            raise
         # By what came, as the task may have been edited since it was submitted.
         inline, folder = not prediction.has_links, self._folder()
         image_set = worker.delivered(ordered, prediction, links=not inline)
@@ -384,7 +389,7 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
         elif folder is None:
             raise DeliveryError(
                 "The images came inside the answer, and XCom is no place for them. "
-                + _take_it(prediction, "Give output_path; then")
+                + _take_it(prediction, submission, "Give output_path; then")
             )
         if folder is not None:
             image_set = self._publish(image_set, prediction, folder, submission, context)
@@ -414,10 +419,10 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
                 zones=zones_of_connection(self.hook),
             )
         except (publishing.FolderTakenError, publishing.StoreError) as error:
-            advice = _take_it(prediction, "Free the folder, or give another output_path; then")
+            advice = _take_it(prediction, submission, "Free the folder, or give another output_path; then")
             raise error.with_way_out(advice) from None
         except publishing.ImageError as error:
-            raise error.for_paying_task(_take_it(prediction, "To have its images,")) from None
+            raise error.for_paying_task(_take_it(prediction, submission, "To fetch it again,")) from None
         if prediction.has_links:
             return image_set
         files = (str(folder / each.file) for each in published.manifest.images)
@@ -425,8 +430,8 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
         return replace(image_set, images=tuple(placed))
 
 
-def _take_it(prediction: Prediction, what: str) -> str:
-    return paying.take_paid(prediction.id, what)
+def _take_it(prediction: Prediction, submission: Submission, what: str) -> str:
+    return paying.take_paid(prediction.id, what, submission.store.answer_name)
 
 
 def _ordered(request: ImageSetRequest, paid: Paid, submission: Submission) -> ImageSet:

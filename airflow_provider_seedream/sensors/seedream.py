@@ -29,7 +29,6 @@ from airflow_provider_seedream.wavespeed.errors import (
     ApiError,
     DeliveryError,
     InvalidInputError,
-    NotFoundError,
 )
 from airflow_provider_seedream.wavespeed.validation import (
     as_moment,
@@ -99,7 +98,6 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
                 "exactly one of prediction_id and image_set must be given",
                 "Give image_set=<the Seedream task>.output where a task submitted it, else its id.",
             )
-        self._not_found = 0
         self.prediction_id = prediction_id
         self.image_set = image_set
         self.seedream_conn_id = seedream_conn_id
@@ -168,19 +166,17 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
         try:
             prediction = self.hook.prediction(prediction_id, attempts=1)
         except ApiError as error:
-            self._not_found += isinstance(error, NotFoundError)
-            if not error.transient and not self._may_come_yet(error):
+            submitted_at = self._submitted_at()
+            age = None if submitted_at is None else time.time() - submitted_at
+            if not error.transient and not waiting.may_be_mended(error, age):
                 raise waiting.refusal(prediction_id, error, paid="is looked for, but") from None
             self.log.warning("Prediction %s cannot be seen now: %s", prediction_id, error)
             return None
         return self._collect(prediction, context) if prediction.status.ended else None
 
-    def _may_come_yet(self, error: ApiError) -> bool:
-        """Whether the API may not show the prediction yet, as it was submitted minutes ago. The third 404 is final."""
+    def _submitted_at(self) -> float | None:
         requested = self._requested()
-        submitted_at = as_moment(requested.submitted_at) if requested else None
-        fresh = submitted_at is not None and time.time() - submitted_at < waiting.FRESH
-        return fresh and isinstance(error, NotFoundError) and self._not_found < waiting.NOT_FOUND_IN_A_ROW
+        return as_moment(requested.submitted_at) if requested else None
 
     def _wait(self) -> Any:
         from airflow_provider_seedream.triggers.seedream import SeedreamPredictionTrigger
@@ -192,7 +188,7 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
                 prediction_id=self._id(),
                 deadline=time.time() + self.timeout,
                 poll_interval=self.poll_interval,
-                submitted_at=as_moment(requested.submitted_at) if requested else None,
+                submitted_at=self._submitted_at(),
                 kind=waiting.job_class_of(requested) if requested else None,
             ),
             method_name="execute_complete",

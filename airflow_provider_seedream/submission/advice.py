@@ -16,7 +16,7 @@ from airflow_provider_seedream.wavespeed.errors import (
 from airflow_provider_seedream.wavespeed.prediction import Prediction
 from airflow_provider_seedream.wavespeed.request import PaidRequest
 
-NEXT_TRY = 'a retry resumes it; so does a clear with on_clear="reuse"'
+NEXT_TRY = "a retry resumes it, and so does a clear"
 """What becomes of what is paid."""
 
 
@@ -82,12 +82,16 @@ def no_record(try_number: int) -> str:
     )
 
 
-def take_paid(prediction_id: str, what: str) -> str:
-    """How a person runs a task again without paying: a clear alone may ask for new images.
+def take_paid(prediction_id: str, what: str, answer: str) -> str:
+    """How a person runs a task again without paying, or pays for another set.
 
     :param what: is to be done before that.
+    :param answer: the Variable by which a person says so.
     """
-    return f'Prediction {prediction_id} is paid. {what} set on_clear="reuse" and clear the task. This pays nothing.'
+    return (
+        f"Prediction {prediction_id} is paid. {what} clear the task. This pays nothing. To pay for a new set instead: airflow "
+        f"variables set {answer} submit, and clear the task."
+    )
 
 
 def lost(

@@ -173,7 +173,8 @@ def decide(
                 return Submit(f"prediction {prediction.id} ended as {prediction.status_word}")
             return GiveUp(failure)
         if same:
-            return Submit("the task was cleared") if wants_new else Collect(prediction)
+            # What was never delivered is not replaced by a clear: nobody has its images yet.
+            return Submit("the task was cleared") if wants_new and record.delivered else Collect(prediction)
     return _resume(record.prediction_id, prediction) if same else Changed(record)
 
 

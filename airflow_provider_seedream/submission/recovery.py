@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_seedream.submission.advice import WayOut
 from airflow_provider_seedream.submission.claims import Claims, ClaimsUnreadableError, OpenSubmission
-from airflow_provider_seedream.submission.decisions import RetryLater, Submit
+from airflow_provider_seedream.submission.decisions import RetryLater, Submit, Unseen
 from airflow_provider_seedream.submission.matching import (
     SLACK,
     Window,
@@ -24,6 +24,8 @@ from airflow_provider_seedream.submission.matching import (
 )
 from airflow_provider_seedream.submission.record import Phase, SubmissionRecord
 from airflow_provider_seedream.submission.run import Terms
+from airflow_provider_seedream.submission.timing import FORGOTTEN
+from airflow_provider_seedream.waiting.poll import refusal
 from airflow_provider_seedream.wavespeed.errors import ApiError, InvalidInputError, NotFoundError
 from airflow_provider_seedream.wavespeed.prediction import Prediction
 from airflow_provider_seedream.wavespeed.request import PaidRequest
@@ -75,6 +77,31 @@ class Found:
         )
         adoptable = self.adoptable if self.adoptable in candidates else None
         return Found(possible, candidates, identified, adoptable, self.rivals)
+
+
+def recorded(
+    hook: SeedreamHook, record: SubmissionRecord, terms: Terms, prediction_id: str
+) -> Prediction | Unseen:
+    """The recorded prediction, as it is now. A passing fault counts as "still running".
+
+    :raises ApiError: if it passes, and what is seen decides whether a new set is paid for.
+    :raises PollRejectedError: if the API refuses to show it for good.
+    """
+    wants_new = terms.on_clear == "resubmit"
+    cleared = record.phase is Phase.DELAYED or record.cleared_since(terms.attempt)
+    try:
+        return hook.prediction(prediction_id)
+    except ApiError as error:
+        if error.transient and cleared and wants_new:
+            raise
+        if error.transient:
+            log.warning("Prediction %s cannot be seen now, and is waited for: %s", prediction_id, error)
+            return Unseen.FOR_NOW
+        old = time.time() - (record.submitted_at or 0.0) > FORGOTTEN
+        forgotten = old or (wants_new and (record.delivered or record.phase is Phase.DELAYED))
+        if not cleared or not forgotten or not isinstance(error, NotFoundError):
+            raise refusal(prediction_id, error) from None
+        return Unseen.FORGOTTEN
 
 
 def named_in(

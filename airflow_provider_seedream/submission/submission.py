@@ -53,12 +53,10 @@ from airflow_provider_seedream.submission.decisions import (
 )
 from airflow_provider_seedream.submission.matching import digest_of, digests_of
 from airflow_provider_seedream.submission.record import Phase, SubmissionRecord, spent_before
-from airflow_provider_seedream.submission.timing import FORGOTTEN, Timing
-from airflow_provider_seedream.waiting.poll import refusal
+from airflow_provider_seedream.submission.timing import Timing
 from airflow_provider_seedream.wavespeed.errors import (
     ApiError,
     Arrival,
-    NotFoundError,
     PredictionTimeoutError,
     RateLimitError,
     rule_of,
@@ -173,27 +171,16 @@ class Submission:
         known = partial(
             decide, self.record, fingerprint=fingerprint, attempt=terms.attempt, on_clear=terms.on_clear
         )
-        first = known()
-        return known(prediction=self._fetch(first.prediction_id)) if isinstance(first, Fetch) else first
-
-    def _fetch(self, prediction_id: str) -> Prediction | Unseen:
-        """Fetch the recorded prediction. A passing fault counts as "still running"."""
-        record, wants_new = self.record, self.terms.on_clear == "resubmit"
-        assert record is not None  # noqa: S101 - it named the prediction
-        cleared = record.phase is Phase.DELAYED or record.cleared_since(self.terms.attempt)
-        try:
-            return self.hook.prediction(prediction_id)
-        except ApiError as error:
-            if error.transient and cleared and wants_new:
-                # Whether there is something to resume decides whether a new set is paid for.
-                raise
-            if error.transient:
-                log.warning("Prediction %s cannot be seen now, and is waited for: %s", prediction_id, error)
-                return Unseen.FOR_NOW
-            forgotten = wants_new or time.time() - (record.submitted_at or 0.0) > FORGOTTEN
-            if not cleared or not forgotten or not isinstance(error, NotFoundError):
-                raise refusal(prediction_id, error) from None
-            return Unseen.FORGOTTEN
+        decision, record = known(), self.record
+        if isinstance(decision, Fetch):
+            assert record is not None  # noqa: S101 - it named the prediction
+            said = (self.store.answer() or "") if record.cleared_since(terms.attempt) else ""
+            if said.lower() == recovery.SUBMIT:
+                self.store.remove_answer()
+                return Submit(f"a person asked for a new set by Variable {self.store.answer_name}")
+            seen = recovery.recorded(self.hook, record, terms, decision.prediction_id)
+            decision = known(prediction=seen)
+        return decision
 
     def pay(self, request: PaidRequest, because: str, *, cost_usd: float) -> Paid | RetryLater | Recover:
         """Submit a request, once.
@@ -345,7 +332,6 @@ class Submission:
         return step
 
     def _searched(self, record: SubmissionRecord, request: PaidRequest) -> recovery.Found:
-        self._note_clock()
         try:
             pauses, sent_now = self.timing.searches, self._sent_now
             found = recovery.search(self.hook, record, request, self.claims, pauses=pauses, sent_now=sent_now)

@@ -8,21 +8,19 @@ from airflow_provider_seedream._lazy import attach
 
 if TYPE_CHECKING:
     from airflow_provider_seedream.waiting.poll import (
-        FRESH,
-        NOT_FOUND_IN_A_ROW,
         Outcome,
         PollAnswer,
         PollResult,
         PollState,
+        may_be_mended,
         refusal,
+        refused,
     )
     from airflow_provider_seedream.waiting.schedule import PollSchedule, job_class_of
     from airflow_provider_seedream.waiting.throttle import Throttle
     from airflow_provider_seedream.waiting.watcher import PredictionWatcher
 
 __all__ = [
-    "FRESH",
-    "NOT_FOUND_IN_A_ROW",
     "Outcome",
     "PollAnswer",
     "PollResult",
@@ -31,14 +29,14 @@ __all__ = [
     "PredictionWatcher",
     "Throttle",
     "job_class_of",
+    "may_be_mended",
     "refusal",
+    "refused",
 ]
 
 __getattr__, __dir__ = attach(
     __name__,
     {
-        "FRESH": "poll",
-        "NOT_FOUND_IN_A_ROW": "poll",
         "Outcome": "poll",
         "PollAnswer": "poll",
         "PollResult": "poll",
@@ -47,6 +45,8 @@ __getattr__, __dir__ = attach(
         "PredictionWatcher": "watcher",
         "Throttle": "throttle",
         "job_class_of": "schedule",
+        "may_be_mended": "poll",
         "refusal": "poll",
+        "refused": "poll",
     },
 )

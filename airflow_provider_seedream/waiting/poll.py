@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_seedream.waiting.schedule import FLOOR
 from airflow_provider_seedream.wavespeed.errors import (
     ApiError,
+    AuthenticationError,
+    ConnectionUnusableError,
     NotFoundError,
+    PermissionDeniedError,
     PollInterruptedError,
     PollRejectedError,
     PredictionFailedError,
     PredictionTimeoutError,
     RateLimitError,
+    WaveSpeedError,
     rule_of,
 )
 from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
@@ -34,11 +38,15 @@ _MOST_OF_MESSAGE = 2 * MOST_OF_ERROR
 """An error of ours names the prediction and repeats the API's own text."""
 
 
-FRESH = 600.0
-"""Seconds after a submission for which the API may answer 404 for a prediction that it has accepted."""
+KEPT_BY_API = 7 * 86400.0
+"""Seconds for which the API keeps a prediction (API reference 4). A younger one that we submitted is there, whatever a poll is
+told: a key may be dead until the connection is edited, and a server may not know a new prediction yet."""
 
-NOT_FOUND_IN_A_ROW = 3
-"""So many polls in a row that answer 404 end the wait for a fresh prediction of ours."""
+REFUSED_GAPS = (5.0, 60.0)
+"""Least seconds after a first refused poll and, as they double, after any."""
+
+FRESH_NOT_FOUND = 2
+"""So many 404s in a row come from a server that does not know a new prediction yet; they do not slow the polls."""
 
 
 class Outcome(enum.StrEnum):
@@ -193,7 +201,7 @@ class PollState:
         else:
             self._trouble = answer
             self._failures += 1
-            if self._is_final(answer, now):
+            if self.is_final(answer, now):
                 error = refusal(self.prediction_id, answer)
                 return PollResult(Outcome.REFUSED, self.prediction_id, self._seen, error)
         if began >= self.deadline:
@@ -229,12 +237,11 @@ class PollState:
     def notice(self, answer: PollAnswer) -> str | None:
         """What a log should say of a poll, before :meth:`update`; "in N s" follows.
 
-        Once for a run of failures, from the second on, and once for a status that is not documented.
+        Once for a run of failures, from the second on (of a refusal from the first), and once for a status that is not
+        documented.
         """
         if isinstance(answer, ApiError):
-            if self._is_final(answer, self.due):
-                return None
-            if self._failures != 1 and not isinstance(answer, NotFoundError):
+            if self.is_final(answer, self.due) or self._failures != (0 if refused(answer) else 1):
                 return None
             limited = "rate limited (HTTP 429): " if isinstance(answer, RateLimitError) else ""
             return f"cannot be seen ({limited}{answer}); retrying"
@@ -245,10 +252,10 @@ class PollState:
             return None
         return f"has the unknown status {answer.status_word!r}; polling again"
 
-    def _is_final(self, error: ApiError, now: float) -> bool:
-        """Whether polling again would not change an error: a server that has not heard of a new prediction will."""
-        fresh = self._dated and now - self._born < FRESH and self._failures < NOT_FOUND_IN_A_ROW
-        return refused(error) and not (fresh and isinstance(error, NotFoundError))
+    def is_final(self, error: WaveSpeedError, now: float) -> bool:
+        """Whether an error ends the wait. What a person can mend ends none for a prediction that we paid for."""
+        age = now - self._born if self._dated else None
+        return refused(error) and not may_be_mended(error, age)
 
     def _next(self, began: float, now: float) -> float:
         self._gap = self._schedule.gap(now - self._born, self._gap)
@@ -256,12 +263,29 @@ class PollState:
         due = max(began + self._gap + self._jitter() * self._schedule.interval / 20, now + self._gap / 2)
         if self._trouble is not None and self._trouble.retry_after:
             due = max(due, now + self._trouble.retry_after)
+        new = isinstance(self._trouble, NotFoundError) and self._failures <= FRESH_NOT_FOUND
+        if self._trouble is not None and refused(self._trouble) and not new:
+            first, most = REFUSED_GAPS
+            due = max(due, now + min(most, first * 2.0 ** min(self._failures - 1, 9)))
         return min(due, self.deadline)
 
 
-def refused(answer: PollAnswer) -> bool:
-    """Whether a poll was refused in a way that polling again would not change."""
-    return isinstance(answer, ApiError) and not rule_of(answer).error.transient
+_MENDED_BY_PEOPLE = (AuthenticationError, PermissionDeniedError, NotFoundError, ConnectionUnusableError)
+
+
+def may_be_mended(error: WaveSpeedError, age: float | None) -> bool:
+    """Whether a refusal may pass, since the prediction is there: a person edits a connection, a server learns of it.
+
+    :param age: seconds since the prediction was submitted; ``None`` where that is not known.
+    """
+    return age is not None and age < KEPT_BY_API and isinstance(error, _MENDED_BY_PEOPLE)
+
+
+def refused(answer: Prediction | WaveSpeedError) -> bool:
+    """Whether a poll was refused in a way that polling again would not change by itself."""
+    if isinstance(answer, ApiError):
+        return not rule_of(answer).error.transient
+    return isinstance(answer, WaveSpeedError)
 
 
 def refusal(prediction_id: str, error: ApiError, *, paid: str = "is paid, but") -> PollRejectedError:

@@ -51,7 +51,12 @@ from airflow_provider_seedream.waiting.schedule import FLOOR, Durations, PollSch
 from airflow_provider_seedream.waiting.throttle import Throttle
 from airflow_provider_seedream.wavespeed import operations
 from airflow_provider_seedream.wavespeed.endpoint import CONNECTIONS, Endpoint
-from airflow_provider_seedream.wavespeed.errors import ApiError, OversizedAnswerError
+from airflow_provider_seedream.wavespeed.errors import (
+    ApiConnectionError,
+    ApiError,
+    ConnectionUnusableError,
+    OversizedAnswerError,
+)
 from airflow_provider_seedream.wavespeed.prediction import Prediction
 
 log = logging.getLogger(__name__)
@@ -290,6 +295,10 @@ class PredictionWatcher:
                 session = await self._connection.session()
             except ApiError as error:
                 return error
+            except ConnectionUnusableError as error:
+                if waiter.state.is_final(error, asyncio.get_running_loop().time()):
+                    raise
+                return ApiConnectionError(str(error))
             answer: PollAnswer
             try:
                 answer = await session.client.once(waiter.call)
