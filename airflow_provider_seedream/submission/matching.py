@@ -44,6 +44,7 @@ class Window:
     :param clock_ahead: seconds by which the API's clock is ahead of the worker's, as its answers say; ``None``: they say
         nothing. The two differ where one of them is wrong; either may be.
     :param apart: seconds by which the worker's clock may be wrong beyond that.
+    :param hint: ``clock_ahead`` by an answer that need not be the API's own.
     :param early: seconds before ``first`` from which on what is identified is in doubt: without a record ``first`` is the
         start of the run, by the scheduler's clock.
     """
@@ -53,6 +54,7 @@ class Window:
     clock_ahead: float | None
     apart: float = 0.0
     early: float = 0.0
+    hint: float | None = None
 
     @classmethod
     def of(cls, record: SubmissionRecord, clock_ahead: float | None, *, sent_now: bool = False) -> Window:
@@ -65,7 +67,8 @@ class Window:
         same_clock = sent_now or record.clock_ahead is not None or record.phase is not Phase.INTENT
         known = same_clock and ahead is not None
         early = CLOCKS_APART if record.phase is Phase.MISSING else 0.0
-        return cls(record.intent_at, record.arrives_by, ahead, 0.0 if known else CLOCKS_APART, early)
+        apart = 0.0 if known else CLOCKS_APART
+        return cls(record.intent_at, record.arrives_by, ahead, apart, early, record.clock_hint)
 
     @property
     def listed(self) -> tuple[dt.datetime, dt.datetime]:
@@ -94,6 +97,11 @@ class Window:
         """Whether it was, by the API's clock alone. Of a clock that is not known, nothing is sure."""
         created, ahead = prediction.created, self.clock_ahead
         return created is not None and ahead is not None and self._holds(created, ahead, SLACK)
+
+    def hinted(self, prediction: Prediction) -> bool:
+        """Whether it may have been, by the clock that any answer showed. Without such an answer, yes."""
+        created = prediction.created
+        return created is not None and (self.hint is None or self._holds(created, self.hint, SLACK))
 
     def _holds(self, created: float, ahead: float, slack: float) -> bool:
         return self.first + ahead - slack <= created <= self.last + ahead + slack

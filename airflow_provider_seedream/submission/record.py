@@ -162,6 +162,7 @@ class SubmissionRecord:
     :param given_up: whether a try failed for good. As after ``delivered``, only a clear can follow.
     :param cleared: whether a clear asked for a new set while the outcome was unknown, and nothing was paid since.
     :param clock_ahead: seconds by which the API's clock was ahead of the one that gave ``intent_at``; ``None``: unknown.
+    :param clock_hint: the same by an answer that need not be the API's own: a gateway may have another clock.
     :param reported: digest of the candidates that an error showed to a person, where the outcome is unknown; blank
         before.
     :param paid_from: where the API key came from: a connection, or an environment variable.
@@ -190,6 +191,7 @@ class SubmissionRecord:
     given_up: bool = False
     cleared: bool = False
     clock_ahead: float | None = None
+    clock_hint: float | None = None
     reported: str = ""
     paid_from: str = ""
     displaced: str = ""
@@ -409,6 +411,7 @@ _FIELD_TYPES: Mapping[str, tuple[type, ...]] = {
     "given_up": (bool,),
     "cleared": (bool,),
     "clock_ahead": (*_NUMBER, NoneType),
+    "clock_hint": (*_NUMBER, NoneType),
     "reported": (str,),
     "paid_from": (str,),
     "displaced": (str,),

@@ -269,7 +269,7 @@ def _judged(
         (one,) = rivals
         in_time = one in certain or (honest and window.surely_holds(one))
         # Of a worker whose clock is not known, all inputs say more than the time.
-        in_time = in_time or (window.apart > 0 and one.created is not None and identified(one, request))
+        in_time = in_time or (window.apart > 0 and window.hinted(one) and identified(one, request))
         if one.id in examined and in_time and adoptable(one, request):
             only = one
     return Found(possible(seen, request), matching, certain, only)

@@ -341,10 +341,17 @@ class Submission:
 
     def _note_clock(self) -> None:
         """Keep what the API's answers say of its clock: only the worker that sent the request can compare the two."""
-        record, ahead = self.record, self.hook.clock_ahead
-        unknown = record is not None and record.phase is Phase.INTENT and record.clock_ahead is None
-        if self._sent_now and record is not None and unknown and ahead is not None:
-            self._note(replace(record, clock_ahead=ahead), "its clock is known")
+        record = self.record
+        if (
+            not self._sent_now
+            or record is None
+            or record.phase is not Phase.INTENT
+            or record.clock_ahead is not None
+        ):
+            return
+        noted = replace(record, clock_ahead=self.hook.clock_ahead, clock_hint=self.hook.client.clock_hint)
+        if noted != record:
+            self._note(noted, "its clock is known")
 
     @property
     def _account(self) -> str:

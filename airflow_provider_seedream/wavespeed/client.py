@@ -39,8 +39,9 @@ class WaveSpeedClient:
     """The client for code that may block: operators and hooks.
 
     :param endpoint: where to send, and the key.
-    :ivar clock_ahead: seconds by which the API's clock is ahead of this machine's, by its latest answer;
+    :ivar clock_ahead: seconds by which the API's clock is ahead of this machine's, by its latest answer that was no error;
         ``None`` before the first.
+    :ivar clock_hint: the same by whatever answered last: a gateway's error has the gateway's clock.
     :ivar may_have_left: whether a byte of the latest request may have left. It says so also where the caller was
         interrupted by what is no ``Exception``, as Airflow's ``execution_timeout`` does.
     """
@@ -49,6 +50,7 @@ class WaveSpeedClient:
         self.may_have_left = False
         self.endpoint = endpoint
         self.clock_ahead: float | None = None
+        self.clock_hint: float | None = None
         self._session = _session(endpoint.origin)
         self._session.auth = _bearer(endpoint)
 
@@ -144,6 +146,7 @@ class WaveSpeedClient:
                 ) as response,
             ):
                 ahead = _ahead(response.headers.get("Date"))
+                self.clock_hint = self.clock_hint if ahead is None else ahead
                 body = Body(call.most_bytes, response.headers.get("Content-Encoding"))
                 while piece := response.raw.read(PIECE, decode_content=False):
                     body.take(piece)

@@ -8,6 +8,7 @@ from tenacity import wait_none
 
 from airflow_provider_seedream.operators.base import PayingOperator
 from airflow_provider_seedream.submission import Timing, store
+from airflow_provider_seedream.waiting import poll
 from airflow_provider_seedream.waiting.schedule import PollSchedule
 from airflow_provider_seedream.wavespeed import driver
 from tests.components.airflow_context import VARIABLES
@@ -39,5 +40,6 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
         driver, "policy", lambda call, attempts: {**policy(call, attempts), "wait": wait_none()}
     )
     monkeypatch.setattr(PayingOperator, "timing", HURRIED)
+    monkeypatch.setattr(poll, "REFUSED_GAPS", (0.02, 0.05))
     fast = PollSchedule(first=0.02, interval=0.05, cap=0.05)
     monkeypatch.setattr(PollSchedule, "every", classmethod(lambda cls, poll_interval: fast))

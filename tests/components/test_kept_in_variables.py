@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("hurried")
 
 PROMPT = "2 images. First, a fox. Second, an owl."
 
-LOST = pytest.mark.event("The answer to the paying request is lost")
+LOST = pytest.mark.event("A person says what became of a lost submission")
 
 
 def operator(**arguments):
@@ -118,6 +118,7 @@ def test_a_prompt_that_another_key_sealed_is_not_used():
     assert store.TaskStore(context, "gen", lambda: "another key").get(PROMPT_KEY) is None
 
 
+@pytest.mark.event("Airflow does not keep the record")
 @pytest.mark.parametrize("how", ["Airflow logs the error only", "a secrets backend has the name"])
 def test_nothing_is_paid_where_a_variable_does_not_hold_what_was_written(seedream_emulator, monkeypatch, how):
     if how == "Airflow logs the error only":

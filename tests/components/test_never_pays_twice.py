@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import re
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -14,6 +15,7 @@ import requests
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from airflow_provider_seedream.emulator import faults
+from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 from airflow_provider_seedream.triggers.seedream import SeedreamPredictionTrigger
 from airflow_provider_seedream.wavespeed import (
@@ -25,7 +27,7 @@ from airflow_provider_seedream.wavespeed import (
     RateLimitError,
 )
 from airflow_provider_seedream.xcom import SUBMISSION
-from tests.components.airflow_context import Tries, WorkerKilledError, event_of, killed, run
+from tests.components.airflow_context import VARIABLES, Tries, WorkerKilledError, event_of, killed, run
 from tests.components.conftest import HURRIED
 
 pytestmark = pytest.mark.usefixtures("hurried")
@@ -461,14 +463,99 @@ def test_trouble_while_polling_never_fails_the_task_and_is_told_once(
     assert seedream_emulator.paid_tasks == 1
 
 
-@pytest.mark.event("A poll is refused (401, 403, 404)")
+REFUSED = pytest.mark.event("A poll is refused (401, 403, 404)")
+
+
+@REFUSED
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_a_refused_look_stops_at_once_with_the_id(seedream_emulator, status, deferrable):
+def test_a_refused_poll_ends_nothing_that_is_paid(seedream_emulator, status, deferrable, caplog):
+    seedream_emulator.faults.add("result", faults.Status(status), times=6)
+    assert len(run(operator(deferrable=deferrable), Tries())["images"]) == 2
+    assert caplog.text.count("; retrying in ") == 1
+    assert seedream_emulator.paid_tasks == 1
+
+
+@REFUSED
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_is_refused_to_the_deadline_is_named_and_collected_by_a_clear(
+    seedream_emulator, status, deferrable
+):
     seedream_emulator.faults.add("result", faults.Status(status), times=None)
-    with pytest.raises(AirflowFailException, match="is paid, but the API refuses to show it") as failed:
-        run(operator(deferrable=deferrable), Tries())
-    assert seedream_emulator.predictions[0]["id"] in str(failed.value)
-    assert seedream_emulator.polls() == (3 if status == 404 else 1)
+    tries, hasty = Tries(), operator(deferrable=deferrable)
+    hasty.timeout = 0.5
+    with pytest.raises(PredictionTimeoutError, match=f"answered {status}.*stays paid") as failed:
+        run(hasty, tries)
+    paid = seedream_emulator.predictions[0]["id"]
+    assert paid in str(failed.value)
+    seedream_emulator.faults.clear()
+    tries.clear()
+    assert run(operator(deferrable=deferrable), tries)["prediction_id"] == paid
+    assert seedream_emulator.paid_tasks == 1
+
+
+@REFUSED
+def test_a_key_given_back_while_the_worker_waits_is_used(seedream_emulator, monkeypatch):
+    seedream_emulator.faults.add("result", faults.Status(401), times=2)
+    keys = []
+
+    def note(hook):
+        keys.append(hook.settings.endpoint.api_key)
+        read_again(hook)
+
+    read_again = SeedreamHook._read_connection_again
+    monkeypatch.setattr(SeedreamHook, "_read_connection_again", note)
+    assert len(run(operator(deferrable=False), Tries())["images"]) == 2
+    assert len(keys) == 2
+
+
+CLEARED_UNDELIVERED = pytest.mark.event("A clear after a try that paid and delivered nothing")
+
+
+@CLEARED_UNDELIVERED
+def test_a_clear_collects_what_was_paid_and_never_delivered_and_the_next_makes_new_images(
+    seedream_emulator, tmp_path
+):
+    seedream_emulator.faults.add("cdn", faults.CdnHtml(), times=None)
+    tries, folder = Tries(), str(tmp_path / "set")
+    with pytest.raises(Exception, match=r"airflow variables set seedream_answer_\w+ submit"):
+        run(operator(output_path=folder), tries)
+    paid = seedream_emulator.predictions[0]["id"]
+    seedream_emulator.faults.clear()
+    tries.clear()
+    assert run(operator(output_path=folder), tries)["prediction_id"] == paid
+    assert seedream_emulator.paid_tasks == 1
+    tries.clear()
+    assert run(operator(), tries)["prediction_id"] != paid
+
+
+@CLEARED_UNDELIVERED
+def test_a_person_can_give_up_a_paid_set_that_cannot_be_delivered(seedream_emulator, tmp_path):
+    seedream_emulator.faults.add("cdn", faults.CdnHtml(), times=None)
+    tries, folder = Tries(), str(tmp_path / "set")
+    with pytest.raises(Exception, match="submit, and clear the task") as failed:
+        run(operator(output_path=folder), tries)
+    name = re.search(r"seedream_answer_\w+", str(failed.value))[0]
+    seedream_emulator.faults.clear()
+    VARIABLES.set(name, "submit")
+    tries.clear()
+    assert run(operator(output_path=folder), tries)["prediction_id"] == seedream_emulator.predictions[1]["id"]
+    assert name not in VARIABLES.rows
+
+
+@CLEARED_UNDELIVERED
+@pytest.mark.parametrize(
+    ("fault", "policy"),
+    [(faults.Flag(), {"on_flagged": "fail"}), (faults.Short(), {"on_short_delivery": "fail"})],
+    ids=["flagged", "short"],
+)
+def test_a_clear_after_a_set_that_the_author_does_not_want_makes_new_images(seedream_emulator, fault, policy):
+    seedream_emulator.faults.add("submit", fault)
+    tries = Tries()
+    with pytest.raises(AirflowFailException):
+        run(operator(**policy), tries)
+    tries.clear()
+    assert run(operator(**policy), tries)["prediction_id"] == seedream_emulator.predictions[1]["id"]
+    assert seedream_emulator.paid_tasks == 2
 
 
 @pytest.mark.event("A poll answers 404 for a new prediction")

@@ -21,6 +21,7 @@ from airflow_provider_seedream.operators.seedream import SeedreamSequentialOpera
 from airflow_provider_seedream.sensors.seedream import SeedreamPredictionSensor
 from airflow_provider_seedream.wavespeed import ImageSet, ImageSetRequest, InternalServerError
 from tests.components.airflow_context import Tries, run
+from tests.components.clock import skip
 
 pytestmark = pytest.mark.usefixtures("hurried")
 
@@ -154,7 +155,7 @@ def test_an_id_that_the_account_does_not_know_fails_for_good_or_skips(seedream_e
 
 def test_a_prediction_that_expired_fails_for_good(seedream_emulator, deferrable):
     ordered = submitted()
-    seedream_emulator.clock.advance(8 * 86400)
+    skip(8 * 86400)
     fails_for_good(
         lambda **soft: sensor(image_set=ordered, deferrable=deferrable, **soft), "404.*for seven days"
     )

@@ -192,7 +192,7 @@ class Sequences(RuleBasedStateMachine):
             prediction=self.world.prediction,
             predictions=self.world.predictions_listed,
             clock_ahead=0.0,
-            client=SimpleNamespace(may_have_left=True),
+            client=SimpleNamespace(may_have_left=True, clock_hint=0.0),
             settings=SimpleNamespace(
                 source="c", endpoint=SimpleNamespace(origin="o", account="a", connect_timeout=0.0)
             ),

@@ -14,8 +14,10 @@ from airflow_provider_seedream.waiting.schedule import FIRST_POLL, FLOOR, PollSc
 from airflow_provider_seedream.wavespeed import (
     ApiTimeoutError,
     AuthenticationError,
+    BadRequestError,
     InternalServerError,
     NotFoundError,
+    PermissionDeniedError,
     PollInterruptedError,
     PollRejectedError,
     Prediction,
@@ -73,24 +75,38 @@ def test_trouble_on_the_way_never_ends_the_wait_before_the_deadline():
     assert Waiting([*trouble, seen("completed")]).result.outcome is Outcome.COMPLETED
 
 
-def test_a_refused_poll_ends_the_wait_at_once_with_the_id():
-    waiting = Waiting([AuthenticationError("bad key", code=401)])
+@pytest.mark.parametrize(
+    "error", [AuthenticationError("x", code=401), NotFoundError("x", code=404)], ids=repr
+)
+@pytest.mark.parametrize("age", [None, 8 * 86400.0], ids=["not ours", "too old"])
+def test_a_refused_poll_ends_the_wait_at_once_with_the_id(error, age):
+    waiting = Waiting([error], age=age)
     assert waiting.result.outcome is Outcome.REFUSED
     assert isinstance(waiting.result.error, PollRejectedError)
     assert "abc" in str(waiting.result.error)
+
+
+def test_what_is_wrong_with_the_poll_itself_ends_the_wait():
+    assert Waiting([BadRequestError("x", code=400)], age=60.0).result.outcome is Outcome.REFUSED
+
+
+@pytest.mark.parametrize(
+    "error",
+    [AuthenticationError("x", code=401), PermissionDeniedError("x", code=403), NotFoundError("x", code=404)],
+    ids=repr,
+)
+def test_a_prediction_of_ours_is_waited_for_though_polls_are_refused(error):
+    waiting = Waiting([*[error] * 20, seen("completed")], age=60.0, remaining=3600.0)
+    assert waiting.result.outcome is Outcome.COMPLETED
+    assert max(waiting.gaps) == 60.0
+    assert waiting.gaps[-1] == 60.0
 
 
 def test_a_fresh_prediction_of_ours_may_be_unknown_to_a_server_twice():
     unknown = NotFoundError("prediction not found", code=404)
     waiting = Waiting([unknown, unknown, seen("processing"), unknown, seen("completed")], age=60.0)
     assert waiting.result.outcome is Outcome.COMPLETED
-
-
-@pytest.mark.parametrize(("age", "polls"), [(60.0, 3), (3_600.0, 1), (None, 1)])
-def test_a_prediction_that_stays_unknown_ends_the_wait(age, polls):
-    waiting = Waiting([NotFoundError("prediction not found", code=404)] * 5, age=age)
-    assert waiting.result.outcome is Outcome.REFUSED
-    assert len(waiting.gaps) == polls
+    assert max(waiting.gaps[1:]) < 5.0
 
 
 def test_the_deadline_ends_the_wait_after_one_last_poll():

@@ -141,7 +141,7 @@ def test_a_clear_while_deferred_waits_for_what_is_paid(
     assert row.paid == [row.result], row.log[-3000:]
 
 
-@pytest.mark.event("The answer to the paying request is lost")
+@pytest.mark.event("A person says what became of a lost submission")
 def test_a_person_says_what_a_lost_submission_became(airflow: Airflow, silent: Emulator) -> None:
     silent.faults.add("submit", faults.DropAfter())
     run = airflow.trigger("lost")
