@@ -1,7 +1,7 @@
 """The keys under which our tasks keep what other tasks, later tries or people read. They must not change.
 
-All are keys of XComs. The last two are keys of Airflow's task state store, or of XComs where Airflow has no such store
-(before 3.3).
+All are keys of XComs. The last two are keys of Airflow's task state store, and names of Variables where that does not last.
+There the record is an XCom as well, which only people and the gallery read.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ none; from 3.4 on a clear empties it, unless a person ticks a box; and ``[state_
 In these cases Airflow Variables keep the state: tasks of every Airflow from 2.11 on can write them, and nothing but a
 person removes them. Each holds one value of one task instance, whose tries follow each other, so no other task writes it.
 
-Must never happen: a payment after a write that did not last. Airflow 3.0 and 3.1 log an error of a write and go on, and a
+Must never happen: a payment after a write that did not last. Airflow 3.1.8 logs an error of a write and goes on, and a
 secrets backend may have a value under the same name. So what is written is read again. Airflow also reports a fault of a read
 as "not found", so what a try that is not the first does not find is read twice.
 
@@ -120,6 +120,8 @@ class TaskStore:
             f"until its run is over, and removes it after {KEPT_FOR / 86400:g} days. Without it the task searches its account "
             "before it pays.",
         )
+        if key not in _SEALED:
+            self._show(key, value)
         if not self._listed:
             self._listed = True
             self._list_and_remove_old()
@@ -148,6 +150,13 @@ class TaskStore:
         Variable.delete(self.answer_name)
         if Variable.get(self.answer_name, None) is not None:
             raise NotKeptError(self.answer_name)
+
+    def _show(self, key: str, value: Any) -> None:
+        """Say it by XCom, too, for people and the gallery. Nothing is decided by that."""
+        try:
+            self._ti.xcom_push(key=key, value=value)
+        except Exception:
+            log.warning("XCom %s could not be written.", key, exc_info=True)
 
     def _name(self, key: str) -> str:
         return f"{key}_{self._own}"

@@ -121,6 +121,7 @@ def all_that_is_left(emulator, deferrable, caplog, capfd):
     left = []
     tries = Tries()
     task = SeedreamSequentialOperator(task_id="gen", prompt="a fox", deferrable=deferrable)
+    task.timeout = 3.0  # what a refused poll is waited for
     with caplog.at_level(logging.DEBUG):
         try:
             left.append(json.dumps(task.execute(tries.next_try())))

@@ -104,7 +104,12 @@ def test_polls_that_are_due_together_begin_one_in_a_turn_of_the_loop(seedream_em
 def test_each_prediction_gets_its_own_end(seedream_emulator):
     good, bad, unknown = *submitted(2), "never-heard-of"
     seedream_emulator.faults.add("result", faults.Status(404), prediction_id=bad, times=None)
-    results = asyncio.run(all_of([good, bad, unknown]))
+
+    async def all_three():
+        foreign = (waiting(each, submitted_at=None) for each in (bad, unknown))
+        return await asyncio.gather(waiting(good), *foreign)
+
+    results = asyncio.run(all_three())
     assert [each.outcome for each in results] == [Outcome.COMPLETED, Outcome.REFUSED, Outcome.REFUSED]
     assert [each.prediction_id for each in results] == [good, bad, unknown]
 
@@ -328,7 +333,7 @@ def test_a_key_replaced_soon_after_another_refusal_is_read_again(seedream_emulat
 
     async def rotated():
         task = asyncio.create_task(waiting(good))
-        unknown = await waiting("never-heard-of")
+        unknown = await waiting("never-heard-of", submitted_at=None)
         await asyncio.sleep(0.2)
         rotate(seedream_emulator, monkeypatch)
         await asyncio.sleep(0.2)
@@ -364,9 +369,46 @@ def test_a_key_that_stays_wrong_ends_the_wait_with_two_lookups(seedream_emulator
     monkeypatch.setenv(
         CONNECTION, json.dumps({"conn_type": "seedream", "host": seedream_emulator.url, "password": "wrong"})
     )
-    results = asyncio.run(all_of(ids))
+    results = asyncio.run(all_of(ids, submitted_at=None))
     assert {each.outcome for each in results} == {Outcome.REFUSED}
     assert len(lookups) <= 2
+
+
+def test_a_dead_key_that_a_person_replaces_later_ends_no_wait_for_what_is_paid(
+    seedream_emulator, monkeypatch, caplog
+):
+    monkeypatch.setattr(connection_cache, "LOOKUP_AGAIN", 0.1)
+    monkeypatch.setattr("airflow_provider_seedream.waiting.poll.REFUSED_GAPS", (0.1, 0.3))
+    ids, right = submitted(40), seedream_emulator.airflow_connection()
+    dead = {"conn_type": "seedream", "host": seedream_emulator.url, "password": "dead"}
+    monkeypatch.setenv(CONNECTION, json.dumps(dead))
+
+    async def mended():
+        waits = asyncio.gather(*(waiting(each) for each in ids))
+        await asyncio.sleep(2.0)
+        polls = seedream_emulator.polls()
+        monkeypatch.setenv(CONNECTION, right)
+        return polls, await waits
+
+    polls, results = asyncio.run(mended())
+    assert {each.outcome for each in results} == {Outcome.COMPLETED}
+    assert polls <= 40 * 10
+    assert caplog.text.count("; retrying in ") == 40
+
+
+def test_a_connection_that_is_gone_for_a_while_ends_no_wait_for_what_is_paid(seedream_emulator, monkeypatch):
+    monkeypatch.setattr(connection_cache, "LOOKUP_AGAIN", 0.05)
+    (paid,) = submitted()
+    right = seedream_emulator.airflow_connection()
+    monkeypatch.delenv(CONNECTION)
+
+    async def back():
+        wait = asyncio.create_task(waiting(paid))
+        await asyncio.sleep(1.0)
+        monkeypatch.setenv(CONNECTION, right)
+        return await wait
+
+    assert asyncio.run(back()).outcome is Outcome.COMPLETED
 
 
 def test_an_edited_endpoint_takes_effect_and_breaks_no_poll_under_way(seedream_emulator, monkeypatch):
