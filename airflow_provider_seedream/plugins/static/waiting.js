@@ -2,7 +2,7 @@
 import { earlierDurations, kept, value } from "./airflow.js";
 import { duration, element, facts, plural, time } from "./page.js";
 
-const RECORD = "seedream_submission"; // the submission record: in the task state store, before Airflow 3.3 an XCom
+const RECORD = "seedream_submission"; // the submission record: in the task state store, or where that does not last an XCom
 
 // A text that changes by the second, until its element is gone.
 function ticking(shown, words) {
