@@ -30,6 +30,7 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(store, "BEFORE_READING_AGAIN", 0.0)
     yield
     VARIABLES.rows.clear()
+    VARIABLES.descriptions.clear()
 
 
 @pytest.fixture

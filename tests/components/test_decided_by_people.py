@@ -235,14 +235,14 @@ def test_the_advice_where_a_file_of_somebody_else_came_after_paying_works(seedre
         (folder / "manifest.json").write_text("{}")
 
     with pytest.raises(
-        AirflowFailException, match=r'another output_path; then set on_clear="reuse" and clear'
+        AirflowFailException, match="another output_path; then clear the task. This pays nothing"
     ) as caught:
         run(operator(output_path=str(folder)), tries, between=comes)
     paid = seedream_emulator.predictions[0]["id"]
     assert paid in str(caught.value)
     assert "on_existing" not in str(caught.value)
     tries.clear()
-    again = operator(output_path=str(tmp_path / "other"), on_clear="reuse")
+    again = operator(output_path=str(tmp_path / "other"))
     assert run(again, tries)["prediction_id"] == paid
     assert seedream_emulator.paid_tasks == 1
 

@@ -31,13 +31,13 @@ def test_the_advice_of_an_image_that_could_not_be_published_pays_nothing(
     tries = Tries()
     seedream_emulator.faults.add("cdn", fault, times=None)
     with pytest.raises(
-        (WaveSpeedError, AirflowFailException), match=r'set on_clear="reuse" and clear'
+        (WaveSpeedError, AirflowFailException), match=r"To fetch it again, clear the task. This pays nothing"
     ) as caught:
         run(operator(output_path=str(tmp_path)), tries)
     assert "Run the task again" not in str(caught.value)
     seedream_emulator.faults.clear()
     tries.clear(retries=3)
-    assert len(run(operator(output_path=str(tmp_path), on_clear="reuse"), tries)["images"]) == 1
+    assert len(run(operator(output_path=str(tmp_path)), tries)["images"]) == 1
     assert seedream_emulator.paid_tasks == 1
 
 

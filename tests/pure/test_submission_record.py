@@ -128,10 +128,15 @@ def test_a_completed_prediction_is_collected_by_a_retry():
 
 
 def test_a_clear_of_a_completed_task_makes_new_pictures_unless_told_to_reuse():
-    assert isinstance(decided(SUBMITTED, prediction=seen("completed"), max_tries=2), Submit)
+    delivered = replace(SUBMITTED, delivered=True)
+    assert isinstance(decided(delivered, prediction=seen("completed"), max_tries=2), Submit)
     assert isinstance(
-        decided(SUBMITTED, prediction=seen("completed"), max_tries=2, on_clear="reuse"), Collect
+        decided(delivered, prediction=seen("completed"), max_tries=2, on_clear="reuse"), Collect
     )
+
+
+def test_a_clear_collects_a_completed_set_that_was_never_delivered():
+    assert isinstance(decided(SUBMITTED, prediction=seen("completed"), max_tries=2), Collect)
 
 
 def test_a_failure_that_may_pass_is_submitted_anew_and_a_final_one_is_not():
