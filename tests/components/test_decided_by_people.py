@@ -235,7 +235,7 @@ def test_the_advice_where_a_file_of_somebody_else_came_after_paying_works(seedre
         (folder / "manifest.json").write_text("{}")
 
     with pytest.raises(
-        AirflowFailException, match="another output_path; then clear the task. This pays nothing"
+        AirflowFailException, match=r"another output_path; then clear the task\. This pays nothing"
     ) as caught:
         run(operator(output_path=str(folder)), tries, between=comes)
     paid = seedream_emulator.predictions[0]["id"]
