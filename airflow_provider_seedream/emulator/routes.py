@@ -96,9 +96,14 @@ async def list_predictions(request: web.Request) -> web.Response:
         and body.get("status") in (None, "", prediction.status(now))
         and after <= prediction.created_at <= before
     ]
+    with_inputs = "include_inputs" in body
+    if with_inputs and state.settings.include_inputs == "refused":
+        return failure(400, "include_inputs is no field of this request")
     # A page of sets in base64 would be gigabytes; what the API does here is not known.
     options: dict[str, Any] = {"with_input": state.settings.list_input, "listed": True, "inline": False}
     items = [await state.show(request, prediction, **options) for prediction in found[part]]
+    if with_inputs and state.settings.include_inputs == "honoured":
+        items = [{**item, "inputs": dict(each.inputs)} for item, each in zip(items, found[part], strict=True)]
     return success({"page": body["page"], "items": items})
 
 

@@ -13,6 +13,8 @@ from typing import Any, Literal, get_args
 
 Tier = Literal["unlimited", "bronze", "silver", "gold", "ultra"]
 
+IncludeInputs = Literal["ignored", "honoured", "refused"]
+
 TIERS: dict[str, tuple[float, float]] = {
     "unlimited": (inf, inf),
     "bronze": (2, 2),
@@ -38,6 +40,8 @@ class Settings:
     :param refund_delay: seconds between the failure of a task and its refund.
     :param visibility_delay: seconds until a new task shows in the list.
     :param list_input: whether listed predictions carry their ``input``.
+    :param include_inputs: what becomes of ``include_inputs`` in a call of the list: ``"ignored"``, ``"honoured"`` (they carry
+        their ``inputs``), or ``"refused"`` (400).
     :param result_input: whether results carry their ``input``.
     :param billing_lag: seconds until a billing record can be searched.
     """
@@ -50,12 +54,16 @@ class Settings:
     refund_delay: float = 0.0
     visibility_delay: float = 0.0
     list_input: bool = False
+    include_inputs: IncludeInputs = "ignored"
     result_input: bool = False
     billing_lag: float = 0.0
 
     def __post_init__(self) -> None:
         if self.tier not in TIERS:
             raise ValueError(f"tier={self.tier!r} is refused: one of {get_args(Tier)!r}.")
+        if self.include_inputs not in get_args(IncludeInputs):
+            allowed = get_args(IncludeInputs)
+            raise ValueError(f"include_inputs={self.include_inputs!r} is refused: one of {allowed!r}.")
         for name in ("median_seconds", "spread", "minute", "sync_wait", "refund_delay", "visibility_delay"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)!r} is refused: it cannot be negative.")

@@ -6,7 +6,7 @@ import datetime as dt
 import logging
 import time
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow_provider_seedream import hooks, waiting, wavespeed
 from airflow_provider_seedream.wavespeed.errors import (
     ApiError,
+    BadRequestError,
     InvalidResponseError,
     NotFoundError,
     WaveSpeedError,
@@ -55,6 +56,7 @@ class SeedreamHook(BaseHook):
         super().__init__()
         self.seedream_conn_id = seedream_conn_id
         self.inline_images = inline_images
+        self._lists_inputs = True
 
     @cached_property
     def settings(self) -> ConnectionSettings:
@@ -187,13 +189,22 @@ class SeedreamHook(BaseHook):
 
         :raises InvalidResponseError: if there are more than can be read.
         """
+        list_page = partial(
+            wavespeed.operations.list_predictions,
+            model=model,
+            created_after=created_after,
+            created_before=created_before,
+        )
         found: list[Prediction] = []
         for number in range(1, PAGES + 1):
-            page = self.client.send(
-                wavespeed.operations.list_predictions(
-                    model=model, created_after=created_after, created_before=created_before, page=number
-                )
-            )
+            try:
+                page = self.client.send(list_page(page=number, inputs=self._lists_inputs))
+            except BadRequestError:
+                if not self._lists_inputs:
+                    raise
+                # What the vendor's command line asks for is in no documentation.
+                self._lists_inputs = False
+                page = self.client.send(list_page(page=number, inputs=False))
             found += page
             if len(page) < wavespeed.operations.PAGE_SIZE:
                 return found

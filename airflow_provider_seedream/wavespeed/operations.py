@@ -247,17 +247,25 @@ def result(prediction_id: str, *, inline: bool = False) -> Call[Prediction]:
 
 
 def list_predictions(
-    *, model: str | None, created_after: datetime, created_before: datetime, page: int = 1
+    *,
+    model: str | None,
+    created_after: datetime,
+    created_before: datetime,
+    page: int = 1,
+    inputs: bool = True,
 ) -> Call[list[Prediction]]:
-    """One page of the account's predictions, of one model or of all, newest first (API reference 4)."""
-    body = {
-        "page": page,
-        "page_size": PAGE_SIZE,
-        "created_after": _iso(created_after),
-        "created_before": _iso(created_before),
-        **({} if model is None else {"model": model}),
-    }
-    return Call("POST", "/api/v3/predictions", _predictions, json=body, most_bytes=MOST_BYTES_LISTED)
+    """One page of the account's predictions, of one model or of all, newest first; with their ``inputs``, where the API shows
+    them (API reference 4 and its head)."""
+    span = {"created_after": _iso(created_after), "created_before": _iso(created_before)}
+    asked = {"model": model, "include_inputs": inputs or None, "page": page, "page_size": PAGE_SIZE, **span}
+    body = {name: value for name, value in asked.items() if value is not None}
+    return Call(
+        "POST",
+        "/api/v3/predictions",
+        lambda data: [Prediction.from_json(item) for item in data["items"] or ()],
+        json=body,
+        most_bytes=MOST_BYTES_LISTED,
+    )
 
 
 def balance() -> Call[float]:
@@ -342,10 +350,6 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     if until.tzinfo is None:
         until = until.replace(tzinfo=UTC)
     return max(0.0, (until - datetime.now(UTC)).total_seconds())
-
-
-def _predictions(data: Any) -> list[Prediction]:
-    return [Prediction.from_json(item) for item in data["items"] or ()]
 
 
 def _usd(value: Any) -> float:

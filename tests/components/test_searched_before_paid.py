@@ -54,6 +54,25 @@ def test_a_clear_takes_the_submission_that_was_under_way_where_the_api_shows_tha
 
 
 @CLEARED_IN_FLIGHT
+@pytest.mark.parametrize("asked", ["ignored", "honoured", "refused"])
+def test_the_account_is_asked_for_inputs_and_searched_where_it_refuses_to_show_them(
+    seedream_emulator, monkeypatch, asked
+):
+    seedream_emulator.configure(include_inputs=asked)
+    tries = Tries()
+    die_in_flight(monkeypatch, operator(), tries)
+    tries.clear()
+    if asked == "honoured":
+        assert run(operator(), tries)["prediction_id"] == seedream_emulator.predictions[0]["id"]
+    else:
+        with pytest.raises(AirflowFailException, match=seedream_emulator.predictions[0]["id"]):
+            run(operator(), tries)
+    assert seedream_emulator.paid_tasks == 1
+    refused = [each for each in seedream_emulator.journal if each.route == "list" and each.status == 400]
+    assert len(refused) == (1 if asked == "refused" else 0)
+
+
+@CLEARED_IN_FLIGHT
 @pytest.mark.parametrize("policy", ["fail", "resubmit"])
 def test_a_clear_pays_nothing_beside_a_candidate_until_an_error_named_it_and_the_task_was_cleared_again(
     seedream_emulator, monkeypatch, policy
