@@ -254,18 +254,15 @@ def list_predictions(
     page: int = 1,
     inputs: bool = True,
 ) -> Call[list[Prediction]]:
-    """One page of the account's predictions, of one model or of all, newest first; with their ``inputs``, where the API shows
-    them (API reference 4 and its head)."""
+    """One page of the account's predictions, of a model or of all, newest first; with ``inputs``, if shown (API reference 4)."""
     span = {"created_after": _iso(created_after), "created_before": _iso(created_before)}
-    asked = {"model": model, "include_inputs": inputs or None, "page": page, "page_size": PAGE_SIZE, **span}
-    body = {name: value for name, value in asked.items() if value is not None}
-    return Call(
-        "POST",
-        "/api/v3/predictions",
-        lambda data: [Prediction.from_json(item) for item in data["items"] or ()],
-        json=body,
-        most_bytes=MOST_BYTES_LISTED,
-    )
+    body = {"model": model, "include_inputs": inputs or None, "page": page, "page_size": PAGE_SIZE, **span}
+    body = {name: value for name, value in body.items() if value is not None}
+    return Call("POST", "/api/v3/predictions", _listed, json=body, most_bytes=MOST_BYTES_LISTED)
+
+
+def _listed(data: Any) -> list[Prediction]:
+    return [Prediction.from_json(item) for item in data["items"] or ()]
 
 
 def balance() -> Call[float]:
