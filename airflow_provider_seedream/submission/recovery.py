@@ -149,6 +149,24 @@ def answered(
     return named
 
 
+def refuse_unheeded_answer(store: TaskStore) -> None:
+    """See to it that a person's answer about an earlier submission decides nothing of the next, which is about to be paid.
+
+    :raises InvalidInputError: if it names a prediction: the person wants that one, and nothing paid.
+    """
+    said = store.answer()
+    if said is None:
+        return
+    if said.lower() != SUBMIT:
+        rule = (
+            "the request is another than that whose submission was lost, or that submission is known by now"
+        )
+        raise InvalidInputError(
+            store.answer_name, said, rule, "Undo the change, or delete the Variable to pay for a new set."
+        )
+    store.remove_answer()
+
+
 def _named_by_a_person(
     hook: SeedreamHook, said: str, variable: str, request: PaidRequest, record: SubmissionRecord
 ) -> Prediction:

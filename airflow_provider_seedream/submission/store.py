@@ -91,13 +91,12 @@ class TaskStore:
 
     def get(self, key: str) -> Any:
         """What is kept under a key, or ``None``."""
+        # An earlier try may have kept it in the other place, before Airflow or its settings changed.
         if self._state is not None and _state_lasts():
-            return self._state.get(key)
-        text = self._read(self._name(key))
-        if text is None and self._state is not None:
-            # Kept by a try before Airflow, or its settings, changed.
-            return self._state.get(key)
-        return None if text is None else self._opened(key, text)
+            kept = self._state.get(key)
+            return self._of_variable(key) if kept is None and self._ti.try_number > 1 else kept
+        kept = self._of_variable(key)
+        return self._state.get(key) if kept is None and self._state is not None else kept
 
     def set(self, key: str, value: Any) -> None:
         """Keep a value in place of the one before.
@@ -160,6 +159,10 @@ class TaskStore:
 
     def _name(self, key: str) -> str:
         return f"{key}_{self._own}"
+
+    def _of_variable(self, key: str) -> Any:
+        text = self._read(self._name(key))
+        return None if text is None else self._opened(key, text)
 
     def _read(self, name: str) -> str | None:
         text: str | None = Variable.get(name, None)

@@ -192,6 +192,8 @@ class Submission:
         :raises PredictionTimeoutError: if our turn to submit came after our deadline.
         """
         before, intent = self.record, self._intent(request, cost_usd)
+        if before is not None:
+            recovery.refuse_unheeded_answer(self.store)
         settings, to = self.hook.settings, f"{request.model} for ${cost_usd:g}"
         key, origin = settings.source, settings.endpoint.origin
         log.info("Submitting %s to %s (%s, %s): %s.", request.describe, to, key, origin, because)

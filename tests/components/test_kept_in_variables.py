@@ -269,3 +269,46 @@ def test_two_tasks_with_one_answer_take_one_prediction(seedream_emulator, tries)
     tries.clear()
     with pytest.raises(AirflowFailException, match="another task has this prediction"):
         run(task, tries)
+
+
+@LOST
+def test_an_answer_decides_nothing_of_a_later_submission(seedream_emulator, tries):
+    seedream_emulator.faults.add("submit", faults.DropAfter(), times=2)
+    paste(lost(tries), "submit")
+    tries.clear()
+    edited = "2 images. First, a hare. Second, an owl."
+    lost(tries, prompt=edited)
+    assert seedream_emulator.paid_tasks == 2
+    lost(tries, prompt=edited)
+    assert seedream_emulator.paid_tasks == 2
+    assert not [name for name in VARIABLES.rows if name.startswith(store.ANSWER)]
+
+
+@LOST
+def test_nothing_is_paid_for_another_request_while_an_answer_names_a_prediction(seedream_emulator, tries):
+    seedream_emulator.faults.add("submit", faults.DropAfter())
+    error, paid = lost(tries), seedream_emulator.predictions[0]["id"]
+    paste(error, paid)
+    tries.clear()
+    refused = lost(tries, prompt="2 images. First, a hare. Second, an owl.")
+    assert "the request is another than that whose submission was lost" in refused
+    assert seedream_emulator.paid_tasks == 1
+    tries.clear()
+    assert run(operator(), tries)["prediction_id"] == paid
+    assert seedream_emulator.paid_tasks == 1
+
+
+@pytest.mark.event("Worker killed while it waits")
+@pytest.mark.parametrize("how", ["retry", "clear", "reuse"])
+def test_a_record_is_found_after_an_upgrade_to_an_airflow_whose_state_store_lasts(seedream_emulator, how):
+    tries = Tries(store=False)
+    with pytest.raises(WorkerKilledError):
+        run(operator(), tries, between=killed)
+    tries.store = Tries().store
+    if how == "retry":
+        tries.ti.max_tries = 1
+    else:
+        tries.clear()
+    task = operator(retries=1 if how == "retry" else 0, on_clear="reuse" if how == "reuse" else "resubmit")
+    assert run(task, tries)["prediction_id"] == seedream_emulator.predictions[0]["id"]
+    assert seedream_emulator.paid_tasks == 1
