@@ -60,7 +60,7 @@ def _forecast(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from", dest="first", type=_day, metavar="DATE", help="first logical date of a backfill"
     )
-    parser.add_argument("--to", dest="last", type=_day, metavar="DATE", help="its last one, included")
+    parser.add_argument("--to", dest="last", type=_last_day, metavar="DATE", help="its last one, included")
     parser.add_argument(
         "--mapped",
         action="append",
@@ -179,6 +179,13 @@ def _day(text: str) -> dt.datetime:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no date; write it like 2026-01-31") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+def _last_day(text: str) -> dt.datetime:
+    """The same; a date without a time means all of its day."""
+    moment = _day(text)
+    dated = len(text) <= len("2026-01-31")
+    return moment + dt.timedelta(days=1, microseconds=-1) if dated else moment
 
 
 def _counted(text: str) -> tuple[str, int]:

@@ -15,8 +15,11 @@ from airflow_provider_seedream.cli.asking import folder_of
 from airflow_provider_seedream.cli.output import Output, facts, progress, usd
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators.deployment import current_links, zones_of_connection
+from airflow_provider_seedream.publishing.journal import read_manifest
 from airflow_provider_seedream.publishing.manifest import MANIFEST_NAME
+from airflow_provider_seedream.publishing.names import CONTACT_SHEET_NAME, PAGE_NAME
 from airflow_provider_seedream.publishing.publish import Published, publish
+from airflow_provider_seedream.publishing.storage import Folder
 from airflow_provider_seedream.waiting.poll import PollResult
 from airflow_provider_seedream.waiting.schedule import PollSchedule
 from airflow_provider_seedream.wavespeed.image_set import (
@@ -26,6 +29,9 @@ from airflow_provider_seedream.wavespeed.image_set import (
     requested_image_set,
 )
 from airflow_provider_seedream.wavespeed.prediction import Prediction
+
+_NOT_SHOWN = ("prompt", "size", "requested", "cost_usd", "submitted_at", "completed_at")
+"""What the API need not show of a prediction."""
 
 
 def completed(hook: SeedreamHook, prediction_id: str, *, timeout: float) -> Prediction:
@@ -82,18 +88,31 @@ def written(
 
     :param sources: the images, where the set has no links.
     """
-    path = arguments.folder or f"seedream-{image_set.prediction_id}"
+    folder = folder_of(arguments.folder or f"seedream-{image_set.prediction_id}")
+    image_set, others = _with_what_the_folder_knows(image_set, folder)
     with progress("Fetching the images"):
         return publish(
             image_set,
-            folder_of(path),
+            folder,
             sources=sources,
-            contact_sheet=arguments.contact_sheet,
-            storyboard_page=arguments.page,
+            contact_sheet=arguments.contact_sheet or CONTACT_SHEET_NAME in others,
+            storyboard_page=arguments.page or PAGE_NAME in others,
             on_existing="replace" if arguments.replace else "replace_own",
             refresh=functools.partial(current_links, hook),
             zones=zones_of_connection(hook),
         )
+
+
+def _with_what_the_folder_knows(
+    image_set: ImageSet, folder: ObjectStoragePath
+) -> tuple[ImageSet, frozenset[str]]:
+    """The set with what a manifest of it says and the API does not, so that names stay; and the files made from it."""
+    manifest, _ = read_manifest(Folder(folder))
+    if manifest is None or manifest.image_set.prediction_id != image_set.prediction_id:
+        return image_set, frozenset()
+    missing = (name for name in _NOT_SHOWN if getattr(image_set, name) is None)
+    known = {name: getattr(manifest.image_set, name) for name in missing}
+    return replace(image_set, **known), frozenset(each.file for each in manifest.derivatives)
 
 
 def sources_of(prediction: Prediction) -> Sequence[str] | None:

@@ -42,13 +42,13 @@ class WayOut:
 
     def __str__(self) -> str:
         said = (
-            f"Or decide without a change of the DAG: airflow variables set {self.answer} ID (the id of the prediction that it "
+            f"To decide without a change of the DAG: airflow variables set {self.answer} ID (the id of the prediction that it "
             'became, or the word "submit" to pay for a new set), and clear the task.'
         )
         if self.identified:
             return (
-                f"To take {self.identified}, clear the task; this pays nothing while it is there. To pay for a new set after "
-                f"that, {self.pay} again. {said}"
+                f"{said} To take {self.identified}, clear the task; this pays nothing while it is there. To pay for a new set "
+                f"after that, {self.pay} again."
             )
         take = "" if self.on_lost_submission == "adopt" else 'set on_lost_submission="adopt" and '
         if self.rivals:
@@ -61,7 +61,7 @@ class WayOut:
                 if self.adoptable
                 else []
             )
-        return " ".join([*ways, f"To pay for a new set, {self.pay}. {said}"])
+        return " ".join([said, *ways, f"To pay for a new set, {self.pay}."])
 
     @property
     def pay(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_seedream.cli.arguments import parser
 from airflow_provider_seedream.cli.main import main
 from airflow_provider_seedream.emulator import Emulator, faults
 
@@ -549,3 +550,28 @@ def test_the_key_is_printed_nowhere(
         codes = [main(each) for each in commands]
         assert (codes == [0, 0, 0, 0]) is (fault is None)
     assert CANARY not in "".join([*capfd.readouterr(), caplog.text])
+
+
+def test_fetching_a_set_again_keeps_its_names_its_page_and_what_its_manifest_knows(
+    seedream_emulator: Emulator, json_of: Json, tmp_path: Path
+) -> None:
+    folder = tmp_path / "fox"
+    made = json_of("generate", *SCENES, "--yes", "--folder", str(folder), "--page")
+    before = {each.name: each.read_bytes() for each in folder.iterdir()}
+    again = json_of("generate", "--prediction", made["prediction_id"], "--folder", str(folder))
+    assert again["files"] == json_of("publish", made["prediction_id"], str(folder))["files"] == made["files"]
+    after = {each.name: each.read_bytes() for each in folder.iterdir()}
+    assert after.keys() == before.keys()
+    assert all(after[name] == before[name] for name in before if name.endswith((".png", ".jpg", ".jpeg")))
+    old, new = (json.loads(each["manifest.json"]) for each in (before, after))
+    assert [new[key] for key in ("prompt", "requested", "size", "cost_usd")] == [
+        old[key] for key in ("prompt", "requested", "size", "cost_usd")
+    ]
+
+
+def test_the_last_day_of_a_forecast_counts_as_a_whole_day() -> None:
+    arguments = parser().parse_args(["forecast", "d", "--from", "2026-12-01", "--to", "2026-12-31"])
+    assert (arguments.first.isoformat(), arguments.last.isoformat()) == (
+        "2026-12-01T00:00:00+00:00",
+        "2026-12-31T23:59:59.999999+00:00",
+    )
