@@ -49,7 +49,7 @@ def dag_named(dag_id: str, path: str | None) -> Any:
             if dag_id in known:
                 return known[dag_id]
     failed = f" {len(broken)} file(s) could not be imported: {', '.join(broken[:3])}." if broken else ""
-    raise RefusedError(f"There is no DAG {dag_id!r}.{suggest(dag_id, known)}{failed}")
+    raise RefusedError(f"There is no DAG {dag_id!r}. {suggest(dag_id, known)}{failed}")
 
 
 def runs_between(dag: Any, first: dt.datetime, last: dt.datetime) -> int:

@@ -28,7 +28,7 @@ def forecast(arguments: argparse.Namespace, output: Output) -> None:
     for name in counts:
         if name not in mapped:
             raise RefusedError(
-                f"--mapped {name}: DAG {dag.dag_id} has no such mapped task.{suggest(name, mapped)}"
+                f"--mapped {name}: DAG {dag.dag_id} has no such mapped task. {suggest(name, mapped)}"
             )
     runs = 1 if first is None else runs_between(dag, first, last)
     absent: list[str] = []

@@ -77,10 +77,19 @@ class SeedreamHook(BaseHook):
         return (await self.asettings()).endpoint
 
     def _read_connection_again(self) -> None:
-        """Let the next call use what the connection says then: a person may have edited it."""
-        self.client.close()
-        for name in ("client", "settings"):
-            self.__dict__.pop(name, None)
+        """Use what the connection says now: a person may have edited it."""
+        try:
+            settings = hooks.read_settings(self.seedream_conn_id, self.default_conn_name)
+        except Exception:
+            log.warning(
+                "Connection %s could not be read again; going on with what it said.",
+                self.seedream_conn_id,
+                exc_info=True,
+            )
+            return
+        if settings.endpoint != self.settings.endpoint:
+            self.client.close()
+            self.settings, self.client = settings, wavespeed.WaveSpeedClient(settings.endpoint)
 
     @cached_property
     def client(self) -> WaveSpeedClient:

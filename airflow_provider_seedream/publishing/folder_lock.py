@@ -229,9 +229,9 @@ def _how(owner: TaskInstanceKey | None, me: TaskInstanceKey | None) -> str:
     if me is None or owner == me or replace(owner, deployment=me.deployment) != me:
         return name
     if owner.deployment is None:
-        return f"{name}, by an unknown Airflow deployment,"
+        return f"{name}, by an unknown Airflow deployment"
     if not me.deployment:
-        return f"{name}, perhaps by another Airflow deployment (the id of this one could not be read),"
+        return f"{name}, perhaps by another Airflow deployment (the id of this one could not be read)"
     return f"{name} of another Airflow deployment"
 
 

@@ -495,17 +495,30 @@ def test_what_is_refused_to_the_deadline_is_named_and_collected_by_a_clear(
 
 @REFUSED
 def test_a_key_given_back_while_the_worker_waits_is_used(seedream_emulator, monkeypatch):
-    seedream_emulator.faults.add("result", faults.Status(401), times=2)
-    keys = []
+    seedream_emulator.faults.add("result", faults.Status(401))
+    right, submit = seedream_emulator.airflow_connection(), SeedreamHook.submit
+    dead = json.dumps({**json.loads(right), "password": "dead"})
 
-    def note(hook):
-        keys.append(hook.settings.endpoint.api_key)
+    def then_the_key_dies(hook, request, **options):
+        answer = submit(hook, request, **options)
+        monkeypatch.setenv("AIRFLOW_CONN_SEEDREAM_DEFAULT", dead)
+        return answer
+
+    polls = []
+
+    def given_back_in_the_end(hook):
+        polls.append(hook.settings.endpoint.api_key)
+        if len(polls) == 4:
+            monkeypatch.setenv("AIRFLOW_CONN_SEEDREAM_DEFAULT", "{not json")
+        if len(polls) == 6:
+            monkeypatch.setenv("AIRFLOW_CONN_SEEDREAM_DEFAULT", right)
         read_again(hook)
 
     read_again = SeedreamHook._read_connection_again
-    monkeypatch.setattr(SeedreamHook, "_read_connection_again", note)
+    monkeypatch.setattr(SeedreamHook, "submit", then_the_key_dies)
+    monkeypatch.setattr(SeedreamHook, "_read_connection_again", given_back_in_the_end)
     assert len(run(operator(deferrable=False), Tries())["images"]) == 2
-    assert len(keys) == 2
+    assert polls == [seedream_emulator.api_key, *["dead"] * 5]
 
 
 CLEARED_UNDELIVERED = pytest.mark.event("A clear after a try that paid and delivered nothing")
