@@ -18,6 +18,16 @@ HOSTILE = '<img src=x onerror="alert(1)"><script>alert(2)</script>'
 PATIENCE = 20.0
 
 
+def add_waiting(airflow: CannedAirflow, ordered: ImageSet) -> dict[str, Any]:
+    """A task that is deferred until its set is there."""
+    paid = {
+        "prediction_id": ordered.prediction_id,
+        "ordered_image_set": ordered.to_json(),
+        "spent_usd": 0.105,
+    }
+    return airflow.add("draw", "deferred", **paid)
+
+
 def fox(cdn: Cdn, **changes: Any) -> ImageSet:
     """A whole set of three images, made in 21 s until now."""
     began, moment = (

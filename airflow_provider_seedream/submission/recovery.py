@@ -24,8 +24,7 @@ from airflow_provider_seedream.submission.matching import (
 )
 from airflow_provider_seedream.submission.record import Phase, SubmissionRecord
 from airflow_provider_seedream.submission.run import Terms
-from airflow_provider_seedream.submission.timing import FORGOTTEN
-from airflow_provider_seedream.waiting.poll import refusal
+from airflow_provider_seedream.waiting.poll import KEPT_BY_API, refusal
 from airflow_provider_seedream.wavespeed.errors import ApiError, InvalidInputError, NotFoundError
 from airflow_provider_seedream.wavespeed.prediction import Prediction
 from airflow_provider_seedream.wavespeed.request import PaidRequest
@@ -93,11 +92,12 @@ def recorded(
         return hook.prediction(prediction_id)
     except ApiError as error:
         if error.transient and cleared and wants_new:
+            # Whether there is something to resume decides whether a new set is paid for.
             raise
         if error.transient:
             log.warning("Prediction %s cannot be seen now, and is waited for: %s", prediction_id, error)
             return Unseen.FOR_NOW
-        old = time.time() - (record.submitted_at or 0.0) > FORGOTTEN
+        old = time.time() - (record.submitted_at or 0.0) > KEPT_BY_API
         forgotten = old or (wants_new and (record.delivered or record.phase is Phase.DELAYED))
         if not cleared or not forgotten or not isinstance(error, NotFoundError):
             raise refusal(prediction_id, error) from None

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_seedream.options import OnClear, OnLostSubmission
 from airflow_provider_seedream.submission.record import Attempt
+from airflow_provider_seedream.waiting.poll import KEPT_BY_API
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
-
-LISTED_FOR = 7 * 86400.0
-"""Seconds for which the API lists a prediction (API reference 4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class Moments:
         elif started is not None and started >= (_cleared_at(ti) or float("inf")):
             # The run was over when the task was cleared, and so was each of its tries.
             quiet_since = 0.0
-        return cls(max(run_began_at, now - LISTED_FOR), tried_at, quiet_since)
+        return cls(max(run_began_at, now - KEPT_BY_API), tried_at, quiet_since)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ is not known, unless a person asked for it (see :mod:`.record`); a known id that
 whether a byte left, or by a prediction that the answer names: never by a text.
 
 What only this try knows (an id, a refusal, a clock) goes to memory first, and to the store in four attempts; all else goes to
-the store first. A worker that is killed between any two writes leaves a record that the next try can act on. Constants: see :mod:`.timing`.
+the store first. A worker that is killed between any two writes leaves a record that the next try can act on. Constants: see
+:mod:`.timing`.
 """
 
 from __future__ import annotations

@@ -12,10 +12,6 @@ if TYPE_CHECKING:
     from airflow_provider_seedream.wavespeed.request import PaidRequest
 
 
-FORGOTTEN = 7 * 86400.0
-"""Seconds for which the API knows a prediction, or longer (API reference 3.3)."""
-
-
 @dataclass(frozen=True, slots=True)
 class Timing:
     """How long a submission waits for what. Seconds.

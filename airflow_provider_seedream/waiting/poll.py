@@ -39,8 +39,8 @@ _MOST_OF_MESSAGE = 2 * MOST_OF_ERROR
 
 
 KEPT_BY_API = 7 * 86400.0
-"""Seconds for which the API keeps a prediction (API reference 4). A younger one that we submitted is there, whatever a poll is
-told: a key may be dead until the connection is edited, and a server may not know a new prediction yet."""
+"""Seconds for which the API keeps and lists a prediction (API reference 3.3, 4). A younger one that we submitted is there, whatever answers a
+poll: a key may be dead until the connection is edited, and a server may not know a new prediction yet."""
 
 REFUSED_GAPS = (5.0, 60.0)
 """Least seconds after a first refused poll and, as they double, after any."""

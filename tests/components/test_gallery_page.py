@@ -16,7 +16,19 @@ from airflow_provider_seedream.wavespeed.prompt_parsing import scenes_of
 from tests.canned_airflow import BASE, DAG, RUN, CannedAirflow, canned_airflow
 from tests.cdn import Cdn, body, picture
 from tests.chromium import Page, chromium
-from tests.gallery_page import HOSTILE, PATIENCE, SCENES, add, facts, fox, show, strangers, texts, wait_for
+from tests.gallery_page import (
+    HOSTILE,
+    PATIENCE,
+    SCENES,
+    add,
+    add_waiting,
+    facts,
+    fox,
+    show,
+    strangers,
+    texts,
+    wait_for,
+)
 
 EXPIRED = "The link of this image has expired: links of the API live seven days."
 
@@ -111,13 +123,7 @@ def test_a_waiting_task_shows_its_images_once_they_are_there_and_asks_nothing_un
     browser: Page, airflow: CannedAirflow, cdn: Cdn
 ) -> None:
     ordered = fox(cdn, images=(), completed_at=None, inference_ms=None)
-    task = airflow.add(
-        "draw",
-        "deferred",
-        prediction_id=ordered.prediction_id,
-        ordered_image_set=ordered.to_json(),
-        spent_usd=0.105,
-    )
+    task = add_waiting(airflow, ordered)
     show(browser, airflow.task_page("draw"))
     assert texts(browser, "h1") == ["Waiting for 3 images · $0.105"]
     assert texts(browser, ".state") == ["Deferred"]

@@ -20,7 +20,7 @@ from tests.axe import serious_findings
 from tests.canned_airflow import DAG, RUN, CannedAirflow, canned_airflow
 from tests.cdn import Cdn, body
 from tests.chromium import Page, chromium
-from tests.gallery_page import SCENES, add, fox, show, wait_for
+from tests.gallery_page import SCENES, add, add_waiting, fox, show, wait_for
 
 SCREENSHOTS = Path(__file__).parents[2] / "test-output" / "screenshots"
 WIDTHS = {"wide": 1280, "phone": 390}
@@ -55,16 +55,10 @@ def airflow() -> Iterator[CannedAirflow]:
         yield airflow
 
 
-def add_waiting(airflow: CannedAirflow, ordered: ImageSet) -> None:
+def add_waiting_since(airflow: CannedAirflow, ordered: ImageSet) -> None:
     """A task that waits for a set, 20 s after it started, and four earlier runs of it."""
     now = time.time()
-    task = airflow.add(
-        "draw",
-        "deferred",
-        prediction_id=ordered.prediction_id,
-        ordered_image_set=ordered.to_json(),
-        spent_usd=0.105,
-    )
+    task = add_waiting(airflow, ordered)
     task["start_date"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now - 20))
     airflow.stores["draw", -1] = {"seedream_submission": {"version": 1, "deadline": now + 3590}}
     airflow.earlier = [
@@ -93,7 +87,7 @@ def add_published(airflow: CannedAirflow, made: ImageSet) -> None:
 
 
 def waiting(airflow: CannedAirflow, cdn: Cdn) -> View:
-    add_waiting(airflow, fox(cdn, images=(), completed_at=None, inference_ms=None))
+    add_waiting_since(airflow, fox(cdn, images=(), completed_at=None, inference_ms=None))
     return airflow.task_page("draw"), "document.body.innerText.includes('Deadline')"
 
 
