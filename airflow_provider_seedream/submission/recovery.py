@@ -149,12 +149,13 @@ def answered(
     return named
 
 
-def refuse_unheeded_answer(store: TaskStore) -> None:
+def refuse_unheeded_answer(store: TaskStore, before: SubmissionRecord | None) -> None:
     """See to it that a person's answer about an earlier submission decides nothing of the next, which is about to be paid.
 
+    :param before: the record of the earlier one, if there was one.
     :raises InvalidInputError: if it names a prediction: the person wants that one, and nothing paid.
     """
-    said = store.answer()
+    said = None if before is None else store.answer()
     if said is None:
         return
     if said.lower() != SUBMIT:

@@ -79,6 +79,7 @@ class TaskStore:
     :param context: Airflow's.
     :param task_id: the task.
     :param api_key: gives what seals a prompt; asked only where one is kept in a Variable.
+    :ivar own: what tells this task instance apart from others: a digest.
     """
 
     def __init__(self, context: Context, task_id: str, api_key: Callable[[], str]) -> None:
@@ -87,7 +88,7 @@ class TaskStore:
         self._task_id = task_id
         self._api_key = api_key
         self._listed = False
-        self._own = _digest(self._ti.dag_id, self._ti.run_id, task_id, self._ti.map_index)
+        self.own = _digest(self._ti.dag_id, self._ti.run_id, task_id, self._ti.map_index)
 
     def get(self, key: str) -> Any:
         """What is kept under a key, or ``None``."""
@@ -158,7 +159,7 @@ class TaskStore:
             log.warning("XCom %s could not be written.", key, exc_info=True)
 
     def _name(self, key: str) -> str:
-        return f"{key}_{self._own}"
+        return f"{key}_{self.own}"
 
     def _of_variable(self, key: str) -> Any:
         text = self._read(self._name(key))
@@ -191,7 +192,7 @@ class TaskStore:
         try:
             now, listed = time.time(), json.loads(Variable.get(name, None) or "{}")
             old = [own for own, at in listed.items() if now - at > KEPT_FOR][:REMOVED_AT_ONCE]
-            if not old and now - listed.get(self._own, 0) < LISTED_ONCE_IN:
+            if not old and now - listed.get(self.own, 0) < LISTED_ONCE_IN:
                 return
             for own in old:
                 for key in (xcom.SUBMISSION, xcom.PROMPT, ANSWER):
@@ -201,7 +202,7 @@ class TaskStore:
             what = f"task {self._task_id} of DAG {self._ti.dag_id} removes the oldest"
             Variable.set(
                 name,
-                json.dumps({**kept, self._own: round(now)}),
+                json.dumps({**kept, self.own: round(now)}),
                 description=f"Seedream: Variables of which {what}.",
             )
         except Exception:

@@ -13,9 +13,9 @@ earlier tries said to other tasks. Then it decides, and the operator acts on the
 
 Must never happen: a POST before ``intent`` is in the store (other tasks can see it, too, if Airflow stores it: :mod:`.claims`);
 a POST after the task was killed, or later than ``send_within`` after ``intent``; a second POST while the outcome of the first
-is not known, unless a person asked for it (see :mod:`.record`); a known id that is dropped because the store is away. Only
-``pay`` sends what pays. Whether a request that failed may have been accepted is said by the error table (``Arrival``), by
-whether a byte left, or by a prediction that the answer names: never by a text.
+is not known, unless a person asked for it (see :mod:`.record`); a known id that is dropped because the store is away (see
+:mod:`.second_place`). Only ``pay`` sends what pays. Whether a request that failed may have been accepted is said by the error
+table (``Arrival``), by whether a byte left, or by a prediction that the answer names: never by a text.
 
 What only this try knows (an id, a refusal, a clock) goes to memory first, and to the store in four attempts; all else goes to
 the store first. A worker that is killed between any two writes leaves a record that the next try can act on. Constants: see
@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING
 from tenacity import Retrying, stop_after_attempt, wait_exponential
 
 from airflow_provider_seedream import xcom
-from airflow_provider_seedream.submission import advice, recovery
+from airflow_provider_seedream.submission import advice, recovery, second_place
 from airflow_provider_seedream.submission.claims import ClaimsUnreadableError
 from airflow_provider_seedream.submission.decisions import (
     Changed,
@@ -116,9 +116,10 @@ class Submission:
         :raises UnreadableRecordError: if there is one that cannot be read.
         """
         stored = self.store.get(xcom.SUBMISSION)
-        return (
-            None if stored is None else SubmissionRecord.from_json(stored, self.store.place(xcom.SUBMISSION))
-        )
+        if stored is None:
+            return None
+        record = SubmissionRecord.from_json(stored, self.store.place(xcom.SUBMISSION))
+        return second_place.completed(self.store.own, record)
 
     def reopen(self) -> None:
         """Read the record again after a pause: another try of the task may have begun."""
@@ -192,9 +193,10 @@ class Submission:
         :raises ApiError: if the API refused it, or it was never sent: nothing is paid.
         :raises PredictionTimeoutError: if our turn to submit came after our deadline.
         """
+        # Its imports take a second on a busy machine: before the intent, not between that and the request.
+        client = self.hook.client
         before, intent = self.record, self._intent(request, cost_usd)
-        if before is not None:
-            recovery.refuse_unheeded_answer(self.store)
+        recovery.refuse_unheeded_answer(self.store, before)
         settings, to = self.hook.settings, f"{request.model} for ${cost_usd:g}"
         key, origin = settings.source, settings.endpoint.origin
         log.info("Submitting %s to %s (%s, %s): %s.", request.describe, to, key, origin, because)
@@ -213,7 +215,7 @@ class Submission:
             prediction = named
         except BaseException:
             # Airflow's execution_timeout is no Exception. It can come while there is no connection yet.
-            if not self.hook.client.may_have_left:
+            if not client.may_have_left:
                 self._put_back(before, intent)
             self._note_clock()
             raise
@@ -427,6 +429,7 @@ class Submission:
 
     def _keep(self, record: SubmissionRecord, prediction: Prediction) -> None:
         now = time.time()
+        second_place.keep(self.store.own, record, prediction.id)
         try:
             self._persist(record.submitted(prediction.id, at=now, deadline=now + self.terms.timeout))
         except Exception:
@@ -437,6 +440,7 @@ class Submission:
     def _write(self, record: SubmissionRecord) -> None:
         self.store.set(xcom.SUBMISSION, record.to_json())
         self.record = record
+        second_place.remove(self.store.own, record)
 
     def _persist(self, record: SubmissionRecord) -> None:
         """Write what no one else knows: again, if the store is away for a moment. It holds in memory in any case."""

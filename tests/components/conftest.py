@@ -7,7 +7,7 @@ import requests  # noqa: F401 - the client imports it late, which must not count
 from tenacity import wait_none
 
 from airflow_provider_seedream.operators.base import PayingOperator
-from airflow_provider_seedream.submission import Timing, store
+from airflow_provider_seedream.submission import Timing, second_place, store
 from airflow_provider_seedream.waiting import poll
 from airflow_provider_seedream.waiting.schedule import PollSchedule
 from airflow_provider_seedream.wavespeed import driver
@@ -31,6 +31,13 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     VARIABLES.rows.clear()
     VARIABLES.descriptions.clear()
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A machine on which no earlier try kept an id."""
+    folder = tmp_path_factory.mktemp("machine")
+    monkeypatch.setattr(second_place, "_folder", lambda: folder)
 
 
 @pytest.fixture
