@@ -7,7 +7,7 @@ from typing import Literal
 OnClear = Literal["resubmit", "reuse"]
 """What clearing a task means for the prediction it paid for."""
 
-OnLostSubmission = Literal["fail", "adopt", "resubmit"]
+OnLostSubmission = Literal["fail", "adopt", "resubmit", "ask"]
 """What to do where a paying request got no answer."""
 
 PriceSource = Literal["table", "api"]

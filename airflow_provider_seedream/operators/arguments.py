@@ -7,10 +7,12 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any, TypeAlias, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, ObjectStoragePath
 
+from airflow_provider_seedream.options import OnLostSubmission
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError, WaveSpeedError
 from airflow_provider_seedream.wavespeed.validation import parse_choice, refuse_unknown, without_secrets
 
@@ -51,6 +53,22 @@ def refuse_unknown_arguments(
     }
     unknown = [name for name in given if not name.startswith("_") and name not in airflow]
     refuse_unknown(unknown, [*also, *own], what="argument")
+
+
+def parse_on_lost_submission(value: str) -> OnLostSubmission:
+    """The policy for lost submissions.
+
+    :raises InvalidInputError: also for ``"ask"`` on an Airflow that has no form.
+    """
+    policy: OnLostSubmission = parse_choice("on_lost_submission", value, OnLostSubmission)
+    if policy == "ask" and find_spec("airflow.sdk.execution_time.hitl") is None:
+        raise InvalidInputError(
+            "on_lost_submission",
+            policy,
+            "Airflow asks people by a form from 3.1 on",
+            'Leave it at "fail": the error says how a person decides.',
+        )
+    return policy
 
 
 def reject_blank(field: str, value: Any) -> Any:

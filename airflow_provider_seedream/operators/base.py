@@ -6,7 +6,7 @@ import datetime as dt
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,7 +18,7 @@ from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators import worker
 from airflow_provider_seedream.operators.arguments import lasting_errors_fail_at_once, reject_blank
 from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
-from airflow_provider_seedream.wavespeed.errors import BudgetExceededError
+from airflow_provider_seedream.wavespeed.errors import BudgetExceededError, LostSubmissionError
 from airflow_provider_seedream.wavespeed.validation import parse_usd
 
 if TYPE_CHECKING:
@@ -66,6 +66,9 @@ class PayingOperator(RendersOnlyWhatTheAuthorWrote):
     """How long a submission waits for what; ``None``: as long as :class:`~.submission.Timing` says."""
 
     killed = False
+    _stopped = False
+    """Whether a person answered the form by stopping."""
+
     _submission: Submission | None = None
 
     @cached_property
@@ -98,7 +101,8 @@ class PayingOperator(RendersOnlyWhatTheAuthorWrote):
                 retries=self.retries,
                 retry_delay=self._least_retry_delay,
                 on_clear=self.on_clear,
-                on_lost_submission=self.on_lost_submission,
+                on_lost_submission="fail" if self.on_lost_submission == "ask" else self.on_lost_submission,
+                asks=self._asks,
                 timeout=self.timeout,
                 texts_vary=self.texts_vary,
             ),
@@ -130,7 +134,7 @@ class PayingOperator(RendersOnlyWhatTheAuthorWrote):
                     case paying.Resume() | paying.Collect():
                         step = submission.resume(request, step)
                     case paying.Recover():
-                        step = submission.recover(request)
+                        step = self._recovered(submission, request, context)
                     case paying.RetryLater(seconds):
                         self._pause(seconds)
                         submission.reopen()
@@ -146,6 +150,43 @@ class PayingOperator(RendersOnlyWhatTheAuthorWrote):
         submission.claims.claim(step.prediction_id, record.earlier if record else ())
         self._push(context, xcom.SPENT_USD, record.may_be_spent_usd if record else cost_usd)
         return step
+
+    def _recovered(
+        self, submission: Submission, request: PaidRequest, context: Context
+    ) -> Paid | paying.RetryLater | paying.Submit:
+        try:
+            return submission.recover(request)
+        except LostSubmissionError as error:
+            if not self._asks or error.question is None:
+                raise
+            worker.ask(self, context, error.question)
+        # Nobody is asked: the error says what a person can do, and is known to have said it.
+        submission.terms = replace(submission.terms, asks=False)
+        return submission.recover(request)
+
+    def execute_answered(self, context: Context, event: Any) -> Any:
+        """Continue after a person answered the form about a lost submission.
+
+        :param event: the answer.
+        """
+        said = worker.said(event)
+        who = (event.get("responded_by_user") or {}).get("name")
+        self.log.info(
+            "The form about the lost submission is answered by %.100r: %.100r.", who, said or "stop"
+        )
+        if said is None:
+            self._stopped = True
+        else:
+            self._store(context).keep_answer(said)
+        return self.execute_postponed(context)
+
+    def execute_postponed(self, context: Context, event: Any = None) -> Any:
+        """Continue after a pause that held no worker."""
+        raise NotImplementedError
+
+    @property
+    def _asks(self) -> bool:
+        return self.on_lost_submission == "ask" and not self._stopped
 
     def _price(self, request: PaidRequest) -> float:
         return self.hook.price(request) if self.price_source == "api" else request.cost_usd

@@ -11,6 +11,7 @@ from airflow_provider_seedream import xcom
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators import worker
 from airflow_provider_seedream.operators.arguments import (
+    parse_on_lost_submission,
     refuse_unknown_arguments,
     refuse_what_rendered_to_nothing,
 )
@@ -125,7 +126,7 @@ class SeedreamPromptOperator(PayingOperator):
             "on_unusable_enhancement", on_unusable_enhancement, OnUnusableEnhancement
         )
         self.price_source = parse_choice("price_source", price_source, PriceSource)
-        self.on_lost_submission = parse_choice("on_lost_submission", on_lost_submission, OnLostSubmission)
+        self.on_lost_submission = parse_on_lost_submission(on_lost_submission)
         self.on_clear = parse_choice("on_clear", on_clear, OnClear)
         self.prompt: object = prompt
         # Airflow puts a file's content in the place of its name, so only now is it known what it is.

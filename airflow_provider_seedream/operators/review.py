@@ -14,6 +14,7 @@ from airflow_provider_seedream import wavespeed, xcom
 from airflow_provider_seedream.operators import worker
 from airflow_provider_seedream.operators.arguments import refuse_unknown_arguments
 from airflow_provider_seedream.operators.cost import cost_of
+from airflow_provider_seedream.operators.hitl import keep_form
 from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError
 from airflow_provider_seedream.wavespeed.optimizer import MAX_NOTE, revised
@@ -132,7 +133,15 @@ class SeedreamReviewOperator(RendersOnlyWhatTheAuthorWrote, HITLOperator, Branch
             rounds=self.rounds,
             spent_usd=round(sum(cost_of(context["ti"], draw).cost_usd for draw in self.draws), 6),
         )
-        self._refuse_form_of_another(image_set, self._form_that_airflow_keeps(context))
+        kept = keep_form(
+            context["ti"],
+            subject=self.subject,
+            body=self.body,
+            options=self.options,
+            params=self.serialized_params,
+            assigned_users=self.assigned_users or (),
+        )
+        self._refuse_form_of_another(image_set, kept)
         context["ti"].xcom_push(key=xcom.SHOWN_PREDICTION_ID, value=image_set.prediction_id)
         context["ti"].xcom_push(key=xcom.SHOWN_IMAGE_URLS, value=[image.url for image in image_set.images])
         super().execute(context)
@@ -186,25 +195,6 @@ class SeedreamReviewOperator(RendersOnlyWhatTheAuthorWrote, HITLOperator, Branch
         """
         trigger.params = type(trigger.params)({})
         return super().defer(trigger=trigger, **kwargs)
-
-    def _form_that_airflow_keeps(self, context: Context) -> Any:
-        """Ask Airflow to keep this form. It answers with the form it keeps, which is the one that a person sees."""
-        from airflow.sdk.api.datamodels._generated import HITLUser as Assigned
-        from airflow.sdk.execution_time.comms import CreateHITLDetailPayload
-        from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
-
-        return SUPERVISOR_COMMS.send(
-            CreateHITLDetailPayload(
-                ti_id=context["ti"].id,
-                options=self.options,
-                subject=self.subject,
-                body=self.body,
-                defaults=self.defaults,
-                multiple=self.multiple,
-                params=self.serialized_params,
-                assigned_users=[Assigned(**user) for user in self.assigned_users or ()],
-            )
-        )
 
     def _refuse_form_of_another(self, image_set: ImageSet, kept: Any) -> None:
         """A form of other images, of another price, or for other people is never answered in the name of these."""

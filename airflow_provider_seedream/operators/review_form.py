@@ -85,6 +85,12 @@ def _missing(image: MissingImage) -> str:
 def _image(place: int, image: GeneratedImage, caption: str) -> str:
     text = " ".join([f"{place}\\.", plain(caption, CAPTION)]).strip()
     flagged = " **Flagged as unsafe by the vendor.**" if image.flagged else ""
-    if urlsplit(image.url).scheme not in ("http", "https"):
-        return f"{text}{flagged} (no link to show it by)"
-    return f"{text}{flagged}\n\n![Image {place}](<{quote(image.url, safe=_URL_CHARACTERS)}>)"
+    shown = linked_image(place, image.url)
+    return f"{text}{flagged}\n\n{shown}" if shown else f"{text}{flagged} (no link to show it by)"
+
+
+def linked_image(place: int, url: str) -> str:
+    """An image by its link, or nothing where it is no link."""
+    if urlsplit(url).scheme not in ("http", "https"):
+        return ""
+    return f"![Image {place}](<{quote(url, safe=_URL_CHARACTERS)}>)"

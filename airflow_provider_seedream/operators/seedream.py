@@ -14,6 +14,7 @@ from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators import worker
 from airflow_provider_seedream.operators.arguments import (
     object_store_folder,
+    parse_on_lost_submission,
     refuse_unknown_arguments,
     refuse_what_rendered_to_nothing,
     reject_blank,
@@ -90,8 +91,8 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
         job that takes longer stays paid; a retry resumes it.
     :param poll_interval: seconds between two polls, at least 2; default: a schedule that begins after 5 s.
     :param max_cost: ceiling in USD for this image set; over it nothing is sent.
-    :param on_lost_submission: what to do where a paying request got no answer: ``"fail"``, ``"adopt"`` the one
-        candidate that the API lists, or ``"resubmit"`` if it lists none.
+    :param on_lost_submission: what to do where a paying request got no answer: ``"fail"``, ``"ask"`` a person by a form
+        (Airflow 3.1+), ``"adopt"`` the one candidate that the API lists, or ``"resubmit"`` if it lists none.
     :param on_clear: what clearing the task means: ``"resubmit"`` makes new images, ``"reuse"`` takes the old ones.
     :param on_short_delivery: fewer images than asked: ``"accept"`` (logged) or ``"fail"``.
     :param on_flagged: images that the API flagged: ``"keep"``, ``"drop"`` or ``"fail"``.
@@ -149,7 +150,7 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
         refuse_unknown_arguments(type(self), kwargs)
         super().__init__(**kwargs)
         self.price_source = parse_choice("price_source", price_source, PriceSource)
-        self.on_lost_submission = parse_choice("on_lost_submission", on_lost_submission, OnLostSubmission)
+        self.on_lost_submission = parse_on_lost_submission(on_lost_submission)
         self.on_clear = parse_choice("on_clear", on_clear, OnClear)
         self.on_short_delivery = parse_choice("on_short_delivery", on_short_delivery, OnShortDelivery)
         self.on_flagged = parse_choice("on_flagged", on_flagged, OnFlagged)

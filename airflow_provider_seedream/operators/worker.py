@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from airflow_provider_seedream.operators.literals import (
         refuse_wrong_prompt_literals as refuse_wrong_prompt_literals,
     )
+    from airflow_provider_seedream.operators.lost_form import ask as ask
+    from airflow_provider_seedream.operators.lost_form import said as said
     from airflow_provider_seedream.operators.references import read_references as read_references
     from airflow_provider_seedream.operators.references import upload as upload
     from airflow_provider_seedream.operators.review_form import asks_the_same as asks_the_same
@@ -60,6 +62,7 @@ _OURS = {
     "Status": "wavespeed.prediction",
     "accept": "wavespeed.image_set",
     "announce": "lineage.assets",
+    "ask": "operators.lost_form",
     "asks_the_same": "operators.review_form",
     "delivered": "wavespeed.image_set",
     "job_class_of": "waiting.schedule",
@@ -74,6 +77,7 @@ _OURS = {
     "refuse_wrong_prompt_literals": "operators.literals",
     "review_form": "operators.review_form",
     "revised": "wavespeed.optimizer",
+    "said": "operators.lost_form",
     "summary": "wavespeed.image_set",
     "upload": "operators.references",
     "version_for": "wavespeed.request",

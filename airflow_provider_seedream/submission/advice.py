@@ -74,6 +74,20 @@ class WayOut:
         return f"set {' and '.join(changes)}, and clear the task" if changes else "clear the task"
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a form asks a person about a submission of unknown outcome.
+
+    :param what: happened.
+    :param cost_usd: price of that submission, and of another.
+    :param candidates: predictions that it may have become.
+    """
+
+    what: str
+    cost_usd: float
+    candidates: tuple[Prediction, ...]
+
+
 def no_record(try_number: int) -> str:
     """What a try logs that is not the first and finds no record."""
     return (
@@ -110,6 +124,7 @@ def lost(
     return LostSubmissionError(
         f"{_what_is_unknown(record, request)} {seen}. {way_out}",
         transient=again and record.phase is not Phase.MISSING,
+        question=Question(_outcome(record, request), record.cost_usd, tuple(found)),
     )
 
 
@@ -124,15 +139,18 @@ def unsearched(
 
 
 def _what_is_unknown(record: SubmissionRecord, request: PaidRequest) -> str:
-    price, since = f"${record.cost_usd:g}", dt.datetime.fromtimestamp(record.intent_at, dt.UTC)
+    since = dt.datetime.fromtimestamp(record.intent_at, dt.UTC)
+    return f"{_outcome(record, request)} Candidates since {since:%Y-%m-%d %H:%M:%SZ}:"
+
+
+def _outcome(record: SubmissionRecord, request: PaidRequest) -> str:
+    price = f"${record.cost_usd:g}"
     if record.phase is Phase.MISSING:
-        what = (
+        return (
             "This try is not the first, and Airflow has no record of the tries before it (it was removed, or they ended early). "
             f"One of them may have paid for {request.describe} ({price}). Nothing was sent."
         )
-    else:
-        what = f"A submission of {request.describe} ({price}) got no answer; it may have been accepted. Not sent again."
-    return f"{what} Candidates since {since:%Y-%m-%d %H:%M:%SZ}:"
+    return f"A submission of {request.describe} ({price}) got no answer; it may have been accepted. Not sent again."
 
 
 def changed(earlier: SubmissionRecord, way_out: WayOut) -> RequestChangedError:

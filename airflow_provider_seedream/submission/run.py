@@ -60,9 +60,10 @@ class Terms:
     :param attempt: this try, by Airflow's counters.
     :param moments: when the run, this try and the tries before it began and ended.
     :param on_clear: what a clear of the task asks for.
-    :param on_lost_submission: what to do where a paying request's outcome is unknown.
+    :param on_lost_submission: what to do where a paying request's outcome is unknown. ``"ask"`` is ``"fail"`` with ``asks``.
     :param timeout: seconds to wait, for a turn to submit and again for the result.
     :param texts_vary: whether each try may write another prompt, as a function does.
+    :param asks: whether a form asks a person first, so that no error has shown the candidates yet.
     """
 
     conn_id: str
@@ -72,6 +73,7 @@ class Terms:
     on_lost_submission: OnLostSubmission
     timeout: float
     texts_vary: bool = False
+    asks: bool = False
 
     @classmethod
     def of(

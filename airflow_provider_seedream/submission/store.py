@@ -142,6 +142,14 @@ class TaskStore:
         said = Variable.get(self.answer_name, None)
         return None if said is None else str(said).strip()
 
+    def keep_answer(self, said: str) -> None:
+        """Keep what a person said by a form, as if it had been said by the Variable.
+
+        :raises NotKeptError: if it does not hold it afterwards.
+        """
+        what = f"what a person said of the lost submission of task {self._task_id}"
+        _write(self.answer_name, said, f"Seedream: {what}. It counts once.")
+
     def remove_answer(self) -> None:
         """Remove what a person said: it counts once.
 

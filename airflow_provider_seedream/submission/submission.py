@@ -330,7 +330,7 @@ class Submission:
         if step is None:
             # A person who clears the task from now on has seen the candidates.
             reported = record.reported_in(self.terms.attempt, digest_of(judged.in_doubt))
-            self._note(reported, "its submission was reported")
+            self._note(record if self.terms.asks else reported, "its submission was reported")
             raise advice.lost(record, request, judged.in_doubt, judged.way_out(self._way_out))
         if isinstance(step, RetryLater):
             log.warning("The lost submission may still arrive; searching again in %.0f s.", step.seconds)

@@ -33,6 +33,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 
 class WaveSpeedError(Exception):
@@ -198,11 +199,13 @@ class LostSubmissionError(WaveSpeedError):
     """A paying request whose outcome is not known. It is never sent again by itself.
 
     :param transient: whether a later search for it may do better.
+    :param question: what a form asks a person about it; ``None`` where only a later search can tell more.
     """
 
-    def __init__(self, message: str, *, transient: bool = False) -> None:
+    def __init__(self, message: str, *, transient: bool = False, question: Any = None) -> None:
         super().__init__(message)
         self.transient = transient
+        self.question = question
 
 
 class RequestChangedError(WaveSpeedError):

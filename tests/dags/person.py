@@ -58,11 +58,18 @@ class Person:
             path = self.form(task_id)
             if path is None:
                 return
-            answer = self._client.patch(
-                path, json={"chosen_options": [option], "params_input": {"note": note}}
-            )
-            if not answer.is_success:
-                self.refusals.append(answer.text)
+            self._send(path, option, {"note": note})
+
+    def _send(self, path: str, option: str, fields: dict[str, Any]) -> None:
+        answer = self._client.patch(path, json={"chosen_options": [option], "params_input": fields})
+        if not answer.is_success:
+            self.refusals.append(answer.text)
+
+    def answer(self, task_id: str, choose: Callable[[list[str]], str]) -> None:
+        """Answer a form without fields, by one of its options."""
+        path = self.form(task_id)
+        if path is not None:
+            self._send(path, choose(self.forms[-1]["options"]), {})
 
     def clear(self, task_id: str) -> None:
         """Clear a task and all that follows it."""
