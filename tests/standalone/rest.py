@@ -175,7 +175,13 @@ class Run:
         return form
 
     def answer(self, task_id: str, option: str, **params: Any) -> None:
-        """Answer what a task asks, as the form does, once the scheduler has read that the worker is done with it.
+        """Answer what a task asks, as the form does."""
+        self.settle(task_id)
+        path = f"{self._path}/taskInstances/{task_id}/-1/hitlDetails"
+        self._airflow.patch(path, {"chosen_options": [option], "params_input": params})
+
+    def settle(self, task_id: str) -> None:
+        """Wait until the scheduler has read that the worker is done with a task that asks.
 
         An answer within seconds of the question can reach the scheduler before that news, and it then takes a healthy
         task for failed. The news was seen to come five to six seconds late.
@@ -188,8 +194,6 @@ class Run:
             lambda: news in self._airflow.standalone.log.read_text(), timeout=60, what=f"news of {task_id}"
         )
         time.sleep(1)
-        path = f"{self._path}/taskInstances/{task_id}/-1/hitlDetails"
-        self._airflow.patch(path, {"chosen_options": [option], "params_input": params})
 
     def task(self, task_id: str) -> dict[str, Any]:
         """One task instance that is not mapped."""

@@ -35,6 +35,7 @@ def money_dag(dag_id: str, **arguments: Any) -> None:
 money_dag("deferred")
 money_dag("waiting", deferrable=False)
 money_dag("adopting", on_lost_submission="adopt")
+money_dag("asking", on_lost_submission="ask", enable_sync_mode=True)
 money_dag("reusing", on_clear="reuse")
 money_dag("storing", output_path=f"file://{SCRATCH}/stored")
 
