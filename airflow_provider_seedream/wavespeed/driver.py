@@ -8,13 +8,14 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tenacity import retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import retry_if_exception, wait_random_exponential
 
 from airflow_provider_seedream import __version__
 from airflow_provider_seedream.wavespeed.endpoint import Endpoint
 from airflow_provider_seedream.wavespeed.errors import (
     ApiConnectionError,
     ApiError,
+    ApiTimeoutError,
     Failure,
     rule_for,
     rule_of,
@@ -25,6 +26,9 @@ from airflow_provider_seedream.wavespeed.validation import plain
 
 ATTEMPTS = 5
 """Most attempts of a call, where sending again is allowed."""
+
+UPLOADS = 2
+"""Most attempts of an upload that got no answer: a server that closes while it is sent to may have refused it in vain."""
 
 LONGEST_WAIT = 30.0
 """Most seconds between two attempts; where a server asks for more, its error is raised instead."""
@@ -46,8 +50,13 @@ def policy(call: Call[Any], attempts: int) -> dict[str, Any]:
             and (error.retry_after or 0) <= LONGEST_WAIT
         )
 
+    def is_last(state: Any) -> bool:
+        unheard = call.content is not None and isinstance(state.outcome.exception(), ApiTimeoutError)
+        most = min(attempts, UPLOADS) if unheard else attempts
+        return state.attempt_number >= most or _is_late(call)
+
     return {
-        "stop": lambda state: stop_after_attempt(attempts)(state) or _is_late(call),
+        "stop": is_last,
         "wait": wait,
         "retry": retry_if_exception(may_resend),
         "reraise": True,
