@@ -9,17 +9,17 @@ from pathlib import Path
 
 PAGE = Path(__file__).parent.parent / "docs" / "what-is-certain.md"
 CLIENTS = ("requests", "aiohttp")
-_ROW = re.compile(r"^\| (both|requests|aiohttp) \| (.+) \| (?:`(\w+)`|–) \| (.+?) \|$", re.MULTILINE)
+_ROW = re.compile(r"^\| (both|requests|aiohttp) \| (.+) \| (?:`(\w+)`|–) \| (.+?) \| (.+?) \|$", re.MULTILINE)
 
-Row = tuple[str, str, str, str]
-"""Client, event, name of the error ("" for none), and what is known of the paying request."""
+Row = tuple[str, str, str, str, str]
+"""Client, event, name of the error ("" for none), what is known of the paying request, what a submission does then."""
 
 
 def documented() -> list[Row]:
     """The rows of the page, one for each client."""
     return [
-        (name, event, error, verdict)
-        for client, event, error, verdict in _ROW.findall(PAGE.read_text())
+        (name, event, error, verdict, then)
+        for client, event, error, verdict, then in _ROW.findall(PAGE.read_text())
         for name in (CLIENTS if client == "both" else (client,))
     ]
 
@@ -29,8 +29,8 @@ def report(seen: Iterable[Row]) -> list[str]:
     cases = Counter(seen)
     if not cases:
         return []
-    head = ("client", "event", "error", "the paying request")
-    widths = [max(len(row[column]) for row in (head, *cases)) for column in range(4)]
+    head = ("client", "event", "error", "the paying request", "a submission")
+    widths = [max(len(row[column]) for row in (head, *cases)) for column in range(5)]
     lines = [(head, "cases"), *((row, str(count)) for row, count in cases.items())]
     return [
         "  ".join((*(cell.ljust(width) for cell, width in zip(row, widths, strict=True)), count)).rstrip()
