@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
+from tests import certainty
 from tests.events import report
 from tests.layers import LAYERS, layer, share
 
@@ -42,6 +43,7 @@ hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
 EVENT = "event"
+CERTAIN = "certain"
 
 
 def pytest_unconfigure() -> None:
@@ -78,9 +80,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what tests have recorded, what they saw of each event, and how many passed in each layer."""
     reports = terminalreporter.stats.get("passed", ())
     for name, value in [recorded for each in reports for recorded in each.user_properties]:
-        if name != EVENT:
+        if name not in (EVENT, CERTAIN):
             terminalreporter.write_line(f"{name}: {value}")
     for line in report(_events(reports), _events(terminalreporter.stats.get("failed", ()))):
+        terminalreporter.write_line(line)
+    for line in certainty.report(_rows(terminalreporter)):
         terminalreporter.write_line(line)
     passed = Counter(layer(each.nodeid) for each in reports)
     if passed:
@@ -92,6 +96,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 seconds[layer(each.nodeid)] += each.duration
         times = ", ".join(f"{name} {seconds[name]:.0f} s" for name in LAYERS if name in seconds)
         terminalreporter.write_line(f"time by layer, of all processes: {times}")
+
+
+def _rows(terminalreporter: pytest.TerminalReporter) -> Iterable[certainty.Row]:
+    for outcome in ("passed", "failed"):
+        for each in terminalreporter.stats.get(outcome, ()):
+            yield from (tuple(value) for name, value in each.user_properties if name == CERTAIN)
 
 
 def _events(reports: Iterable[pytest.TestReport]) -> Iterator[tuple[str, str]]:

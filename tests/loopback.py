@@ -101,6 +101,8 @@ class Loopback:
                 connection, _ = self._listening.accept()
             except OSError:
                 return
+            # As servers do: a small answer behind another is on its way when the connection is closed.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             visitor = Visitor(connection, self._over)
             self.visitors.append(visitor)
             threading.Thread(target=self._visit, args=(visitor,), daemon=True).start()

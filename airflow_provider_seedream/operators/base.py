@@ -18,7 +18,7 @@ from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators import worker
 from airflow_provider_seedream.operators.arguments import lasting_errors_fail_at_once, reject_blank
 from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
-from airflow_provider_seedream.wavespeed.errors import BudgetExceededError, LostSubmissionError
+from airflow_provider_seedream.wavespeed.errors import ApiError, BudgetExceededError, LostSubmissionError
 from airflow_provider_seedream.wavespeed.validation import parse_usd
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ class PayingOperator(RendersOnlyWhatTheAuthorWrote):
         :raises RequestChangedError: if an earlier try paid for another request.
         :raises AccountChangedError: if an earlier try paid with a key from elsewhere.
         :raises BudgetExceededError: if a ceiling would be exceeded.
+        :raises ApiConnectionError: if the API cannot be reached for minutes, or for a cause that no wait cures.
         """
         before = submission.record
         with worker.Resumption(type(self).__name__, before).traced() as resumption:
@@ -127,10 +128,14 @@ class PayingOperator(RendersOnlyWhatTheAuthorWrote):
             while not isinstance(step, paying.Paid):
                 match step:
                     case paying.Submit(because):
-                        cost_usd = self._price(request)
-                        self._check_budget(cost_usd, submission.spent_usd)
-                        request = self._prepared(request, context)
-                        step = submission.pay(request, because, cost_usd=cost_usd)
+                        try:
+                            cost_usd = self._price(request)
+                            self._check_budget(cost_usd, submission.spent_usd)
+                            request = self._prepared(request, context)
+                        except ApiError as error:
+                            step = submission.put_off(request, error)
+                        else:
+                            step = submission.pay(request, because, cost_usd=cost_usd)
                     case paying.Resume() | paying.Collect():
                         step = submission.resume(request, step)
                     case paying.Recover():

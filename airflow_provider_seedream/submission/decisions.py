@@ -149,7 +149,7 @@ def decide(
             if not _ended(prediction):
                 return _resume(record.earlier[-1], prediction)
         lost_before = record.resubmitted and not cleared
-        return Changed(record) if lost_before and not same else Submit("it was rate limited before")
+        return Changed(record) if lost_before and not same else Submit("it had to wait for its turn before")
     if record.phase is Phase.MISSING:
         return Lost(record)
     if record.phase is Phase.INTENT:

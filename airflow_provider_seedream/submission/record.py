@@ -4,15 +4,15 @@ Theory of operation. Each task instance has one record. It is in one of these ph
 
 - no record: nothing was ever sent, if this is the first try;
 - ``nothing``: earlier tries ended before they sent anything that pays, or the API refused it;
-- ``delayed``: the API rate limited the submission (HTTP 429); its turn comes later;
+- ``delayed``: the API rate limited the submission (HTTP 429), or could not be reached; its turn comes later;
 - ``intent``: the paying request is about to leave, or left, and no answer proves that it was refused;
 - ``submitted``: the API gave an id. This phase alone has one;
 - ``missing``: a try that is not the first found no record. A person, a clean-up or a state store backend removed it, or the
   tries before it ended before they wrote one. An earlier try may have paid.
 
 A try reads the record and hands it to :func:`~.decisions.decide`. Whoever pays writes ``intent`` before the POST, and right
-after it what the answer says: ``submitted``; ``delayed`` after a 429, unless the record from before says that something is
-lost; or the record from before (else ``nothing``) after a refusal. Without an answer that proves a refusal ``intent`` stays.
+after it what the answer says: ``submitted``; ``delayed`` after a 429 or where no connection came about, unless the record from
+before says that something is lost; or the record from before (else ``nothing``) after a refusal. Without an answer that proves a refusal ``intent`` stays.
 Three things lead on from there: a search of the account (:mod:`.recovery`), a trigger's event that brings the id, and a
 clear of a task whose request was changed, which pays at once and says so. ``submitted`` ends when its prediction fails in a
 way that may pass, when the request was changed and it failed, or when a person clears the task under
@@ -154,6 +154,7 @@ class SubmissionRecord:
     :param deadline: epoch seconds at which we stop waiting, for the images or for our turn to submit.
     :param spent_usd: price of what this task submitted, or may have, before and since it was last cleared.
     :param refusals: how often the API rate limited this submission.
+    :param unreached: how often in a row, and in one try, no connection to the API came about for it.
     :param resubmitted: whether this submission was made in place of a lost one.
     :param earlier: the ids of this task instance's latest predictions before this one.
     :param try_number: the latest try that wrote this record; ``None`` in records of earlier versions.
@@ -183,6 +184,7 @@ class SubmissionRecord:
     deadline: float | None = None
     spent_usd: float = 0.0
     refusals: int = 0
+    unreached: int = 0
     resubmitted: bool = False
     earlier: tuple[str, ...] = ()
     try_number: int | None = None
@@ -212,8 +214,12 @@ class SubmissionRecord:
         clock_ahead: float | None = None,
         paid_from: str = "",
         inputs: Mapping[str, str] | None = None,
+        resumed: bool = False,
     ) -> SubmissionRecord:
-        """The record of a submission that is about to be paid, with what must be remembered of those before it."""
+        """The record of a submission that is about to be paid, with what must be remembered of those before it.
+
+        :param resumed: whether its try has waited for its turn before.
+        """
         waited = before is not None and before.same_wish(attempt) and before.phase is Phase.DELAYED
         return cls(
             phase=Phase.INTENT,
@@ -228,6 +234,7 @@ class SubmissionRecord:
             clock_ahead=clock_ahead,
             spent_usd=spent_before(before, attempt),
             refusals=before.refusals if before is not None and waited else 0,
+            unreached=before.unreached if before is not None and waited and resumed else 0,
             resubmitted=before is not None
             and (before.phase is Phase.INTENT or (waited and before.resubmitted)),
             earlier=before.known_ids[-EARLIER_KEPT:] if before is not None else (),
@@ -323,9 +330,13 @@ class SubmissionRecord:
         """Fingerprint of the latest prediction that a submission after this record may leave running."""
         return self.fingerprint if self.prediction_id else self.displaced
 
-    def delayed(self) -> SubmissionRecord:
-        """This record after the API rate limited the submission."""
-        return replace(self, phase=Phase.DELAYED, refusals=self.refusals + 1)
+    def delayed(self, *, reached: bool) -> SubmissionRecord:
+        """This record after a submission that must wait for its turn.
+
+        :param reached: whether the API said so by a rate limit; else no connection to it came about.
+        """
+        refusals, unreached = (self.refusals + 1, 0) if reached else (self.refusals, self.unreached + 1)
+        return replace(self, phase=Phase.DELAYED, refusals=refusals, unreached=unreached)
 
     def submitted(self, prediction_id: str, *, at: float, deadline: float) -> SubmissionRecord:
         """This record after the API's answer."""
@@ -404,6 +415,7 @@ _FIELD_TYPES: Mapping[str, tuple[type, ...]] = {
     "deadline": (*_NUMBER, NoneType),
     "spent_usd": _NUMBER,
     "refusals": (int,),
+    "unreached": (int,),
     "resubmitted": (bool,),
     "try_number": (int, NoneType),
     "clear_number": (int,),

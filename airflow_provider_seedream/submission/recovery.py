@@ -17,6 +17,7 @@ from airflow_provider_seedream.submission.matching import (
     adoptable,
     candidates,
     digest_of,
+    digests_of,
     identified,
     may_be_delivered,
     possible,
@@ -184,6 +185,16 @@ def _named_by_a_person(
         rule = f"it is {named.status_word}, or of another model or count than {request.describe} of {request.model}"
         raise InvalidInputError(variable, said, rule, _ANSWERS)
     return named
+
+
+def of_request(
+    record: SubmissionRecord, request: PaidRequest, terms: Terms, account: str
+) -> SubmissionRecord:
+    """A record that is missing, with what is asked for now: nothing else is known of what it was for."""
+    if record.phase is not Phase.MISSING:
+        return record
+    fingerprint, inputs = request.fingerprint(terms.conn_id), digests_of(request, account)
+    return replace(record, fingerprint=fingerprint, cost_usd=request.cost_usd, inputs=inputs)
 
 
 def search(

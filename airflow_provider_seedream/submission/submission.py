@@ -25,7 +25,6 @@ the store first. A worker that is killed between any two writes leaves a record 
 from __future__ import annotations
 
 import logging
-import random
 import time
 from dataclasses import replace
 from functools import cached_property, partial
@@ -59,7 +58,6 @@ from airflow_provider_seedream.wavespeed.errors import (
     ApiError,
     Arrival,
     PredictionTimeoutError,
-    RateLimitError,
     rule_of,
 )
 from airflow_provider_seedream.wavespeed.prediction import Prediction
@@ -243,6 +241,7 @@ class Submission:
             clock_ahead=self.hook.clock_ahead,
             paid_from=self.hook.settings.source,
             inputs=digests_of(request, self._account),
+            resumed=self.resumed,
         )
 
     def _without_id(
@@ -253,29 +252,38 @@ class Submission:
             log.warning("%s The submission may have been accepted and is not sent again.", error)
             return Recover()
         self._put_back(before, intent)
+        return self._delayed(error, before, intent)
+
+    def put_off(self, request: PaidRequest, error: ApiError) -> RetryLater:
+        """Wait for a turn to submit after an error of a call that comes before the paying request.
+
+        :raises ApiError: ``error``, where waiting does not help, or has lasted for too long.
+        """
+        return self._delayed(error, self.record, self._intent(request, request.cost_usd))
+
+    def _delayed(
+        self, error: ApiError, before: SubmissionRecord | None, intent: SubmissionRecord
+    ) -> RetryLater:
+        rule = rule_of(error)
         # The record of a wait would take the place of one that says what is lost.
         beside = before is not None and before.outcome_unknown
-        if beside or not isinstance(error, RateLimitError):
+        if beside or self.killed or not rule.waits:
             raise error
-        delayed = intent.delayed()
-        seconds = self.timing.pause(error.retry_after, delayed.refusals, random.random())  # noqa: S311 - spreads, hides nothing
+        delayed = intent.delayed(reached=rule.arrival is Arrival.REFUSED)
+        seconds = self.timing.until_turn(error.retry_after, delayed)
         if time.time() + seconds >= (delayed.deadline or 0.0):
-            log.warning("Rate limited (HTTP 429) %d times; nothing is paid.", delayed.refusals)
+            log.warning("%s, %d times; nothing is paid.", rule.waits, delayed.unreached or delayed.refusals)
             raise error
         self._write(delayed)
-        log.info("Rate limited (HTTP 429), nothing is paid; retrying in %.0f s.", seconds)
+        log.info("%s, nothing is paid; retrying in %.0f s. %s", rule.waits, seconds, error)
         return RetryLater(seconds)
 
     def _put_back(self, before: SubmissionRecord | None, intent: SubmissionRecord) -> None:
         """Record that nothing was sent, or that the API refused it."""
         self.sent = NOTHING_SENT
         self.claims.report_lost(before)
-        try:
-            # Where there was none, a record that nothing is paid: the next try must not search for what never was.
-            self._persist(before or replace(intent, phase=Phase.NOTHING))
-        except Exception:
-            # The first error is what a person must see; the next try will search for a submission that never was.
-            log.exception("Nothing was paid, but the record still says that something may be.")
+        # Where there was none, a record that nothing is paid: the next try must not search for what never was.
+        self._note(before or replace(intent, phase=Phase.NOTHING), "nothing was paid")
 
     def resume(self, request: PaidRequest, decision: Resume | Collect) -> Paid:
         """Continue with the recorded prediction."""
@@ -301,14 +309,9 @@ class Submission:
 
         :raises LostSubmissionError: if something may be paid that cannot be found or identified.
         """
-        record = self.record or self._missing(request)
-        if record.phase is Phase.MISSING:
-            record = replace(
-                record,
-                fingerprint=request.fingerprint(self.terms.conn_id),
-                cost_usd=request.cost_usd,
-                inputs=digests_of(request, self._account),
-            )
+        record = recovery.of_request(
+            self.record or self._missing(request), request, self.terms, self._account
+        )
         self.claims.report_lost(record)
         self.record = record
         try:
@@ -347,12 +350,7 @@ class Submission:
     def _note_clock(self) -> None:
         """Keep what the API's answers say of its clock: only the worker that sent the request can compare the two."""
         record = self.record
-        if (
-            not self._sent_now
-            or record is None
-            or record.phase is not Phase.INTENT
-            or record.clock_ahead is not None
-        ):
+        if not (self._sent_now and record and record.phase is Phase.INTENT and record.clock_ahead is None):
             return
         noted = replace(record, clock_ahead=self.hook.clock_ahead, clock_hint=self.hook.client.clock_hint)
         if noted != record:

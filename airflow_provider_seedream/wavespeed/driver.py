@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import random
+import socket
+import ssl
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tenacity import retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import retry_if_exception, wait_random_exponential
 
 from airflow_provider_seedream import __version__
 from airflow_provider_seedream.wavespeed.endpoint import Endpoint
 from airflow_provider_seedream.wavespeed.errors import (
     ApiConnectionError,
     ApiError,
+    ApiTimeoutError,
     Failure,
     rule_for,
     rule_of,
@@ -25,6 +29,16 @@ from airflow_provider_seedream.wavespeed.validation import plain
 
 ATTEMPTS = 5
 """Most attempts of a call, where sending again is allowed."""
+
+UPLOADS = 2
+"""Most attempts of an upload that got no answer: a server that closes while it is sent to may have refused it in vain."""
+
+PASSING = (ConnectionError, TimeoutError, socket.gaierror, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+"""What hinders a connection for a while: refused, reset, closed, silent, a name that is not found. All else, such as a
+certificate that is not trusted or a proxy's name that makes no sense, waits for a person."""
+
+PASSING_ERRNO = frozenset({errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH})
+"""The same, where Python has no class for it."""
 
 LONGEST_WAIT = 30.0
 """Most seconds between two attempts; where a server asks for more, its error is raised instead."""
@@ -46,8 +60,13 @@ def policy(call: Call[Any], attempts: int) -> dict[str, Any]:
             and (error.retry_after or 0) <= LONGEST_WAIT
         )
 
+    def is_last(state: Any) -> bool:
+        unheard = call.content is not None and isinstance(state.outcome.exception(), ApiTimeoutError)
+        most = min(attempts, UPLOADS) if unheard else attempts
+        return state.attempt_number >= most or _is_late(call, state.upcoming_sleep)
+
     return {
-        "stop": lambda state: stop_after_attempt(attempts)(state) or _is_late(call),
+        "stop": is_last,
         "wait": wait,
         "retry": retry_if_exception(may_resend),
         "reraise": True,
@@ -64,8 +83,8 @@ def unfit(call: Call[Any], status: int, error: UnfitBodyError) -> ApiError:
     return unreadable(call, status, str(error), too_large=error.too_large)
 
 
-def _is_late(call: Call[Any]) -> bool:
-    return call.stopped() or (call.send_by is not None and time.time() > call.send_by)
+def _is_late(call: Call[Any], after: float = 0.0) -> bool:
+    return call.stopped() or (call.send_by is not None and time.time() + after > call.send_by)
 
 
 def refuse_late(call: Call[Any]) -> None:
@@ -98,7 +117,6 @@ def content_type(call: Call[Any]) -> Mapping[str, str]:
 
 def failed(call: Call[Any], endpoint: Endpoint, exchange: Exchange, error: Exception) -> ApiError:
     """The error of a call without an answer: whether a byte of it may have left decides, not what the libraries say."""
-    rule = rule_for(Failure.NO_ANSWER if exchange.begun else Failure.NOT_CONNECTED)
     what = (
         f"got no answer ({call.read_timeout or endpoint.read_timeout:g} s allowed)"
         if exchange.begun
@@ -106,9 +124,24 @@ def failed(call: Call[Any], endpoint: Endpoint, exchange: Exchange, error: Excep
     )
     # Where a proxy refuses, aiohttp raises an error with its status.
     refusal = exchange.proxy_status or (None if exchange.begun else getattr(error, "status", None))
-    reason = _reason(error) if refusal in (None, 200) else f"the proxy answered {refusal}"
+    refusal = None if refusal == 200 else refusal
+    reason = _reason(error) if refusal is None else f"the proxy answered {refusal}"
+    failure = Failure.NO_ANSWER if exchange.begun else _not_connected(error, refusal)
+    rule = rule_for(failure)
     message = f"{call.method} {endpoint.origin}{call.path} {what}: {reason}. {rule.way_out}"
-    return rule.error(message.strip())
+    return rule.error(message.strip(), failure=failure)
+
+
+def _not_connected(error: Exception, refusal: int | None) -> Failure:
+    """Whether a connection that did not come about may come about later without a change by a person."""
+    if refusal is not None:
+        passes = refusal == 429 or refusal >= 500
+    else:
+        passes = any(
+            isinstance(each, PASSING) or (isinstance(each, OSError) and each.errno in PASSING_ERRNO)
+            for each in _causes(error)
+        )
+    return Failure.UNREACHABLE if passes else Failure.NOT_CONNECTED
 
 
 def _reason(error: BaseException) -> str:

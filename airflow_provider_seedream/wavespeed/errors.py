@@ -81,6 +81,7 @@ class ApiError(WaveSpeedError):
     :param code: the code that was classified: the envelope's where it differs from the HTTP status.
     :param retry_after: seconds the server asked to wait, or ``None``.
     :param prediction_id: the prediction that an answer to a submission names although it is no success.
+    :param failure: how the call ended without an answer, where it did.
     """
 
     def __init__(
@@ -91,8 +92,10 @@ class ApiError(WaveSpeedError):
         code: int | None = None,
         retry_after: float | None = None,
         prediction_id: str | None = None,
+        failure: Failure | None = None,
     ) -> None:
         super().__init__(message)
+        self.failure = failure
         self.prediction_id = prediction_id
         self.status = status
         self.code = code
@@ -234,6 +237,7 @@ class Failure(enum.Enum):
     """Ways in which a call ends without an answer of the API."""
 
     NOT_CONNECTED = "no connection"
+    UNREACHABLE = "no connection now"
     NO_ANSWER = "no answer"
     UNREADABLE = "unreadable answer"
 
@@ -253,11 +257,13 @@ class Rule:
     :param error: the class to raise.
     :param arrival: what it means for a request that pays.
     :param way_out: what a person can do about it.
+    :param waits: why a submission waits for its turn after it, for the log; blank where waiting does not help.
     """
 
     error: type[ApiError]
     arrival: Arrival
     way_out: str = ""
+    waits: str = ""
 
     def may_resend(self, *, pays: bool) -> bool:
         """Whether the same call may be sent again at once: if it can help.
@@ -267,6 +273,8 @@ class Rule:
         """
         return self.error.transient and (not pays or self.arrival is Arrival.NEVER)
 
+
+_NOTHING_SENT = "Nothing was sent. Check the connection's host, DNS, proxy and certificates."
 
 RULES: Mapping[int | Failure, Rule] = MappingProxyType(
     {
@@ -281,11 +289,14 @@ RULES: Mapping[int | Failure, Rule] = MappingProxyType(
         422: Rule(BadRequestError, Arrival.REFUSED),
         # A gateway answers 408 when it lost patience with the connection: no word of the API on the request.
         408: Rule(ApiTimeoutError, Arrival.UNKNOWN),
-        429: Rule(RateLimitError, Arrival.REFUSED),
+        429: Rule(RateLimitError, Arrival.REFUSED, waits="Rate limited (HTTP 429)"),
         Failure.NOT_CONNECTED: Rule(
             ApiConnectionError,
             Arrival.NEVER,
-            "Nothing was sent. Check the connection's host, DNS, proxy and certificates.",
+            _NOTHING_SENT,
+        ),
+        Failure.UNREACHABLE: Rule(
+            ApiConnectionError, Arrival.NEVER, _NOTHING_SENT, waits="No connection to the API"
         ),
         Failure.NO_ANSWER: Rule(ApiTimeoutError, Arrival.UNKNOWN),
         Failure.UNREADABLE: Rule(InvalidResponseError, Arrival.UNKNOWN),
@@ -327,6 +338,8 @@ def rule_of(error: ApiError) -> Rule:
     """The row of the table that an error was raised from."""
     if error.code is not None:
         return rule_for(error.code)
+    if error.failure is not None:
+        return RULES[error.failure]
     return next(rule for rule in RULES.values() if isinstance(error, rule.error))
 
 

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 _current: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
 
 
+ANSWER_IS_THERE = 1.0
+"""Seconds to read an answer that came while the request was still being sent."""
+
+
 class NotSentError(Exception):
     """The request was not sent, although a connection stood: its time was over by then, or the task was killed."""
 
@@ -124,6 +128,10 @@ class Exchange:
         """Say that a byte has arrived."""
         if self.begun and self._until == inf:
             self._until = time.monotonic() + self._answering
+
+    def cut_short(self) -> None:
+        """Say that the rest of the request cannot be sent: only an answer that came meanwhile is read."""
+        self._until = time.monotonic() + ANSWER_IS_THERE
 
     def patience(self, seconds: float | None = None) -> float:
         """Seconds for the next step.
@@ -219,9 +227,12 @@ class _Connection:
                 self.sock.settimeout(self.timeout)
         try:
             super().send(data)  # type: ignore[misc]
-        except ssl.SSLError as error:
-            # A server may answer and close before it has read all. urllib3 reads that answer after a broken pipe only.
-            raise BrokenPipeError("the server closed the connection while it was sent to") from error
+        except (ssl.SSLError, TimeoutError) as error:
+            # A server may answer and close, or answer and read no more, before all is sent. urllib3 reads that answer after
+            # a broken pipe only.
+            if exchange is not None and exchange.begun:
+                exchange.cut_short()
+            raise BrokenPipeError("the server took no more while it was sent to") from error
 
 
 class _Timely(io.RawIOBase):

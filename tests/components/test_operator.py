@@ -11,14 +11,12 @@ from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 from airflow_provider_seedream.emulator import faults
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 from airflow_provider_seedream.wavespeed import (
-    ApiConnectionError,
     ImageSet,
     ImageSetPrompt,
     InvalidInputError,
     InvalidResponseError,
     Scene,
 )
-from airflow_provider_seedream.xcom import SUBMISSION
 from tests.components.airflow_context import Tries, rendered, run
 
 pytestmark = pytest.mark.usefixtures("hurried")
@@ -352,14 +350,6 @@ def test_a_balance_too_low_fails_for_good(seedream_emulator):
     with pytest.raises(AirflowFailException, match=r"InsufficientBalanceError.*insufficient balance"):
         run(operator(), Tries())
     assert seedream_emulator.paid_tasks == 0
-
-
-def test_an_unreachable_host_is_told_and_leaves_nothing_behind(seedream_emulator):
-    seedream_emulator.stop()
-    tries = Tries()
-    with pytest.raises(ApiConnectionError, match="found no connection"):
-        run(operator(), tries)
-    assert tries.store.get(SUBMISSION)["phase"] == "nothing"
 
 
 @pytest.mark.parametrize(

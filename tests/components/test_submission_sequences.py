@@ -42,6 +42,7 @@ from airflow_provider_seedream.wavespeed import (
     RequestChangedError,
     Status,
 )
+from airflow_provider_seedream.wavespeed.errors import Failure
 
 FATES = (
     "accepted",
@@ -52,6 +53,7 @@ FATES = (
     "never arrived, gateway error",
     "worker killed before",
     "not connected",
+    "not connected now",
     "rate limited",
     "refused",
 )
@@ -108,6 +110,8 @@ class World:
             raise KilledError
         if self.fate == "not connected":
             raise ApiConnectionError("x")
+        if self.fate == "not connected now":
+            raise ApiConnectionError("x", failure=Failure.UNREACHABLE)
         if self.fate == "rate limited":
             raise RateLimitError("x", code=429, retry_after=30.0)
         if self.fate == "refused":

@@ -35,6 +35,7 @@ TABLE = [
     (504, InternalServerError, Arrival.UNKNOWN, True),
     (302, InvalidResponseError, Arrival.UNKNOWN, True),
     (Failure.NOT_CONNECTED, ApiConnectionError, Arrival.NEVER, True),
+    (Failure.UNREACHABLE, ApiConnectionError, Arrival.NEVER, True),
     (Failure.NO_ANSWER, ApiTimeoutError, Arrival.UNKNOWN, True),
     (Failure.UNREADABLE, InvalidResponseError, Arrival.UNKNOWN, True),
 ]
@@ -54,6 +55,15 @@ def test_what_may_have_been_accepted_is_read_again_but_never_paid_again(code):
 
 def test_what_certainly_did_not_arrive_may_be_sent_again_at_once():
     assert rule_for(Failure.NOT_CONNECTED).may_resend(pays=True)
+    assert rule_for(Failure.UNREACHABLE).may_resend(pays=True)
+
+
+def test_a_submission_waits_for_its_turn_only_after_what_is_known_not_to_be_paid_and_passes():
+    waiting = [code for code, rule in RULES.items() if rule.waits]
+    assert waiting == [429, Failure.UNREACHABLE]
+    assert all(
+        rule_for(each).arrival is not Arrival.UNKNOWN and rule_for(each).error.transient for each in waiting
+    )
 
 
 def test_what_was_refused_for_its_rate_waits_for_its_turn_outside_the_client():
@@ -71,7 +81,7 @@ def test_no_answer_lets_a_paying_request_be_sent_again_unless_it_certainly_did_n
 @given(st.sampled_from(list(RULES)))
 def test_an_error_leads_back_to_its_row(code):
     rule = rule_for(code)
-    error = rule.error("x", code=code if isinstance(code, int) else None)
+    error = rule.error("x", failure=code) if isinstance(code, Failure) else rule.error("x", code=code)
     assert rule_of(error) == rule
 
 

@@ -7,8 +7,6 @@ import contextlib
 import datetime as dt
 import json
 import socket
-import ssl
-import threading
 from pathlib import Path
 
 import pytest
@@ -36,8 +34,7 @@ from airflow_provider_seedream.wavespeed import (
 from airflow_provider_seedream.wavespeed.async_client import AsyncWaveSpeedClient
 from airflow_provider_seedream.wavespeed.client import WaveSpeedClient
 from airflow_provider_seedream.wavespeed.endpoint import Endpoint
-from tests.cdn import certificate
-from tests.loopback import Loopback
+from tests.loopback import Loopback, answer, server_context
 
 pytest_plugins = ["airflow_provider_seedream.emulator.pytest_plugin"]
 
@@ -247,19 +244,6 @@ def test_a_key_that_the_server_repeats_is_taken_out(send, seedream_emulator):
         send(endpoint_of(seedream_emulator), operations.balance())
 
 
-def test_nobody_listening_counts_as_certainly_not_arrived(send):
-    with Emulator() as gone:
-        endpoint = endpoint_of(gone)
-    with pytest.raises(ApiConnectionError, match="found no connection"):
-        send(endpoint, operations.submit(REQUEST))
-
-
-def test_a_name_that_leads_nowhere_counts_as_certainly_not_arrived(send):
-    endpoint = Endpoint.build(host="https://no-such-host.invalid", api_key="k")
-    with pytest.raises(ApiConnectionError):
-        send(endpoint, operations.submit(REQUEST), attempts=2)
-
-
 def test_a_redirect_is_never_followed_so_the_key_stays_with_its_origin(send, seedream_emulator):
     with Emulator() as elsewhere:
         seedream_emulator.faults.add(
@@ -336,36 +320,81 @@ def test_one_client_keeps_one_connection_for_many_reads(seedream_emulator):
     assert seedream_emulator.connections == 1
 
 
-@pytest.mark.parametrize("tls", [True, False], ids=["TLS", "plain"])
-def test_what_a_server_answers_while_an_image_is_sent_is_read(tmp_path, monkeypatch, tls):
-    """It closes before it has read all of the image. urllib3 reads such an answer over plain HTTP only."""
-    file = certificate(tmp_path, "localhost")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(file))
-    body = b'{"code": 413, "message": "the file is too large"}'
-    head = f"HTTP/1.1 413 X\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+def take(visitor, length):
+    """Take a part of what is sent."""
+    while length > 0 and (piece := visitor.connection.recv(65536)):
+        visitor.sent += piece
+        length -= len(piece)
 
-    def serve(listener):
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = listener.accept()
-                with contextlib.suppress(OSError):
-                    connection = context.wrap_socket(connection, server_side=True) if tls else connection
-                    asked = b""
-                    while b"\r\n\r\n" not in asked:
-                        asked += connection.recv(4096)
-                    connection.sendall(head + body)
-                connection.close()
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=serve, args=(listener,), daemon=True).start()
-        origin = f"http{'s' if tls else ''}://127.0.0.1:{listener.getsockname()[1]}"
-        call = operations.upload("a.png", "image/png", b"x" * 24_000_000)
-        with (
-            WaveSpeedClient(Endpoint(origin=origin, api_key="k" * 20)) as client,
-            pytest.raises(BadRequestError) as caught,
-        ):
-            client.send(call)
-    assert caught.value.status == 413
-    assert "the file is too large" in str(caught.value)
+AFTER_AN_EARLY_ANSWER = {
+    "closes": lambda visitor: None,
+    "resets": lambda visitor: (visitor.wait(0.1), visitor.reset()),
+    "reads no more": lambda visitor: visitor.wait(),
+    "says that it says no more": lambda visitor: (
+        visitor.connection.shutdown(socket.SHUT_WR),
+        visitor.wait(),
+    ),
+}
+
+
+@pytest.fixture(params=["plain", "TLS"])
+def refusing(request, tmp_path, monkeypatch):
+    """Makes a server that answers after a part of what is sent, and does something then; gives it and its origin."""
+    tls = request.param == "TLS"
+    context, bundle = server_context(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
+
+    @contextlib.contextmanager
+    def serve(length, said, then):
+        def behave(visitor):
+            if tls:
+                visitor.wrap(context)
+            take(visitor, length)
+            visitor.say(said)
+            then(visitor)
+
+        with Loopback(behave) as server:
+            yield server, f"http{'s' * tls}://127.0.0.1:{server.port}"
+
+    return serve
+
+
+@pytest.mark.parametrize("then", AFTER_AN_EARLY_ANSWER.values(), ids=AFTER_AN_EARLY_ANSWER)
+@pytest.mark.parametrize("length", [1, 1_000_000])
+@pytest.mark.parametrize(
+    ("status", "error"), [("401 Unauthorized", AuthenticationError), ("413 Too Large", BadRequestError)]
+)
+def test_a_refusal_that_comes_while_an_image_is_sent_is_read_and_costs_one_upload(
+    refusing, then, length, status, error
+):
+    said = answer(b'{"code": 400, "message": "no such thing here"}', "Connection: close", status=status)
+    with refusing(length, said, then) as (server, origin):
+        with pytest.raises(error, match="no such thing here") as refused:
+            send_blocking(
+                Endpoint(origin, "k" * 20, connect_timeout=0.5, read_timeout=5),
+                operations.upload("a.png", "image/png", b"x" * 24_000_000),
+            )
+        assert refused.value.status == int(status[:3])
+        assert len(server.visitors) == 1
+
+
+@pytest.mark.parametrize("then", AFTER_AN_EARLY_ANSWER.values(), ids=AFTER_AN_EARLY_ANSWER)
+def test_a_refusal_that_comes_while_an_image_is_put_where_a_ticket_says_is_read(refusing, then):
+    with refusing(100_000, answer(b"", status="403 Forbidden"), then) as (server, origin):
+        ticket = operations.UploadTicket(f"{origin}/a", {}, f"{origin}/a")
+        where = Endpoint(origin, "k" * 20, connect_timeout=0.5, read_timeout=5)
+        with WaveSpeedClient(where) as client, pytest.raises(PermissionDeniedError):
+            client.put(ticket, b"x" * 24_000_000)
+        assert len(server.visitors) == 1
+
+
+@pytest.mark.parametrize("then", AFTER_AN_EARLY_ANSWER.values(), ids=AFTER_AN_EARLY_ANSWER)
+def test_an_image_whose_upload_nobody_answers_is_sent_twice_at_most(refusing, then):
+    with refusing(100_000, b"", then) as (server, origin):
+        with pytest.raises(ApiTimeoutError):
+            send_blocking(
+                Endpoint(origin, "k" * 20, connect_timeout=0.5, read_timeout=1),
+                operations.upload("a.png", "image/png", b"x" * 24_000_000),
+            )
+        assert len(server.visitors) == 2

@@ -21,6 +21,11 @@ with DAG("failing_image_sets", schedule=None, start_date=BEGINNING, catchup=Fals
         ("unreachable", "seedream_unreachable"),
         ("failed_by_moderation", "seedream_stored"),
     ):
+        # An API that is away is waited for, but not beyond the task's own time.
         SeedreamSequentialOperator(
-            task_id=task_id, prompt=f"A lighthouse, {task_id}", seedream_conn_id=conn_id, retries=0
+            task_id=task_id,
+            prompt=f"A lighthouse, {task_id}",
+            seedream_conn_id=conn_id,
+            retries=0,
+            timeout=10 if task_id == "unreachable" else 3600,
         )
