@@ -56,7 +56,8 @@ def refuse_wrong_literals(task: BaseOperator) -> None:
         or not is_written_out(known["prompt"])
         or ("max_images" not in known and _count_is_plain(known["prompt"]))
     ):
-        known["prompt"] = "an image"
+        # Scenes are as many as they are, whatever a template makes of them.
+        known["prompt"] = ["an image"] * _scenes_in(known["prompt"])
     if all(is_known(values.get(name)) for name in _SIZES):
         known |= {name: values[name] for name in _SIZES if name in values}
     if "images" in values:
@@ -125,6 +126,12 @@ def _count_is_plain(prompt: Any) -> bool:
         prompt_text(prompt)
         return not any(map(str.isdigit, prompt))
     return len(ImageSetPrompt.of(prompt).scenes) <= MAX_IMAGES
+
+
+def _scenes_in(prompt: Any) -> int:
+    if is_list(prompt):
+        return len(prompt) or 1
+    return len(prompt.scenes) if isinstance(prompt, ImageSetPrompt) else 1
 
 
 def is_known(value: object) -> bool:

@@ -199,6 +199,7 @@ class SeedreamPromptOperator(PayingOperator):
         written = plain("".join(prediction.outputs[:1]), MOST_OF_TEXT, lines=True)
         cost_usd = submission.record.cost_usd if submission.record else request.cost_usd
         try:
+            _refuse_altered(written)
             text, unusable = worker.reconciled(original, written), None
         except UnusableEnhancementError as error:
             text, unusable = original.prompt, str(error)
@@ -263,3 +264,14 @@ def _perhaps_a_file(text: str) -> InvalidInputError:
         "Write scenes: and a list in the file, and name it in the DAG; or have the task give the content."
     )
     return InvalidInputError("prompt", text, rule, way_out)
+
+
+def _refuse_altered(written: str) -> None:
+    """Refuse a text of the optimizer of which something had to go so that stores take it.
+
+    :raises UnusableEnhancementError: saying what.
+    """
+    if "\N{REPLACEMENT CHARACTER}" in written:
+        raise UnusableEnhancementError("it has characters that no database stores")
+    if len(written) >= MOST_OF_TEXT:
+        raise UnusableEnhancementError(f"it is longer than {MOST_OF_TEXT:,} characters")

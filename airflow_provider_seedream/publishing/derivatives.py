@@ -273,7 +273,7 @@ class Opened:
         """
         with open_image(source) as image:
             width, height = upright_size(image)
-            pixels, profile = decoded(image, 2 * widest, round(2 * widest * height / width))
+            pixels, profile = decoded(image, 2 * widest, max(1, round(2 * widest * height / width)))
         return cls(pixels, profile, xmp_packet([marks_in(source)], [sha256]))
 
     def render(self, rendition: Rendition, original: str) -> tuple[Derivative, bytes]:

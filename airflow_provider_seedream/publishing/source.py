@@ -190,10 +190,13 @@ class ImageSource:
 def _made_at(image_set: ImageSet) -> float | None:
     """When a set was made, in epoch seconds; None where that is not known.
 
-    The latest moment counts: the worker's clock gave one of them, and the API's clock the others.
+    The latest moment counts: the worker's clock gave one of them, and the API's clock the others. But no prediction runs for
+    a day, so what was collected later than that is as old as the API says.
     """
     moments = (image_set.created_at, image_set.submitted_at, image_set.completed_at)
-    return max(filter(None, map(as_moment, moments)), default=None)
+    latest = max(filter(None, map(as_moment, moments)), default=None)
+    created = as_moment(image_set.created_at)
+    return latest if latest is None or created is None else min(latest, created + 86400.0)
 
 
 def _refuse_what_has_no_images(image_set: ImageSet) -> None:

@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TEMPORARY_SUFFIX = ".seedream-part"
-_TEMPORARY = re.compile(rf"\.[a-z0-9.-]+\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}(\.[a-z0-9]{{1,5}})?")
+_TEMPORARY = re.compile(
+    rf"\.(?:manifest\.json|index\.html|contact-sheet|[0-9]{{2}}-)[a-z0-9.-]*\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}(\.[a-z0-9]{{1,5}})?"
+)
 _READ_AHEAD = 1024 * 1024
 _ABANDONED_AFTER = 3600.0
 """Seconds after which a temporary file can belong to no living publish."""

@@ -6,7 +6,8 @@ import enum
 from dataclasses import dataclass
 
 from airflow_provider_seedream.options import OnClear
-from airflow_provider_seedream.submission.record import Attempt, Phase, SubmissionRecord
+from airflow_provider_seedream.submission.attempt import Attempt
+from airflow_provider_seedream.submission.record import Phase, SubmissionRecord
 from airflow_provider_seedream.wavespeed.errors import WaveSpeedError
 from airflow_provider_seedream.wavespeed.prediction import Prediction, Status
 

@@ -150,13 +150,34 @@ def adoptable(found: Prediction, request: PaidRequest) -> bool:
     return found.model in ("", request.model) and (not shows or whole) and not switched
 
 
-def identified(found: Prediction, request: PaidRequest) -> bool:
+def has_other_references(found: Prediction, request: PaidRequest, sent: Mapping[str, str]) -> bool:
+    """Whether the API shows other reference images than a request had, of which a later try knows no links.
+
+    :param sent: digests of what the lost request sent.
+    """
+    return any(
+        _digest(name, (found.input or {}).get(name)) not in (None, sent.get(name, ""))
+        for name, value in request.identifying_inputs().items()
+        if isinstance(value, list) and None in value and name in sent
+    )
+
+
+def identified(found: Prediction, request: PaidRequest, sent: Mapping[str, str] | None = None) -> bool:
     """Whether the API itself shows that a prediction is a request's: all identifying inputs are equal, and so is every
-    other input that it shows."""
+    other input that it shows.
+
+    :param sent: digests of what the lost request sent: they stand for links that only its own try knew.
+    """
     shown, identifying = found.input or {}, request.identifying_inputs()
     needed = [name for name, value in identifying.items() if value and not isinstance(value, int)]
     return all(shown.get(name) is not None for name in needed) and all(
-        shown.get(name) is None or _alike(shown[name], value)
+        shown.get(name) is None
+        or _alike(shown[name], value)
+        or (
+            isinstance(value, list)
+            and None in value
+            and _digest(name, shown[name]) == (sent or {}).get(name, "")
+        )
         for name, value in {**request.priced_inputs(), **identifying}.items()
     )
 

@@ -24,7 +24,7 @@ Must never happen: a new ``intent`` while the prediction of the old one may stil
 the task and changed its request, or cleared it after an error had named the candidates; a record that cannot be read
 counted as no record; a link, a prompt or a secret in a record.
 
-A clear (a person's wish) and a retry (Airflow's) differ only in Airflow's counters: see :class:`Attempt`. Where an edited
+A clear (a person's wish) and a retry (Airflow's) differ only in Airflow's counters: see :class:`~.attempt.Attempt`. Where an edited
 ``retries`` hides a clear from them, ``delivered`` and ``given_up`` tell it, since no retry follows either. ``reported`` says
 which candidates a person was shown. A newer version reads older records, so fields are added with a default, never changed;
 an older one refuses newer records. A search finds only recent predictions, which come from fewer than
@@ -40,6 +40,7 @@ from itertools import product
 from types import NoneType
 from typing import Any, NamedTuple, Self
 
+from airflow_provider_seedream.submission.attempt import Attempt
 from airflow_provider_seedream.wavespeed.errors import WaveSpeedError
 
 VERSION = 1
@@ -64,51 +65,6 @@ class Span(NamedTuple):
     last: float
     clock_ahead: float | None
     fingerprint: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """The try that asks, by Airflow's counters.
-
-    A clear sets ``max_tries`` to the number of the try before it plus the task's ``retries``, and counts up the run's
-    ``clear_number`` (unless the run is to stay as it is). A retry changes neither, and an edited ``retries`` does not
-    change ``max_tries``. (A clear of a running task that has retries left does not change ``max_tries`` either.)
-
-    :param max_tries: of the task instance.
-    :param try_number: of this try, from 1.
-    :param retries: of the task, as its DAG says now.
-    :param clear_number: how often tasks of this DAG run were cleared.
-    """
-
-    max_tries: int
-    try_number: int = 1
-    retries: int = 0
-    clear_number: int = 0
-
-    @property
-    def counters(self) -> dict[str, Any]:
-        """What a record keeps of the try that wrote it."""
-        return {"max_tries": self.max_tries, "try_number": self.try_number, "clear_number": self.clear_number}
-
-    @property
-    def first(self) -> bool:
-        """Whether no try came before this one."""
-        return self.try_number <= 1
-
-    @property
-    def cleared_after(self) -> int:
-        """The try after which the task was last cleared, if ``retries`` is what it was then; 0 or less for none."""
-        return self.max_tries - self.retries
-
-    @property
-    def follows_a_clear(self) -> bool:
-        """Whether the counters say that a clear, not a retry, led to this try."""
-        return not self.first and self.cleared_after == self.try_number - 1
-
-    @property
-    def retries_a_clear(self) -> bool:
-        """Whether the counters say that this try is a retry, and that a clear led to one of the tries before it."""
-        return self.clear_number > 0 and 0 < self.cleared_after < self.try_number - 1
 
 
 class UnreadableRecordError(WaveSpeedError):
@@ -351,6 +307,23 @@ class SubmissionRecord:
             reported=digest,
             cleared=self.cleared or self.cleared_since(attempt),
             **attempt.counters,
+        )
+
+    def sent(self, at: float, *, ahead: float | None, hint: float | None) -> SubmissionRecord:
+        """This record once it is known when its request left, and by which clocks.
+
+        :param at: epoch seconds. This machine's clock may have been set since ``intent_at``, and connections may have failed.
+        """
+        late = at - self.intent_at
+        if abs(late) <= 1.0:
+            return self if self.clock_ahead is not None else replace(self, clock_ahead=ahead, clock_hint=hint)
+        return replace(
+            self,
+            intent_at=at,
+            arrives_by=self.arrives_by + late,
+            deadline=self.deadline and self.deadline + late,
+            clock_ahead=ahead,
+            clock_hint=hint,
         )
 
     def continued(self, attempt: Attempt, *, deadline: float) -> SubmissionRecord:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_seedream.submission.advice import WayOut
+from airflow_provider_seedream.submission.advice import WayOut, no_record
 from airflow_provider_seedream.submission.claims import Claims, ClaimsUnreadableError, OpenSubmission
 from airflow_provider_seedream.submission.decisions import RetryLater, Submit, Unseen
 from airflow_provider_seedream.submission.matching import (
@@ -18,6 +19,7 @@ from airflow_provider_seedream.submission.matching import (
     candidates,
     digest_of,
     digests_of,
+    has_other_references,
     identified,
     may_be_delivered,
     possible,
@@ -26,6 +28,7 @@ from airflow_provider_seedream.submission.matching import (
 from airflow_provider_seedream.submission.record import Phase, SubmissionRecord
 from airflow_provider_seedream.submission.run import Terms
 from airflow_provider_seedream.waiting.poll import KEPT_BY_API, refusal
+from airflow_provider_seedream.wavespeed import operations
 from airflow_provider_seedream.wavespeed.errors import ApiError, InvalidInputError, NotFoundError
 from airflow_provider_seedream.wavespeed.prediction import Prediction
 from airflow_provider_seedream.wavespeed.request import PaidRequest
@@ -187,6 +190,23 @@ def _named_by_a_person(
     return named
 
 
+def learn_clock(hook: SeedreamHook, terms: Terms) -> None:
+    """Ask the API anything that is free, where a policy decides by its clock, and this worker may be killed before an answer."""
+    if hook.clock_ahead is None and terms.on_lost_submission != "fail":
+        with suppress(ApiError):
+            hook.client.send(operations.balance(), attempts=1)
+
+
+def missing_record(terms: Terms, transit: float) -> SubmissionRecord:
+    """The record of a try that is not the first and found none.
+
+    :param transit: seconds for which a paying request may be on its way.
+    """
+    arrives_by = max(time.time(), terms.moments.quiet_since + transit)
+    log.warning(no_record(terms.attempt.try_number))
+    return SubmissionRecord.missing(terms.attempt, terms.moments.run_began_at, arrives_by)
+
+
 def of_request(
     record: SubmissionRecord, request: PaidRequest, terms: Terms, account: str
 ) -> SubmissionRecord:
@@ -231,7 +251,7 @@ def search(
             if each.id not in examined and len(examined) < EXAMINED:
                 _examine(hook, each, examined, unfetched)
         seen = [examined.get(each.id, each) for each in seen]
-        seen = [each for each in seen if window.holds(each) or identified(each, request)]
+        seen = [each for each in seen if window.holds(each) or identified(each, request, record.inputs)]
         # A prediction from the future shows that the header Date lies; then only inputs can identify one.
         now = time.time() + (hook.clock_ahead or 0.0) + SLACK
         honest = all(each.created is None or each.created <= now for each in listed)
@@ -241,7 +261,7 @@ def search(
             for each in seen
             if not any(other.disputes(each, record.fingerprint) for other in others.submissions)
         ]
-        found = _judged(seen, request, window, examined, mine=mine, honest=honest)
+        found = _judged(seen, request, window, examined, sent=record.inputs, mine=mine, honest=honest)
         found = _contested(found, others.submissions)
         # Only what the API identifies ends the search early: the lost one may be listed after somebody else's.
         if len(found.identified) == len(found.candidates) == 1:
@@ -279,15 +299,16 @@ def _judged(
     window: Window,
     examined: Collection[str],
     *,
+    sent: Mapping[str, str],
     mine: Collection[Prediction],
     honest: bool,
 ) -> Found:
-    matching = candidates(seen, request)
+    matching = [each for each in candidates(seen, request) if not has_other_references(each, request, sent)]
     certain = [
         each
         for each in matching
         if each in mine
-        and identified(each, request)
+        and identified(each, request, sent)
         and (window.surely_holds(each) or (each.created is not None and not honest))
     ]
     only = None
@@ -297,9 +318,10 @@ def _judged(
         rivals = [each for each in matching if each.created is None or window.surely_holds(each)]
     if len(rivals) == 1:
         (one,) = rivals
-        in_time = one in certain or (honest and window.surely_holds(one))
+        # Of a clock that is not known, a moment says nothing.
+        in_time = one in certain or (honest and not window.apart and window.surely_holds(one))
         # Of a worker whose clock is not known, all inputs say more than the time.
-        in_time = in_time or (window.apart > 0 and window.hinted(one) and identified(one, request))
+        in_time = in_time or (window.apart > 0 and window.hinted(one) and identified(one, request, sent))
         if one.id in examined and in_time and adoptable(one, request):
             only = one
     return Found(possible(seen, request), matching, certain, only)

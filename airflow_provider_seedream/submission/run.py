@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_seedream.options import OnClear, OnLostSubmission
-from airflow_provider_seedream.submission.record import Attempt
+from airflow_provider_seedream.submission.attempt import Attempt
 from airflow_provider_seedream.waiting.poll import KEPT_BY_API
 
 if TYPE_CHECKING:

@@ -61,6 +61,7 @@ from airflow_provider_seedream.wavespeed.errors import (
     rule_of,
 )
 from airflow_provider_seedream.wavespeed.prediction import Prediction
+from airflow_provider_seedream.wavespeed.transport import steady
 
 if TYPE_CHECKING:
     from airflow_provider_seedream.hooks.seedream import SeedreamHook
@@ -105,7 +106,7 @@ class Submission:
         self.timing = timing or Timing()
         self.killed = False
         self.sent = NOTHING_SENT
-        self._sent_now = False
+        self._left_at: float | None = None
 
     @cached_property
     def record(self) -> SubmissionRecord | None:
@@ -121,7 +122,7 @@ class Submission:
 
     def reopen(self) -> None:
         """Read the record again after a pause: another try of the task may have begun."""
-        self.resumed, self._sent_now = True, False
+        self.resumed, self._left_at = True, None
         self.__dict__.pop("record", None)
 
     @property
@@ -193,29 +194,33 @@ class Submission:
         """
         # Its imports take a second on a busy machine: before the intent, not between that and the request.
         client = self.hook.client
+        recovery.learn_clock(self.hook, self.terms)
         before, intent = self.record, self._intent(request, cost_usd)
         recovery.refuse_unheeded_answer(self.store, before)
-        settings, to = self.hook.settings, f"{request.model} for ${cost_usd:g}"
-        key, origin = settings.source, settings.endpoint.origin
-        log.info("Submitting %s to %s (%s, %s): %s.", request.describe, to, key, origin, because)
+        settings = self.hook.settings
+        to = f"{request.model} for ${cost_usd:g} ({settings.source}, {settings.endpoint.origin})"
+        log.info("Submitting %s to %s: %s.", request.describe, to, because)
         self._write(intent)
         # So that no other task takes what this request brings.
         self.claims.expect(intent)
-        what = f"A submission of {request.describe} (${cost_usd:g})"
-        self.sent = f"{what} is under way; the API cannot cancel it"
-        self._sent_now, send_by = True, intent.intent_at + self.timing.send_within
+        self.sent = (
+            f"A submission of {request.describe} (${cost_usd:g}) is under way; the API cannot cancel it"
+        )
+        send_by = intent.intent_at + self.timing.send_within
         try:
             prediction = self.hook.submit(request, send_by=send_by, stopped=lambda: self.killed)
         except ApiError as error:
+            self._left_at = client.left_at
             named = recovery.named_in(self.hook, error, request, intent, self.claims)
             if named is None:
                 return self._without_id(error, before, intent)
             prediction = named
         except BaseException:
             # Airflow's execution_timeout is no Exception. It can come while there is no connection yet.
-            if not client.may_have_left:
+            self._left_at = client.left_at
+            if self._left_at is None:
                 self._put_back(before, intent)
-            self._note_clock()
+            self._note_clocks()
             raise
         # Logged first: should the record fail, the log is the one place that knows the id.
         log.info("Prediction %s was submitted: %s, $%g.", prediction.id, request.describe, cost_usd)
@@ -309,11 +314,10 @@ class Submission:
 
         :raises LostSubmissionError: if something may be paid that cannot be found or identified.
         """
-        record = recovery.of_request(
-            self.record or self._missing(request), request, self.terms, self._account
-        )
+        self._note_clocks()
+        record = self.record or self._missing(request)
+        self.record = record = recovery.of_request(record, request, self.terms, self._account)
         self.claims.report_lost(record)
-        self.record = record
         try:
             said = recovery.answered(self.store, self.hook, self.claims, record, request)
             if isinstance(said, Prediction):
@@ -340,21 +344,22 @@ class Submission:
         return step
 
     def _searched(self, record: SubmissionRecord, request: PaidRequest) -> recovery.Found:
+        pauses, sent_now = self.timing.searches, self._left_at is not None
         try:
-            pauses, sent_now = self.timing.searches, self._sent_now
             found = recovery.search(self.hook, record, request, self.claims, pauses=pauses, sent_now=sent_now)
-            return found.identified_only if record.lost_on_another(self._account) else found
         finally:
-            self._note_clock()
+            self._note_clocks()
+        return found.identified_only if record.lost_on_another(self._account) else found
 
-    def _note_clock(self) -> None:
-        """Keep what the API's answers say of its clock: only the worker that sent the request can compare the two."""
+    def _note_clocks(self) -> None:
+        """Keep when the request left, and how far the API's clock is ahead: only the worker that sent it can know."""
         record = self.record
-        if not (self._sent_now and record and record.phase is Phase.INTENT and record.clock_ahead is None):
+        if self._left_at is None or record is None or record.phase is not Phase.INTENT:
             return
-        noted = replace(record, clock_ahead=self.hook.clock_ahead, clock_hint=self.hook.client.clock_hint)
+        left_at = time.time() - (steady() - self._left_at)
+        noted = record.sent(left_at, ahead=self.hook.clock_ahead, hint=self.hook.client.clock_hint)
         if noted != record:
-            self._note(noted, "its clock is known")
+            self._note(noted, "the clocks are known")
 
     @property
     def _account(self) -> str:
@@ -362,11 +367,8 @@ class Submission:
 
     def _missing(self, request: PaidRequest) -> SubmissionRecord:
         """The record of a try that is not the first and found none: written, so that it is known after a deferral."""
-        moments, transit = self.terms.moments, self.timing.in_transit(request, self.hook.settings.endpoint)
-        arrives_by = max(time.time(), moments.quiet_since + transit)
-        missing = SubmissionRecord.missing(self.terms.attempt, moments.run_began_at, arrives_by)
-        log.warning(advice.no_record(self.terms.attempt.try_number))
-        self._write(missing)
+        transit = self.timing.in_transit(request, self.hook.settings.endpoint)
+        self._write(missing := recovery.missing_record(self.terms, transit))
         return missing
 
     def _adopt(self, mine: Prediction, record: SubmissionRecord, how: str) -> Paid:

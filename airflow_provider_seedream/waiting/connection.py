@@ -174,6 +174,8 @@ class ConnectionCache:
         log.warning("Connection %s could not be read: %s: %s", self._conn_id, type(error).__name__, error)
 
     def _not_read(self) -> ApiConnectionError:
+        if isinstance(self._failure, ApiConnectionError):
+            return ApiConnectionError(str(self._failure))
         # Without the failure's own text, which is not ours and may show what no event should.
         return ApiConnectionError(
             f"Connection {self._conn_id} could not be read ({type(self._failure).__name__})."

@@ -28,6 +28,7 @@ from airflow_provider_seedream.wavespeed.transport import (
     UnfitBodyError,
     certificates,
     proxy_for,
+    steady,
     watch,
 )
 from airflow_provider_seedream.wavespeed.validation import as_moment
@@ -39,20 +40,34 @@ class WaveSpeedClient:
     """The client for code that may block: operators and hooks.
 
     :param endpoint: where to send, and the key.
-    :ivar clock_ahead: seconds by which the API's clock is ahead of this machine's, by its latest answer that was no error;
-        ``None`` before the first.
-    :ivar clock_hint: the same by whatever answered last: a gateway's error has the gateway's clock.
-    :ivar may_have_left: whether a byte of the latest request may have left. It says so also where the caller was
-        interrupted by what is no ``Exception``, as Airflow's ``execution_timeout`` does.
+    :ivar left_at: when the first byte of the latest request may have left, by :func:`.transport.steady`; ``None``: none did. It
+        is known also where the caller was interrupted by what is no ``Exception``, as Airflow's ``execution_timeout`` does.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self.may_have_left = False
+        self.left_at: float | None = None
         self.endpoint = endpoint
-        self.clock_ahead: float | None = None
-        self.clock_hint: float | None = None
+        # By the steady clock, as this machine's own may be set at any moment.
+        self._epoch: float | None = None
+        self._hinted_epoch: float | None = None
         self._session = _session(endpoint.origin)
         self._session.auth = _bearer(endpoint)
+
+    @property
+    def clock_ahead(self) -> float | None:
+        """Seconds by which the API's clock is ahead of this machine's as that is now, by the API's latest answer that was no
+        error; ``None`` before the first."""
+        return _ahead(self._epoch)
+
+    @property
+    def clock_hint(self) -> float | None:
+        """The same by whatever answered last: a gateway's error has the gateway's clock."""
+        return _ahead(self._hinted_epoch)
+
+    @property
+    def may_have_left(self) -> bool:
+        """Whether a byte of the latest request may have left."""
+        return self.left_at is not None
 
     def send(self, call: Call[T], *, attempts: int = driver.ATTEMPTS) -> T:
         """Send a call, again where the error table allows it, and give its result.
@@ -116,7 +131,7 @@ class WaveSpeedClient:
         self.close()
 
     def _once(self, call: Call[T]) -> T:
-        self.may_have_left = False
+        self.left_at = None
         driver.refuse_late(call)
         patience = call.read_timeout or self.endpoint.read_timeout
         exchange = Exchange(
@@ -145,8 +160,8 @@ class WaveSpeedClient:
                     stream=True,
                 ) as response,
             ):
-                ahead = _ahead(response.headers.get("Date"))
-                self.clock_hint = self.clock_hint if ahead is None else ahead
+                epoch = _epoch_of(response.headers.get("Date"))
+                self._hinted_epoch = self._hinted_epoch if epoch is None else epoch
                 body = Body(call.most_bytes, response.headers.get("Content-Encoding"))
                 while piece := response.raw.read(PIECE, decode_content=False):
                     body.take(piece)
@@ -159,10 +174,10 @@ class WaveSpeedClient:
             answer = driver.answer_of(self.endpoint, response.status_code, content, response.headers)
             result = answer.parse(call)
             # Only of an answer that is the API's own: a gateway's error has the gateway's clock.
-            self.clock_ahead = self.clock_ahead if ahead is None else ahead
+            self._epoch = self._epoch if epoch is None else epoch
             return result
         finally:
-            self.may_have_left = exchange.begun
+            self.left_at = exchange.begun_at
         # Raised out here, so that the library's error, which holds the request with the key, does not hang on it.
         raise failure
 
@@ -185,9 +200,14 @@ def _session(url: str) -> requests.Session:
     return session
 
 
-def _ahead(date: str | None) -> float | None:
+def _epoch_of(date: str | None) -> float | None:
+    """Where the steady clock began, by the clock that wrote a header ``Date``."""
     moment = as_moment(date)
-    return None if moment is None else moment - time.time()
+    return None if moment is None else moment - steady()
+
+
+def _ahead(epoch: float | None) -> float | None:
+    return None if epoch is None else epoch + steady() - time.time()
 
 
 def _bearer(endpoint: Endpoint) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:

@@ -25,6 +25,8 @@ HURRIED = 9.0
 """Seconds that a person who presses a button waits."""
 
 _PORTS = range(1, 65536)
+_NO_HOST = re.compile(r"[^\w.:\[\]%~-]")
+"""What no name and no address of a machine has."""
 _redaction = lru_cache(maxsize=16)(Redaction)
 
 
@@ -137,6 +139,8 @@ def _origin(text: str, port: int | None, allow_insecure_http: bool) -> str:
         )
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     try:
+        if _NO_HOST.search(name):
+            raise UnicodeError
         name.encode("idna")
     except UnicodeError:
         raise InvalidInputError("host", _shown(text), "its name cannot be resolved", way_out) from None

@@ -210,7 +210,7 @@ def accept(
         prediction = _with(prediction, range(most))
     delivered, flagged = len(prediction.outputs), sum(flag is True for flag in prediction.flags)
     paid = f"Prediction {prediction.id} is complete and paid"
-    why = _why(prediction.missing) or (f" ({prediction.error.rstrip('.')})" if prediction.error else "")
+    why = _why(prediction.missing, prediction.error)
     if not delivered:
         raise DeliveryError(
             f"{paid}, but holds no image{why}. Ask the vendor for the money back, naming the id."
@@ -256,9 +256,10 @@ def _with(prediction: Prediction, kept: Iterable[int]) -> Prediction:
     )
 
 
-def _why(missing: Sequence[MissingOutput]) -> str:
-    """The reasons of the API, in brackets."""
+def _why(missing: Sequence[MissingOutput], error: str) -> str:
+    """The reasons of the API, in brackets: for single images, and for the whole set."""
     reasons = [f"image {each.place}: {each.reason.rstrip('.')}" for each in missing[:MAX_IMAGES]]
+    reasons += [error.rstrip(".")] if error else []
     return f" ({'; '.join(reasons)})" if reasons else ""
 
 

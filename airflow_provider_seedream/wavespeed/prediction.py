@@ -91,7 +91,7 @@ class Prediction:
     :param created_at: ISO 8601 time of acceptance.
     :param inference_ms: milliseconds of inference.
     :param input: the inputs, where the API repeats them (not promised). One that no store takes, or that is too long
-        to be compared, is left out: it says nothing about whose prediction this is.
+        to be compared, is left out: it says nothing about whose prediction this is. A text that no store takes is made plain.
     """
 
     id: str
@@ -205,7 +205,8 @@ def _reason_of_missing(item: object, link: object) -> str:
         # Under other names a text is the reason as well.
         parts = [said.get(key) for key in ("code", "message")]
         if not any(parts):
-            parts = list(filter(lambda each: isinstance(each, str), said.values()))[:1]
+            texts = [each for key, each in said.items() if isinstance(each, str) and key != "url"]
+            parts = [next((each for each in texts if each.strip()), None)]
     text = ": ".join(str(part) for part in parts if isinstance(part, str | int) and part)
     return plain(_reason(text), MOST_OF_REASON) or "the API gave no image here, and no reason"
 
@@ -264,17 +265,20 @@ def _reason(error: object) -> str:
 def _inputs(shown: Mapping[str, Any]) -> Mapping[str, Any]:
     """The inputs that can be compared, and kept."""
     names = [name for name in shown if isinstance(name, str) and len(name) <= MOST_OF_WORD and storable(name)]
-    return {name: shown[name] for name in names[:_LONGEST_INPUTS] if _comparable(shown[name])}
+    inputs = {name: _storable(shown[name]) for name in names[:_LONGEST_INPUTS]}
+    return {name: value for name, value in inputs.items() if value is not None}
 
 
-def _comparable(value: object) -> bool:
+def _storable(value: object) -> object:
+    """A text is kept even if something of it must go: then it is not the text of a request of ours, which had none of that."""
     if isinstance(value, str):
-        return len(value) <= MOST_OF_TEXT and storable(value)
+        return plain(value, MOST_OF_TEXT, lines=True)
     if isinstance(value, list):
-        return len(value) <= _LONGEST_INPUTS and all(
-            not isinstance(each, list) and _comparable(each) for each in value
+        listed = value[: _LONGEST_INPUTS + 1]
+        return (
+            [*map(_storable, listed)] if all(isinstance(each, str | int | None) for each in listed) else None
         )
-    return value is None or (isinstance(value, int) and abs(value) < _LARGEST)
+    return value if isinstance(value, int) and abs(value) < _LARGEST else None
 
 
 def _code(value: object) -> int | None:

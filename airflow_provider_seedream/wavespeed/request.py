@@ -195,6 +195,10 @@ def digest(billed: Mapping[str, object]) -> str:
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
 
+LONGEST_PROMPT = 100_000
+"""Characters. The model's own guide speaks of some hundred words; what is longer takes seconds to read for its count."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImageSetRequest:
     """A request that the API can be paid for; made by :meth:`build`, which checks it.
@@ -253,6 +257,9 @@ class ImageSetRequest:
         """
         refuse_unknown(unknown, PARAMETERS)
         given = prompt_text(prompt)
+        if len(given) > LONGEST_PROMPT:
+            rule = f"it has {len(given):,} characters; {LONGEST_PROMPT:,} is the most"
+            raise InvalidInputError("prompt", given, rule, "Say in short what each image shows.")
         text, count = prompt_with_count(given, max_images, references=images is not None)
         default = version_for(DEFAULT_MODEL, references=images is not None)
         chosen = model_named(default if model is None else model)

@@ -42,6 +42,14 @@ class NotSentError(Exception):
     """The request was not sent, although a connection stood: its time was over by then, or the task was killed."""
 
 
+def steady() -> float:
+    """Seconds of a clock that nobody sets, and that goes on while the machine sleeps where the system has such a one."""
+    return time.clock_gettime(_STEADY) if _STEADY is not None else time.monotonic()
+
+
+_STEADY: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+
+
 class Exchange:
     """One request and its answer; a context manager, within which the request is made.
 
@@ -65,7 +73,7 @@ class Exchange:
         "_stopped",
         "_token",
         "_until",
-        "begun",
+        "begun_at",
         "connects",
         "proxy_status",
     )
@@ -88,7 +96,7 @@ class Exchange:
         self._send_by = send_by
         self._until = inf
         self._token: Token[Exchange | None] | None = None
-        self.begun = False
+        self.begun_at: float | None = None
         self.connects = False
         self.proxy_status: int | None = None
 
@@ -116,8 +124,13 @@ class Exchange:
             raise NotSentError("the task was killed before")
         if self._send_by is not None and time.time() > self._send_by:
             raise NotSentError("the time to send it is over")
-        self.begun = True
+        self.begun_at = steady()
         self._until = inf
+
+    @property
+    def begun(self) -> bool:
+        """Whether a byte of the request may have left."""
+        return self.begun_at is not None
 
     def reached(self) -> float:
         """Say that a TCP connection stands; gives the seconds for what must follow before the request leaves."""

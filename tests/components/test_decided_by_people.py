@@ -91,10 +91,11 @@ def test_the_wrong_clock_of_a_worker_that_was_killed_pays_nothing_twice(
             patch.setattr(f"airflow_provider_seedream.wavespeed.{module}.time", wrong)
         die_in_flight(patch, operator(on_lost_submission=policy), tries)
     paid = seedream_emulator.predictions[0]["id"]
-    if policy != "adopt":
+    if policy == "fail":
         assert paid in lost(tries, on_lost_submission=policy)
         tries.clear()
-    assert run(operator(on_lost_submission="adopt"), tries)["prediction_id"] == paid
+    policy = "adopt" if policy == "fail" else policy
+    assert run(operator(on_lost_submission=policy), tries)["prediction_id"] == paid
     assert seedream_emulator.paid_tasks == 1
 
 
@@ -103,7 +104,7 @@ def test_adopt_pays_nothing_where_the_candidate_of_the_error_went_to_another_tas
     seedream_emulator, monkeypatch
 ):
     one, other = Tries(), Tries()
-    die_in_flight(monkeypatch, operator(), one)
+    die_in_flight(monkeypatch, operator(on_lost_submission="adopt"), one)
     seedream_emulator.faults.add("submit", faults.Timeout(seconds=0.1, processed=False))
     advice = 'set on_lost_submission="adopt" and clear the task; this pays nothing'
     assert advice in lost(other)

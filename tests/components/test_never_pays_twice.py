@@ -69,17 +69,34 @@ def run_and_kill_at(monkeypatch, place, task, tries):
             run(task, tries)
 
 
-def lose_the_answer(monkeypatch, tries):
-    run_and_kill_at(monkeypatch, SUBMISSION_KEEPS, operator(), tries)
+def lose_the_answer(monkeypatch, tries, policy="fail"):
+    run_and_kill_at(monkeypatch, SUBMISSION_KEEPS, operator(on_lost_submission=policy), tries)
     assert tries.store.get(SUBMISSION)["phase"] == "intent"
 
 
 @pytest.mark.event("Worker killed between the paying request and its answer")
 def test_the_same_under_adopt_takes_the_one_candidate(seedream_emulator, monkeypatch, deferrable):
     tries = Tries()
-    lose_the_answer(monkeypatch, tries)
+    lose_the_answer(monkeypatch, tries, "adopt")
     result = run(operator(deferrable=deferrable, on_lost_submission="adopt"), tries)
     assert result["prediction_id"] == seedream_emulator.predictions[0]["id"]
+    assert seedream_emulator.paid_tasks == 1
+
+
+@pytest.mark.event("Worker killed between the paying request and its answer")
+def test_where_the_clock_of_the_killed_worker_is_not_known_only_inputs_identify_a_candidate(
+    seedream_emulator, monkeypatch
+):
+    tries = Tries()
+    lose_the_answer(monkeypatch, tries)
+    with pytest.raises(LostSubmissionError, match=seedream_emulator.predictions[0]["id"]) as lost:
+        run(operator(on_lost_submission="adopt"), tries)
+    assert "pays nothing" not in str(lost.value)
+    seedream_emulator.configure(result_input=True)
+    assert (
+        run(operator(on_lost_submission="adopt"), tries)["prediction_id"]
+        == seedream_emulator.predictions[0]["id"]
+    )
     assert seedream_emulator.paid_tasks == 1
 
 

@@ -238,6 +238,23 @@ def test_bad_input_is_refused_for_good_and_nothing_is_sent(seedream_emulator, ar
     assert seedream_emulator.journal == []
 
 
+REFERENCES = [f"https://example.org/{number}.png" for number in range(10)]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"prompt": ["a fox"] * 6, "images": REFERENCES},
+        {"prompt": [f"{{{{ params.scene_{number} }}}}" for number in range(16)]},
+        {"prompt": ["{{ params.one }}"] * 6, "images": REFERENCES},
+    ],
+    ids=["scenes and references", "templates", "templates and references"],
+)
+def test_too_many_scenes_are_refused_when_the_dag_file_is_parsed_whatever_they_render_to(arguments):
+    with pytest.raises(InvalidInputError, match="15"):
+        SeedreamSequentialOperator(task_id="gen", **arguments)
+
+
 KNOWN_TO_THE_WORKER = [{"prompt": ""}, {"size": "1440*1440"}, {"max_cost": 0.1}, {"max_cost": ""}]
 """Blanks may be what a template left, a model of the connection allows smaller sizes, and has another price."""
 

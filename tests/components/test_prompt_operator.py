@@ -232,6 +232,22 @@ def test_an_enhancement_that_cannot_be_used_leaves_the_prompt_as_it_was(seedream
 
 
 @pytest.mark.event("An enhanced prompt cannot be used")
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        ("2 images. First, a f\x00ox. Second, an owl.", "no database stores"),
+        ("2 images. First, a fox" + " in the snow" * 2000 + ". Second, an owl.", "longer than 20,000"),
+    ],
+    ids=["NUL", "long"],
+)
+def test_an_enhancement_of_which_something_had_to_go_is_not_used(seedream_emulator, written, why):
+    seedream_emulator.faults.add("submit", faults.Writes(written))
+    tries = Tries()
+    assert run(enhancing(), tries) == TEXT
+    assert why in tries.ti.xcom["enhancement"]["unusable"]
+
+
+@pytest.mark.event("An enhanced prompt cannot be used")
 @pytest.mark.parametrize(("written", "why"), UNUSABLE)
 def test_or_fails_for_good_with_the_id_and_what_was_written(seedream_emulator, written, why):
     seedream_emulator.faults.add("submit", faults.Writes(written))
@@ -288,7 +304,7 @@ def test_a_worker_killed_before_it_could_record_the_id_is_followed_by_a_try_that
     with monkeypatch.context() as patch:
         patch.setattr("airflow_provider_seedream.submission.submission.Submission._keep", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            run(enhancing(), tries)
+            run(enhancing(on_lost_submission="adopt"), tries)
     assert tries.store.get(SUBMISSION)["phase"] == "intent"
     assert run(enhancing(on_lost_submission="adopt"), tries).startswith(TEXT.rstrip("."))
     assert seedream_emulator.paid_tasks == 1

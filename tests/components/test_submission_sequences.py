@@ -24,8 +24,9 @@ from airflow_provider_seedream.submission import (
     recovery,
     submission,
 )
+from airflow_provider_seedream.submission.attempt import Attempt
 from airflow_provider_seedream.submission.claims import Others
-from airflow_provider_seedream.submission.record import Attempt, SubmissionRecord
+from airflow_provider_seedream.submission.record import SubmissionRecord
 from airflow_provider_seedream.submission.run import Moments
 from airflow_provider_seedream.wavespeed import (
     ApiConnectionError,
@@ -162,15 +163,18 @@ class Sequences(RuleBasedStateMachine):
 
     policy = "fail"
     answer_name = "answer"
+    own = "own"
 
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
-        self._usual_time = submission.time
+        self._usual_time, self._usual_steady = submission.time, submission.steady
         submission.time = recovery.time = self.world  # type: ignore[assignment]
+        submission.steady = self.world.time
 
     def teardown(self) -> None:
         submission.time = recovery.time = self._usual_time
+        submission.steady = self._usual_steady
 
     def place(self, key: str) -> str:
         return key
@@ -196,7 +200,7 @@ class Sequences(RuleBasedStateMachine):
             prediction=self.world.prediction,
             predictions=self.world.predictions_listed,
             clock_ahead=0.0,
-            client=SimpleNamespace(may_have_left=True, clock_hint=0.0),
+            client=SimpleNamespace(left_at=self.world.now, clock_hint=0.0),
             settings=SimpleNamespace(
                 source="c", endpoint=SimpleNamespace(origin="o", account="a", connect_timeout=0.0)
             ),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
+from dataclasses import replace
 
 import pytest
 
+from airflow_provider_seedream.publishing.source import _made_at
 from airflow_provider_seedream.wavespeed import DeliveryError, InvalidInputError, Prediction
 from airflow_provider_seedream.wavespeed.image_set import (
     GeneratedImage,
@@ -132,6 +135,7 @@ def test_an_empty_place_in_a_list_that_is_too_long_moves_no_scene():
         (["https://c/1", {"error": "refused"}, "https://c/3"], "refused"),
         (["https://c/1", {"code": 1401, "message": "refused"}, "https://c/3"], "1401: refused"),
         (["https://c/1", "https://c/\u202e", "https://c/3"], "its link cannot be used"),
+        (["https://c/1", {"url": "", "reason": "nsfw"}, "https://c/3"], "nsfw"),
     ],
 )
 def test_a_set_that_lost_its_second_image_knows_the_places_of_the_others_and_the_reason(outputs, reason):
@@ -174,6 +178,33 @@ def test_a_whole_set_numbers_its_images_and_misses_none():
 def test_where_every_image_failed_the_error_has_the_reason_of_the_api():
     with pytest.raises(DeliveryError, match=f"holds no image.*image 2: {REASON}"):
         made([None, ERROR])
+
+
+def test_the_reason_for_a_whole_set_stands_beside_those_of_its_places():
+    with pytest.raises(DeliveryError, match=r"holds no image.*image 1: .*; all refused by moderation\)"):
+        accept(
+            Prediction.from_json(
+                {
+                    "id": "a",
+                    "status": "completed",
+                    "outputs": [None, None],
+                    "error": "all refused by moderation.",
+                }
+            ),
+            requested=2,
+            on_short_delivery="accept",
+            on_flagged="keep",
+        )
+
+
+def test_a_set_that_is_collected_late_is_as_old_as_the_api_says():
+    seen = replace(
+        made(["https://c/1"]),
+        created_at="2026-01-01T10:00:00Z",
+        completed_at="2026-01-09T10:00:00Z",
+        submitted_at=None,
+    )
+    assert dt.datetime.fromtimestamp(_made_at(seen), dt.UTC) == dt.datetime(2026, 1, 2, 10, tzinfo=dt.UTC)
 
 
 def test_a_policy_that_wants_all_images_says_which_is_missing_and_why():

@@ -113,6 +113,9 @@ def test_a_key_that_was_pasted_into_the_host_is_not_shown(host):
         ("https://h", -1),
         ("https://a..b", None),
         ("https://" + "a" * 64, None),
+        ("https://api.example.test\x00", None),
+        ("https://api example.test", None),
+        ("https://*.example.test", None),
     ],
 )
 def test_a_host_that_cannot_be_asked_is_refused_before_anything_is_sent(host, port):

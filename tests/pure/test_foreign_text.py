@@ -21,7 +21,7 @@ from airflow_provider_seedream.wavespeed.errors import (
 )
 from airflow_provider_seedream.wavespeed.operations import Answer
 from airflow_provider_seedream.wavespeed.redaction import Redaction
-from airflow_provider_seedream.wavespeed.validation import NestedTooDeepError, read_json
+from airflow_provider_seedream.wavespeed.validation import NestedTooDeepError, plain, read_json, storable
 
 ODD = "\x00\ud800\x1b[31m\x07\x85\udfff\x9b"
 LOOK = operations.result("abc")
@@ -143,7 +143,7 @@ def test_base64_as_an_output_is_as_long_as_it_is():
     assert Prediction.from_json({"id": "a", "status": "completed", "outputs": [image]}).outputs == (image,)
 
 
-def test_an_input_that_cannot_be_stored_or_compared_says_nothing():
+def test_an_input_that_cannot_be_compared_says_nothing_and_a_text_is_made_plain():
     told = {
         "prompt": "a fox\nat dawn",
         "max_images": 2,
@@ -157,7 +157,14 @@ def test_an_input_that_cannot_be_stored_or_compared_says_nothing():
         f"key{ODD}": 1,
     }
     seen = Prediction.from_json({"id": "a", "status": "created", "input": told})
-    assert seen.input == {"prompt": "a fox\nat dawn", "max_images": 2, "images": ["https://c/1.png", None]}
+    assert storable(json.dumps(seen.input))
+    assert seen.input == {
+        "prompt": "a fox\nat dawn",
+        "max_images": 2,
+        "images": ["https://c/1.png", None],
+        "text": plain(f"a{ODD}", 100, lines=True),
+        "long": "x" * 19_999 + "…",
+    }
 
 
 @pytest.mark.parametrize("status", [200, 400, 403, 429, 502])

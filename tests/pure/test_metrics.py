@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_seedream.metrics import resume_decision
-from airflow_provider_seedream.submission.record import Attempt, SubmissionRecord
+from airflow_provider_seedream.submission.attempt import Attempt
+from airflow_provider_seedream.submission.record import SubmissionRecord
 from airflow_provider_seedream.wavespeed.prediction import Status
 
 

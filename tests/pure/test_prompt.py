@@ -279,3 +279,8 @@ def test_the_json_of_a_prompt_hides_no_odd_character(odd):
 def test_line_breaks_tabs_and_letters_of_all_the_world_may_be_sent():
     text = "a fox\r\n\tat dawn,\u3000狐\u2028\U0001f98a\u200d\ufe0f"
     assert ImageSetRequest.build(prompt=text).prompt == text
+
+
+def test_a_prompt_that_takes_long_to_read_is_refused():
+    with pytest.raises(InvalidInputError, match="100,001 characters; 100,000 is the most"):
+        ImageSetRequest.build(prompt="a" * 100_001)

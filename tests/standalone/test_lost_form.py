@@ -42,6 +42,9 @@ def test_a_person_sees_the_images_of_the_lost_set_and_takes_it_by_a_click(
         take = f"[...document.querySelectorAll('button')].find(each => each.innerText.trim() === {json.dumps('Take ' + paid)})"
         browser.wait_for(take)
         browser.wait_for("document.body.innerText.includes('got no answer; it may have been accepted')")
+        browser.wait_for(
+            """[1, 2].every(each => document.querySelector(`img[alt="Image ${each}"]`)?.naturalWidth > 0)"""
+        )
         browser.keep(SCREENSHOTS / "airflow-lost-form.png")
         browser.click(take)
         assert run.wait(timeout=180) == "success", run.log("draw")
