@@ -6,15 +6,21 @@ import inspect
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from configparser import RawConfigParser
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, TypeAlias, TypeVar
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, ObjectStoragePath
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, ObjectStoragePath, conf
 
 from airflow_provider_seedream.options import OnLostSubmission
 from airflow_provider_seedream.wavespeed.errors import InvalidInputError, WaveSpeedError
-from airflow_provider_seedream.wavespeed.validation import parse_choice, refuse_unknown, without_secrets
+from airflow_provider_seedream.wavespeed.validation import (
+    parse_bool,
+    parse_choice,
+    refuse_unknown,
+    without_secrets,
+)
 
 _Choice = TypeVar("_Choice")
 
@@ -69,6 +75,24 @@ def parse_on_lost_submission(value: str) -> OnLostSubmission:
             'Leave it at "fail": the error says how a person decides.',
         )
     return policy
+
+
+def parse_deferrable(given: bool | None) -> bool:
+    """Whether a task waits in the triggerer: as its DAG says, else as ``[operators] default_deferrable`` does, else yes.
+
+    Airflow's own default of that option is "no", which nobody chose. So it counts only where the environment or
+    ``airflow.cfg`` sets it.
+
+    :param given: the argument ``deferrable``; ``None``: the DAG says nothing.
+    :raises InvalidInputError: if it is no bool.
+    """
+    if given is not None:
+        return parse_bool("deferrable", given)
+    # Past Airflow's has_option(), which knows its defaults as well.
+    written = RawConfigParser.has_option(conf, "operators", "default_deferrable")
+    if written or os.environ.get("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE"):
+        return bool(conf.getboolean("operators", "default_deferrable"))
+    return True
 
 
 def reject_blank(field: str, value: Any) -> Any:

@@ -11,6 +11,7 @@ from airflow_provider_seedream import xcom
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators import worker
 from airflow_provider_seedream.operators.arguments import (
+    parse_deferrable,
     parse_on_lost_submission,
     refuse_unknown_arguments,
     refuse_what_rendered_to_nothing,
@@ -75,7 +76,8 @@ class SeedreamPromptOperator(PayingOperator):
         which is known to be good: the images are what the pipeline is for, and a retry would get the same text
         again. ``"fail"`` fails the task for good.
     :param seedream_conn_id: connection of type ``seedream``; used only to enhance, like all that follow.
-    :param deferrable: wait in the triggerer for a turn to submit where the API rate limits it.
+    :param deferrable: wait in the triggerer for a turn to submit where the API rate limits it, or is away; default as for
+        ``SeedreamSequentialOperator``.
     :param timeout: how long to wait for the optimizer, in the worker, as it takes seconds; seconds or timedelta,
         default five minutes.
     :param price_source: ``"table"`` prices by the documented table, ``"api"`` asks the API.
@@ -112,7 +114,7 @@ class SeedreamPromptOperator(PayingOperator):
         enhancement_style: EnhancementStyle = "default",
         on_unusable_enhancement: OnUnusableEnhancement = "keep_original",
         seedream_conn_id: str = SeedreamHook.default_conn_name,
-        deferrable: bool = True,
+        deferrable: bool | None = None,
         timeout: float | dt.timedelta = dt.timedelta(minutes=5),
         price_source: PriceSource = "table",
         max_cost: float | str | None = None,
@@ -139,7 +141,7 @@ class SeedreamPromptOperator(PayingOperator):
         self.enhancement_mode = enhancement_mode
         self.enhancement_style = enhancement_style
         self.seedream_conn_id = seedream_conn_id
-        self.deferrable = parse_bool("deferrable", deferrable)
+        self.deferrable = parse_deferrable(deferrable)
         self.timeout = parse_seconds("timeout", timeout, least=10.0)
         self.max_cost = max_cost
         self.names_given = [name for name in self.template_fields if getattr(self, name) is not None]

@@ -14,6 +14,7 @@ from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators import worker
 from airflow_provider_seedream.operators.arguments import (
     object_store_folder,
+    parse_deferrable,
     parse_on_lost_submission,
     refuse_unknown_arguments,
     refuse_what_rendered_to_nothing,
@@ -86,7 +87,8 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
         ``images`` the default is the edit-sequential model of the same version, at the same price.
     :param price_source: ``"table"`` prices by the documented table, ``"api"`` asks the API.
     :param seedream_conn_id: connection of type ``seedream``.
-    :param deferrable: wait in the triggerer instead of in the worker.
+    :param deferrable: wait in the triggerer instead of in the worker; default: Airflow's ``[operators]
+        default_deferrable`` where it is set, else ``True``.
     :param timeout: how long to wait for the images from submission on; seconds or timedelta, default one hour. A
         job that takes longer stays paid; a retry resumes it.
     :param poll_interval: seconds between two polls, at least 2; default: a schedule that begins after 5 s.
@@ -135,7 +137,7 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
         model: str | None = None,
         price_source: PriceSource = "table",
         seedream_conn_id: str = SeedreamHook.default_conn_name,
-        deferrable: bool = True,
+        deferrable: bool | None = None,
         timeout: float | dt.timedelta = dt.timedelta(hours=1),
         poll_interval: float | None = None,
         max_cost: float | str | None = None,
@@ -156,7 +158,7 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
         self.on_flagged = parse_choice("on_flagged", on_flagged, OnFlagged)
         self.enable_base64_output = parse_bool("enable_base64_output", enable_base64_output)
         self.enable_sync_mode = parse_bool("enable_sync_mode", enable_sync_mode)
-        self.deferrable = parse_bool("deferrable", deferrable)
+        self.deferrable = parse_deferrable(deferrable)
         self.wait_for_completion = parse_bool("wait_for_completion", wait_for_completion)
         self.timeout = parse_seconds("timeout", timeout, least=10.0)
         self.poll_interval = (

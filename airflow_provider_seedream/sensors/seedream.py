@@ -21,6 +21,7 @@ from airflow_provider_seedream import waiting, wavespeed
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
 from airflow_provider_seedream.operators.arguments import (
     lasting_errors_fail_at_once,
+    parse_deferrable,
     refuse_unknown_arguments,
 )
 from airflow_provider_seedream.operators.templates import RendersOnlyWhatTheAuthorWrote
@@ -33,7 +34,6 @@ from airflow_provider_seedream.wavespeed.errors import (
 from airflow_provider_seedream.wavespeed.validation import (
     as_moment,
     is_id,
-    parse_bool,
     parse_choice,
     parse_seconds,
 )
@@ -61,6 +61,7 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
     :param image_set: the result of a ``SeedreamSequentialOperator``: its ``.output``, a mapping, or JSON text.
     :param seedream_conn_id: connection of type ``seedream``, of the account that submitted it.
     :param deferrable: wait in the triggerer; ``False`` pokes, in Airflow's ``mode`` ``"poke"`` or ``"reschedule"``.
+        Default: Airflow's ``[operators] default_deferrable`` where it is set, else ``True``.
     :param poke_interval: seconds or timedelta between two polls, at least 2; default: a schedule that begins after
         5 s where deferred, else 60.
     :param on_short_delivery: fewer images than asked: ``"accept"`` (logged) or ``"fail"``.
@@ -78,7 +79,7 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
         prediction_id: str | None = None,
         image_set: Mapping[str, Any] | str | None = None,
         seedream_conn_id: str = SeedreamHook.default_conn_name,
-        deferrable: bool = True,
+        deferrable: bool | None = None,
         poke_interval: float | dt.timedelta | None = None,
         on_short_delivery: OnShortDelivery = "accept",
         on_flagged: OnFlagged = "keep",
@@ -101,7 +102,7 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
         self.prediction_id = prediction_id
         self.image_set = image_set
         self.seedream_conn_id = seedream_conn_id
-        self.deferrable = parse_bool("deferrable", deferrable)
+        self.deferrable = parse_deferrable(deferrable)
         self.on_short_delivery = on_short_delivery
         self.on_flagged = on_flagged
 

@@ -11,12 +11,13 @@ every due waiter that the throttle holds, and then asks for the next turn of the
 trouble of one holds all back. A poll also needs a *slot*. The usual number of slots is one for 20 waiters, and four at least;
 a poll that is late opens more, up to ``CONNECTIONS``; while the API is in trouble the usual number is halved with each round,
 and no slot is added. Without a free slot the timer is set to the moment at which the poll is late enough for one more, or to
-none. Three things wake ``_serve()``: the timer, a waiter that is queued with an earlier due time, and a poll that ends
+none. All watchers of the loop share one rate limit: a due poll that it holds stays at the head of the heap, and the timer is
+set to the moment at which it opens. So a triggerer that starts with thousands of predictions polls them in turn. Three things wake ``_serve()``: the timer, a waiter that is queued with an earlier due time, and a poll that ends
 (``_ended``) while another is due; so *none* is safe only while polls are under way. A poll that ends with no result queues its
 waiter again; one with a result sets the future; an unexpected exception in one ends that wait alone.
 
-The throttle never delays the last poll past the deadline. But this poll needs a slot, and if all polls hang, none becomes
-free. So a sweep, every ``LAST_POLL`` seconds, ends each waiter, queued or polling, whose deadline had passed at the sweep
+The throttle never delays the last poll past the deadline. But this poll needs a slot and its turn in the rate limit, and if
+all polls hang, no slot becomes free. So a sweep, every ``LAST_POLL`` seconds, ends each waiter, queued or polling, whose deadline had passed at the sweep
 before.
 
 What must never happen: a queued waiter without a timer or a poll that will wake it; two polls of one waiter at a time; a
@@ -48,7 +49,7 @@ from weakref import WeakKeyDictionary
 from airflow_provider_seedream.waiting.connection import ConnectionCache
 from airflow_provider_seedream.waiting.poll import Outcome, PollAnswer, PollResult, PollState, refused
 from airflow_provider_seedream.waiting.schedule import FLOOR, Durations, PollSchedule
-from airflow_provider_seedream.waiting.throttle import Throttle
+from airflow_provider_seedream.waiting.throttle import RateLimit, Throttle
 from airflow_provider_seedream.wavespeed import operations
 from airflow_provider_seedream.wavespeed.endpoint import CONNECTIONS, Endpoint
 from airflow_provider_seedream.wavespeed.errors import (
@@ -84,13 +85,19 @@ class PredictionWatcher:
 
     :param seedream_conn_id: the connection.
     :param read: looks the connection up.
+    :param limit: of all polls of the loop.
     """
 
     _of_loop: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, PredictionWatcher]]] = (
         WeakKeyDictionary()
     )
 
-    def __init__(self, seedream_conn_id: str, read: Callable[[], Awaitable[Endpoint]]) -> None:
+    _limit_of_loop: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, RateLimit]] = WeakKeyDictionary()
+
+    def __init__(
+        self, seedream_conn_id: str, read: Callable[[], Awaitable[Endpoint]], limit: RateLimit
+    ) -> None:
+        self._limit = limit
         self.durations = Durations()
         self._waiters: set[_Waiter] = set()
         self._connection = ConnectionCache(seedream_conn_id, read)
@@ -117,9 +124,11 @@ class PredictionWatcher:
         """
         for ended in [loop for loop in cls._of_loop if loop.is_closed()]:
             del cls._of_loop[ended]
-        watchers = cls._of_loop.setdefault(asyncio.get_running_loop(), {})
+        loop = asyncio.get_running_loop()
+        watchers = cls._of_loop.setdefault(loop, {})
         if seedream_conn_id not in watchers:
-            watchers[seedream_conn_id] = cls(seedream_conn_id, read)
+            limit = cls._limit_of_loop.setdefault(loop, RateLimit(burst=TIMER_RESOLUTION))
+            watchers[seedream_conn_id] = cls(seedream_conn_id, read, limit)
         return watchers[seedream_conn_id]
 
     async def wait(
@@ -214,8 +223,11 @@ class PredictionWatcher:
                 heapq.heapreplace(self._queued, (throttled, next(self._order), waiter))
             elif (room_at := self._room_at(due)) > now:
                 return self._wake(self._rounded(room_at)) if room_at < inf else None
+            elif (opens_at := self._limit.opens_at) > now:
+                return self._wake(self._rounded(opens_at))
             else:
                 heapq.heappop(self._queued)
+                self._limit.begun(now)
                 self._begin(waiter)
                 return self._wake(now)
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
@@ -167,6 +168,8 @@ class Sequences(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        # What a try keeps on this machine is of one task instance.
+        self.own = uuid.uuid4().hex
         self.world = World()
         self._usual_time, self._usual_steady = submission.time, submission.steady
         submission.time = recovery.time = self.world  # type: ignore[assignment]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 import subprocess
@@ -363,3 +364,22 @@ def _event_extras(home: Path) -> list[dict[str, Any]]:
         return [json.loads(extra) for (extra,) in database.execute(f"select extra from {table}")]
     finally:
         database.close()
+
+
+@pytest.mark.parametrize(("line", "defers"), [("default_deferrable = False", False), ("", True)])
+def test_a_task_defers_unless_a_person_set_airflows_default_otherwise(
+    tmp_path: Path, line: str, defers: bool
+) -> None:
+    (tmp_path / "airflow.cfg").write_text(f"[operators]\n{line}\n")
+    code = (
+        "from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator as Draw\n"
+        "print('defers:', Draw(task_id='draw', prompt='a fox').deferrable)"
+    )
+    seen = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "AIRFLOW_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"defers: {defers}" in seen.stdout
