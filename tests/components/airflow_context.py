@@ -139,13 +139,23 @@ def rendered(task: Any, **values: Any) -> Any:
     return task
 
 
-def run(operator: Any, tries: Tries, *, between: Any = None, pauses: list[float] | None = None) -> Any:
+def run(
+    operator: Any,
+    tries: Tries,
+    *,
+    between: Any = None,
+    pauses: list[float] | None = None,
+    stale: Any = None,
+) -> Any:
     """One try from its start to its end, through its deferrals.
 
     :param between: called while the task waits for its prediction.
     :param pauses: takes the seconds of each deferral on a timer; they are skipped.
+    :param stale: the event of the try before, by which Airflow 3.0 resumes this one.
     """
     step, arguments = operator.execute, {"context": tries.next_try()}
+    if stale is not None:
+        step, arguments["event"] = operator.execute_complete, stale
     while True:
         try:
             return step(**arguments)
