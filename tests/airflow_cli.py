@@ -88,7 +88,7 @@ def serve() -> None:
     from airflow.cli.commands import dag_command  # noqa: F401 - most commands need it
 
     if version("apache-airflow").startswith("3.2."):
-        _let_the_api_start()
+        _keep_the_api_open()
     parser = cli_parser.get_parser()
     for line in sys.stdin:
         command = json.loads(line)
@@ -100,17 +100,21 @@ def serve() -> None:
         answers.flush()
 
 
-def _let_the_api_start() -> None:
-    """Airflow 3.2 sends the first request of ``dags test`` without waiting until its API in the process has started."""
-    begin = asyncio.run_coroutine_threadsafe
+def _keep_the_api_open() -> None:
+    """Keep the API that ``dags test`` has in its process: Airflow 3.2 drops what holds it open, does not wait until it has
+    started, and each task fails that asks a closed one.
+    """
+    begin, kept = asyncio.run_coroutine_threadsafe, []
 
-    def begin_and_wait(coroutine: Any, loop: Any) -> Any:
+    def begin_and_keep(coroutine: Any, loop: Any) -> Any:
+        if coroutine.__name__ != "start_lifespan":
+            return begin(coroutine, loop)
+        kept.append(dict(coroutine.cr_frame.f_locals))
         future = begin(coroutine, loop)
-        if coroutine.__name__ == "start_lifespan":
-            future.result()
+        future.result()
         return future
 
-    asyncio.run_coroutine_threadsafe = begin_and_wait
+    asyncio.run_coroutine_threadsafe = begin_and_keep
 
 
 def _run(parser: Any, command: dict[str, Any]) -> int:
