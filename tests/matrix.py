@@ -41,13 +41,20 @@ PARTS = ("tests", "example_dags", "docs", "benchmarks", "pyproject.toml", "READM
 """What the tests read of the checkout: all but the package, which must come from the wheel."""
 
 IMPORTS = """
+# The least version that a module is for.
+NEEDS = {
+    "airflow_provider_seedream.operators.review": (3, 1),
+    "airflow_provider_seedream.plugins.app": (3, 0),
+    "airflow_provider_seedream.policies.retry": (3, 3),
+}
 import importlib, pkgutil, sys, warnings
-import airflow_provider_seedream as ours
+import airflow, airflow_provider_seedream as ours
+installed = tuple(map(int, airflow.__version__.split(".")[:2]))
 assert "site-packages" in ours.__file__, ours.__file__
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     for module in pkgutil.walk_packages(ours.__path__, ours.__name__ + "."):
-        if not module.name.endswith("__main__"):
+        if installed >= NEEDS.get(module.name, (0,)) and not module.name.endswith("__main__"):
             importlib.import_module(module.name)
 deprecations = {"RemovedInAirflow3Warning", "AirflowProviderDeprecationWarning", "DeprecatedImportWarning"}
 bad = [

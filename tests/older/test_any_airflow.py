@@ -271,6 +271,7 @@ def test_a_rate_limit_is_waited_out_within_one_try(home: Path, seedream_emulator
     assert seedream_emulator.paid_tasks == 1
 
 
+@pytest.mark.event("Our deadline passes")
 @pytest.mark.parametrize("shown", [True, False], ids=["the account shows inputs", "it does not"])
 def test_a_retry_resumes_what_is_paid(home: Path, seedream_emulator: Emulator, run: Run, shown: bool) -> None:
     seedream_emulator.configure(result_input=shown)
@@ -283,6 +284,7 @@ def test_a_retry_resumes_what_is_paid(home: Path, seedream_emulator: Emulator, r
     assert seedream_emulator.paid_tasks == 1
 
 
+@pytest.mark.event("A person says what became of a lost submission")
 @pytest.mark.skipif(AIRFLOW >= (3, 0), reason="there dags test cannot run a run again; see tests/standalone")
 def test_a_person_says_what_a_lost_submission_became(
     home: Path, seedream_emulator: Emulator, cli: AirflowCli
