@@ -4,8 +4,10 @@
 #   make demo    three scenes through Airflow, into demo-output/
 #   make test    every test, in four processes; some of them: make test ARGS="tests/pure -k prompt". Pictures of what the
 #                browser showed are left in test-output/screenshots/
-#   make older   the main job on an older Airflow: make older AIRFLOW=2.11.2 (or 3.1.8)
+#   make older   the main job on an older Airflow: make older AIRFLOW=2.11.2 (or 3.0.6, 3.1.8, 3.2.2)
 #   make newer   what a clear costs, on the beta of the next Airflow: make newer AIRFLOW=3.4.0b2
+#   make matrix  the built wheel on every Airflow from 2.11 to the beta of 3.4, and the event table over all of them, into
+#                test-output/matrix.md; an hour, or a part: ARGS="3.0.6 3.3.2/3.13", ARGS="--step components"
 #   make lint    ruff, formatting, types
 #   make format  let ruff rewrite what it can
 #   make simulate  polls per job against delay, by schedule: the figures and the plot of docs/waiting.md
@@ -34,7 +36,7 @@ ARGS ?=
 # Four processes, as half of the tests wait for an Airflow. What is named in ARGS runs in one.
 SIDE_BY_SIDE = -n 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test chaos older newer lint format simulate ui bench bench-triggerer bench-publish bench-gallery stores shape clean
+.PHONY: help demo test chaos older newer matrix lint format simulate ui bench bench-triggerer bench-publish bench-gallery stores shape clean
 .DEFAULT_GOAL := help
 
 help:
@@ -57,6 +59,9 @@ newer: AIRFLOW = 3.4.0b2
 newer:
 	$(MAKE) VENV=.venv-$(AIRFLOW) CONSTRAINTS=constraints-airflow-$(AIRFLOW).txt .venv-$(AIRFLOW)/.ready
 	.venv-$(AIRFLOW)/bin/python -m pytest tests/standalone/test_clears.py
+
+matrix:
+	@$(PYTHON) tests/matrix.py $(ARGS)
 
 lint: $(READY)
 	$(BIN)/python -m ruff check .

@@ -5,6 +5,7 @@ Importing Airflow takes seconds, most commands a fraction of one. A command stil
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -13,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
@@ -85,6 +87,8 @@ def serve() -> None:
     from airflow.cli import cli_parser
     from airflow.cli.commands import dag_command  # noqa: F401 - most commands need it
 
+    if version("apache-airflow").startswith("3.2."):
+        _keep_the_api_open()
     parser = cli_parser.get_parser()
     for line in sys.stdin:
         command = json.loads(line)
@@ -94,6 +98,23 @@ def serve() -> None:
         _, status = os.waitpid(child, 0)
         answers.write(f"{os.waitstatus_to_exitcode(status)}\n")
         answers.flush()
+
+
+def _keep_the_api_open() -> None:
+    """Keep the API that ``dags test`` has in its process: Airflow 3.2 drops what holds it open, does not wait until it has
+    started, and each task fails that asks a closed one.
+    """
+    begin, kept = asyncio.run_coroutine_threadsafe, []
+
+    def begin_and_keep(coroutine: Any, loop: Any) -> Any:
+        if coroutine.__name__ != "start_lifespan":
+            return begin(coroutine, loop)
+        kept.append(dict(coroutine.cr_frame.f_locals))
+        future = begin(coroutine, loop)
+        future.result()
+        return future
+
+    asyncio.run_coroutine_threadsafe = begin_and_keep
 
 
 def _run(parser: Any, command: dict[str, Any]) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
-from tests import certainty
+from tests import certainty, paid
 from tests.events import report
 from tests.layers import LAYERS, layer, share
 
@@ -76,16 +76,27 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return ByAirflow(config, log)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Any:
+    try:
+        return (yield)
+    finally:
+        if any(item.iter_markers("event")):
+            paid.note(item)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what tests have recorded, what they saw of each event, and how many passed in each layer."""
     reports = terminalreporter.stats.get("passed", ())
     for name, value in [recorded for each in reports for recorded in each.user_properties]:
-        if name not in (EVENT, CERTAIN):
+        if name not in (EVENT, CERTAIN, paid.SEEN):
             terminalreporter.write_line(f"{name}: {value}")
     for line in report(_events(reports), _events(terminalreporter.stats.get("failed", ()))):
         terminalreporter.write_line(line)
     for line in certainty.report(_rows(terminalreporter)):
         terminalreporter.write_line(line)
+    ended = [each for outcome in ("passed", "failed") for each in terminalreporter.stats.get(outcome, ())]
+    paid.write(ended, EVENT, layer)
     passed = Counter(layer(each.nodeid) for each in reports)
     if passed:
         counts = ", ".join(f"{name} {passed[name]}" for name in LAYERS if name in passed)

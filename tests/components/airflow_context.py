@@ -9,9 +9,11 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
+import airflow
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
+from airflow_provider_seedream.submission import TaskStore
 from tests.components.clock import skip
 
 
@@ -88,13 +90,44 @@ class Variables:
 VARIABLES = Variables()
 """Those of a test."""
 
+AIRFLOW = tuple(map(int, airflow.__version__.split(".")[:2]))
+
+
+class KeptInVariables:
+    """What a task keeps where Airflow has no store for it that lasts: the Variables of one task instance, by key."""
+
+    def __init__(self, ti: TaskInstance) -> None:
+        self.rows: dict[str, str] = {}
+        self._ti = ti
+
+    def get(self, key: str, default: Any = None) -> Any:
+        text = self.rows.get(self._name(key))
+        return default if text is None else json.loads(text)
+
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+        self.rows[self._name(key)] = json.dumps(value)
+
+    def delete(self, key: str) -> None:
+        self.rows.pop(self._name(key), None)
+
+    def _name(self, key: str) -> str:
+        return TaskStore({"ti": self._ti}, self._ti.task_id, str)._name(key)  # type: ignore[typeddict-item]
+
 
 class Tries:
-    """The tries of one task instance, as Airflow 3.3 (or one whose state store is missing, or does not last) runs them."""
+    """The tries of one task instance.
 
-    def __init__(self, *, store: bool = True) -> None:
-        self.store = TaskStateStore() if store else None
+    :param store: whether Airflow has a state store that lasts, as 3.3 has; ``None``: as the installed Airflow.
+    """
+
+    store: Any
+
+    def __init__(self, *, store: bool | None = None) -> None:
         self.ti = TaskInstance()
+        if store is None and AIRFLOW != (3, 3):
+            self.store = KeptInVariables(self.ti)
+        else:
+            self.store = None if store is False else TaskStateStore()
         self.run = SimpleNamespace(clear_number=0, start_date=dt.datetime.now(dt.UTC))
 
     def next_try(self) -> dict[str, Any]:
@@ -124,7 +157,9 @@ class Tries:
 
     def context(self) -> dict[str, Any]:
         context: dict[str, Any] = {"ti": self.ti, "dag_run": self.run}
-        if self.store is not None:
+        if isinstance(self.store, KeptInVariables):
+            VARIABLES.rows = self.store.rows
+        elif self.store is not None:
             context["task_state_store"] = self.store
         return context
 
@@ -139,13 +174,23 @@ def rendered(task: Any, **values: Any) -> Any:
     return task
 
 
-def run(operator: Any, tries: Tries, *, between: Any = None, pauses: list[float] | None = None) -> Any:
+def run(
+    operator: Any,
+    tries: Tries,
+    *,
+    between: Any = None,
+    pauses: list[float] | None = None,
+    stale: Any = None,
+) -> Any:
     """One try from its start to its end, through its deferrals.
 
     :param between: called while the task waits for its prediction.
     :param pauses: takes the seconds of each deferral on a timer; they are skipped.
+    :param stale: the event of the try before, by which Airflow 3.0 resumes this one.
     """
     step, arguments = operator.execute, {"context": tries.next_try()}
+    if stale is not None:
+        step, arguments["event"] = operator.execute_complete, stale
     while True:
         try:
             return step(**arguments)

@@ -29,7 +29,7 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(store, "Variable", VARIABLES)
     monkeypatch.setattr(store, "BEFORE_READING_AGAIN", 0.0)
     yield
-    VARIABLES.rows.clear()
+    VARIABLES.rows = {}
     VARIABLES.descriptions.clear()
 
 
