@@ -6,7 +6,7 @@ import importlib.util
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,8 @@ WAVE = max(6, SETS // 10)
 """Sets that are submitted while something happens; the others of ``SETS`` wait all the time."""
 
 FLEET = max(0, SETS - WAVE)
+
+Say = Callable[[str], None]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,3 +52,16 @@ def airflow(deployment: Deployment) -> Iterator[Airflow]:
 @pytest.fixture(scope="session")
 def books(deployment: Deployment) -> Books:
     return Books(deployment.books_file)
+
+
+@pytest.fixture(scope="session")
+def say(request: pytest.FixtureRequest) -> Say:
+    """Write a line now: a run takes long."""
+    reporter, capture = map(request.config.pluginmanager.get_plugin, ("terminalreporter", "capturemanager"))
+    assert reporter is not None
+
+    def write(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            reporter.write_line(f"\n{line}")
+
+    return write

@@ -155,15 +155,16 @@ class Deployment:
         assert code == 0, command.said()[-4000:]
         return command.said()
 
-    def configure_api(self, median_seconds: float | None = None) -> None:
+    def configure_api(self, median_seconds: float | None = None, answer: float = ANSWER) -> None:
         """Say how long predictions take from now on. What the API was told is gone when it restarts.
 
         :param median_seconds: default: as before.
+        :param answer: seconds until a paying request is answered.
         """
         self.median_seconds = median_seconds or self.median_seconds
         for what, body in (
             ("settings", {"median_seconds": self.median_seconds}),
-            ("faults", {"route": "submit", "fault": {"kind": "Slow", "seconds": ANSWER}, "times": None}),
+            ("faults", {"route": "submit", "fault": {"kind": "Slow", "seconds": answer}, "times": None}),
         ):
             if what == "faults":
                 self._control("DELETE", what)

@@ -86,13 +86,11 @@ def _vault_away(deployment: Deployment, _: Airflow) -> None:
 _SMALL = {
     ("triggerer 1", "stopped and continued"),
     ("worker 1", "killed"),
-    ("scheduler", "killed"),
-    ("Redis", "restarted"),
     ("Postgres", "killed"),
 }
 
 EVENTS = (
-    Event("nothing", lambda deployment, airflow: None, small=True),
+    Event("nothing", lambda deployment, airflow: None),
     *(
         Event(f"{name} {way}", partial(_part, name, way), small=(name, way) in _SMALL)
         for way in ("killed", "stopped and continued", "restarted")

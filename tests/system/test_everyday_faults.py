@@ -4,34 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.standalone.rest import OVER, Airflow, Run, wait_until
 from tests.system.books import Books
-from tests.system.conftest import FLEET, WAVE
+from tests.system.conftest import FLEET, WAVE, Say
 from tests.system.deployment import FAST, SLOW, Deployment
 from tests.system.happenings import EVENTS, Event
 
 BOUND = 600.0
 """Seconds in which everything must be delivered after an event."""
-
-Say = Callable[[str], None]
-
-
-@pytest.fixture(scope="module")
-def say(request: pytest.FixtureRequest) -> Say:
-    """Write a line now: a run takes long."""
-    reporter, capture = map(request.config.pluginmanager.get_plugin, ("terminalreporter", "capturemanager"))
-    assert reporter is not None
-
-    def write(line: str) -> None:
-        with capture.global_and_fixture_disabled():
-            reporter.write_line(f"\n{line}")
-
-    return write
 
 
 @pytest.fixture(scope="module")
