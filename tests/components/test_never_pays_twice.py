@@ -876,7 +876,7 @@ def test_predictions_of_siblings_are_no_candidates(seedream_emulator, monkeypatc
     pull = tries.ti.xcom_pull
 
     def with_sibling(task_ids=None, **more):
-        claims = isinstance(task_ids, list) and more["key"] == "prediction_id"
+        claims = isinstance(task_ids, list) and more["key"] == "prediction_id" and "map_indexes" not in more
         return [of_sibling] if claims else pull(task_ids, **more)
 
     monkeypatch.setattr(tries.ti, "xcom_pull", with_sibling)
