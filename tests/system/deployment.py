@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,9 @@ DEFAULT, IN_VAULT = "seedream_default", "seedream_vault"
 
 WORKERS, TASKS_EACH = ("worker 1", "worker 2"), 4
 TRIGGERERS = ("triggerer 1", "triggerer 2")
+
+NOTICED_AFTER = 5.0
+"""Seconds between two looks of the supervisor, which starts what has ended by itself."""
 
 FAST = 8.0
 """Median seconds that a prediction takes."""
@@ -54,6 +58,8 @@ class Deployment:
         self.parts: dict[str, Part] = {}
         self.median_seconds = FAST
         self._vault = home / "vault.json"
+        self._over = threading.Event()
+        self._supervisor = threading.Thread(target=self._supervise, daemon=True)
         for folder in ("dags", "parts", "python", "redis", "postgres"):
             (home / folder).mkdir(parents=True)
         home.chmod(0o755)  # where the tests run as root, PostgreSQL runs as a user of its own
@@ -91,6 +97,12 @@ class Deployment:
             host = name.replace(" ", "-")
             arguments = ("celery", "worker", "--concurrency", str(TASKS_EACH), "--celery-hostname", host)
             self._add_airflow(name, *arguments, is_ready=self._says(name, f"{host} ready"))
+            # Each worker is a machine of its own: what one keeps in its temporary folder, the other does not see.
+            folder = home / host
+            folder.mkdir()
+            env = self.parts[name].env
+            assert env is not None
+            env["TMPDIR"] = str(folder)
         for name in TRIGGERERS:
             # With queues_enabled, a triggerer takes what waits in the queues that it names, and nothing else.
             self._add_airflow(
@@ -102,6 +114,7 @@ class Deployment:
         """Everything started and healthy; ended at the end."""
         try:
             self._run("Postgres", "Redis")
+            self._supervisor.start()
             self.run_cli("db", "migrate")
             self._run("WaveSpeed API")
             self.configure_api()
@@ -115,6 +128,9 @@ class Deployment:
     def end(self) -> None:
         """Kill every process that has this home in its environment, and every part."""
         self._engine.dispose()
+        self._over.set()
+        if self._supervisor.is_alive():
+            self._supervisor.join()
         for part in self.parts.values():
             part.go_on()
             part.kill()
@@ -196,10 +212,21 @@ class Deployment:
         file.touch() if away else file.unlink()
 
     def false_cancels(self) -> int:
-        """Lines in the logs of tasks that say a task was ended from outside. No task is, in these tests."""
-        said = "was ended from outside"
-        logs = (self.home / "logs").rglob("attempt=*.log*")
-        return sum(file.read_text(errors="replace").count(said) for file in logs)
+        """Log lines that say a task was ended from outside. No task is, in these tests."""
+        return self.logged("was ended from outside")
+
+    def logged(self, words: str, run_id: str = "*") -> int:
+        """How often the logs of tasks and of their triggers say something.
+
+        :param run_id: of which run; default: of all.
+        """
+        logs = (self.home / "logs").glob(f"dag_id=*/run_id={run_id}/**/attempt=*.log*")
+        return sum(file.read_text(errors="replace").count(words) for file in logs)
+
+    def _supervise(self) -> None:
+        while not self._over.wait(NOTICED_AFTER):
+            for part in self.parts.values():
+                part.start_again_if_ended()
 
     def _add(self, name: str, command: list[str], *, is_ready: Callable[[], bool], **ways: Any) -> None:
         log = self.home / "parts" / f"{name.replace(' ', '-')}.log"

@@ -34,13 +34,13 @@ class Event:
 
     :param name: for people.
     :param happen: returns once it is over and the part is back.
-    :param when: what the sets of the wave do when it begins: some submit and some wait, or all wait.
+    :param when: what the sets of the wave do when it begins: none has begun, some submit and some wait, or all wait.
     :param small: whether the small run has it.
     """
 
     name: str
     happen: Callable[[Deployment, Airflow], None]
-    when: Literal["submitting", "waiting"] = "submitting"
+    when: Literal["triggered", "submitting", "waiting"] = "submitting"
     small: bool = False
 
 
@@ -98,5 +98,5 @@ EVENTS = (
     ),
     Event(f"WaveSpeed API away for {AWAY:.0f} s", _api_away),
     Event("key rotated, then the connection edited", _key_rotated, when="waiting", small=True),
-    Event(f"secrets backend away for {AWAY:.0f} s", _vault_away),
+    Event(f"secrets backend away for {AWAY:.0f} s", _vault_away, when="triggered"),
 )

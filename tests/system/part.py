@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -50,6 +51,7 @@ class Part:
         self._ways = ways
         self._main: subprocess.Popen[bytes] | None = None
         self._log_began = 0
+        self._lock = threading.RLock()
 
     def start(self) -> None:
         """Start it; does not wait until it is ready."""
@@ -65,6 +67,12 @@ class Part:
                 **{"stdin": subprocess.DEVNULL, **self._ways},
             )
 
+    def start_again_if_ended(self) -> None:
+        """Start it if it ended by itself, as a supervisor does: Airflow's scheduler ends where its database is away."""
+        with self._lock:
+            if self._main is not None and self._main.poll() is not None:
+                self.start()
+
     def wait(self) -> None:
         """Wait until it is ready. One that ends before is started again: it may find what a killed one left.
 
@@ -72,8 +80,7 @@ class Part:
         """
         give_up = time.monotonic() + START
         while not self._is_ready():
-            if self._main is None or self._main.poll() is not None:
-                self.start()
+            self.start_again_if_ended()
             assert time.monotonic() < give_up, f"{self.name} did not become ready:\n{self.said()[-4000:]}"
             time.sleep(0.5)
 
@@ -85,8 +92,9 @@ class Part:
 
     def kill(self) -> None:
         """SIGKILL to all of it at once, as a container dies."""
-        self._send(signal.SIGKILL)
-        self._reap()
+        with self._lock:
+            self._send(signal.SIGKILL)
+            self._reap()
 
     def stop(self) -> None:
         """SIGSTOP to all of it."""
@@ -98,16 +106,17 @@ class Part:
 
     def end(self) -> None:
         """Ask it to end; kill what is left of it after :data:`PATIENCE`."""
-        if self._main is None:
-            return
-        ours = self.processes()
-        self._main.send_signal(self._ends_by)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._main.wait(timeout=PATIENCE)
-        for process in {*ours, *self.processes()}:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-        self._reap()
+        with self._lock:
+            if self._main is None:
+                return
+            ours = self.processes()
+            self._main.send_signal(self._ends_by)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._main.wait(timeout=PATIENCE)
+            for process in {*ours, *self.processes()}:
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+            self._reap()
 
     def processes(self) -> set[psutil.Process]:
         """All of its processes that run. A task runs in a session of its own, so they are found by descent."""

@@ -69,7 +69,7 @@ def test_paying_requests_under_way_while_the_api_server_is_away(
     paid = books.paid_for(wave.run_id)
     say(
         f"API server away for {seconds} s with {UNDER_WAY} paying requests under way: {again} of {WAVE} tasks needed another try, "
-        f"paid {paid.total()} of {WAVE} wanted, {wave.state} {time.monotonic() - back:.0f} s after"
+        f"{deployment.logged('as the lost submission', wave.run_id)} had to be searched for, paid {paid.total()} of {WAVE} wanted, {wave.state} {time.monotonic() - back:.0f} s after"
     )
     assert paid == dict.fromkeys(range(WAVE), 1)
     assert wave.state == "success"
