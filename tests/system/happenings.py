@@ -97,6 +97,6 @@ EVENTS = (
         for name in EACH
     ),
     Event(f"WaveSpeed API away for {AWAY:.0f} s", _api_away),
-    Event("key rotated, then the connection edited", _key_rotated, when="waiting", small=True),
+    Event("key rotated, then the connection edited", _key_rotated, when="waiting"),
     Event(f"secrets backend away for {AWAY:.0f} s", _vault_away, when="triggered"),
 )

@@ -48,7 +48,8 @@ def test_every_set_is_paid_once_and_delivered(
     event: Event, deployment: Deployment, airflow: Airflow, books: Books, fleet: Run, say: Say
 ) -> None:
     cancels = deployment.false_cancels()
-    deployment.configure_api(median_seconds=FAST * (8 if event.when == "waiting" else 1))
+    # Where all are to wait at once, none may be over before the last one is submitted.
+    deployment.configure_api(median_seconds=4 * FAST + 2 * WAVE if event.when == "waiting" else FAST)
     wave = airflow.trigger("wave")
     wait_until(
         lambda: _has_come_to(event, wave, books),
