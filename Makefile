@@ -14,6 +14,9 @@
 #   make ui      Airflow in the browser with the example DAGs; on the emulator, with runs to look at, unless
 #                WAVESPEED_API_KEY is set
 #   make chaos   200 image sets while requests go wrong and processes are killed; counts what was paid
+#   make system  300 image sets on PostgreSQL, Redis and Celery while each part is killed, stopped or restarted: about an
+#                hour; installs redis-server where it is missing. One part: make system ARGS="-k Redis"
+#   make system-small   a part of that with 24 sets: about six minutes
 #   make bench   what waiting costs, beside the triggers of other providers; two hours, or a part: ARGS="--n 100 --only ours,bare"
 #   make bench-triggerer   5,000 waiting predictions in one real triggerer
 #   make bench-publish   publishing beside curl --parallel, and its memory for the largest set
@@ -36,7 +39,7 @@ ARGS ?=
 # Four processes, as half of the tests wait for an Airflow. What is named in ARGS runs in one.
 SIDE_BY_SIDE = -n 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test chaos older newer matrix lint format simulate ui bench bench-triggerer bench-publish bench-gallery stores shape clean
+.PHONY: help demo test chaos system system-small older newer matrix lint format simulate ui bench bench-triggerer bench-publish bench-gallery stores shape clean
 .DEFAULT_GOAL := help
 
 help:
@@ -50,6 +53,16 @@ test: $(READY)
 
 chaos: $(READY)
 	SEEDREAM_CHAOS_SETS=$${SEEDREAM_CHAOS_SETS:-200} $(BIN)/python -m pytest tests/standalone/test_chaos.py $(ARGS)
+
+system: .venv-system/.ready
+	@tests/system/install
+	SEEDREAM_SYSTEM=1 .venv-system/bin/python -m pytest tests/system $(ARGS)
+
+system-small:
+	SEEDREAM_SYSTEM_SETS=$${SEEDREAM_SYSTEM_SETS:-24} $(MAKE) system ARGS='-m small $(ARGS)'
+
+.venv-system/.ready: pyproject.toml $(CONSTRAINTS) tests/system/requirements.txt
+	$(call environment,.venv-system,$(CONSTRAINTS),-e '.[dev]' -r tests/system/requirements.txt)
 
 older:
 	$(MAKE) VENV=.venv-$(AIRFLOW) CONSTRAINTS=constraints-airflow-$(AIRFLOW).txt .venv-$(AIRFLOW)/.ready

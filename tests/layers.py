@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-LAYERS = ("pure", "wire", "components", "dags", "standalone", "older")
+LAYERS = ("pure", "wire", "components", "dags", "standalone", "older", "system")
 
 ON_POSTGRES = ("test_chaos.py", "test_postgres.py")
 """Files of the layer ``standalone`` whose Airflow has PostgreSQL, as in production. The others share one on SQLite."""

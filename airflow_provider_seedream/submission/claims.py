@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -117,7 +118,11 @@ class Claims:
         try:
             # Before the ids: a task that is answered meanwhile is among them.
             submissions = tuple(self._open_submissions(record))
-            return Others(frozenset(self._ids()), submissions)
+            claimed = Counter(self._ids())
+            # An earlier try may have claimed what it paid for once this one had begun. It is this task's own.
+            own = {"task_id": self._ti.task_id, "map_index": self._ti.map_index}
+            claimed.subtract([self._id_of(own, {})])
+            return Others(frozenset(each for each, times in claimed.items() if times > 0), submissions)
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing is taken now
             raise _unreadable(error) from None
 

@@ -6,9 +6,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
 
 from airflow_provider_seedream import waiting
 from airflow_provider_seedream.hooks.seedream import SeedreamHook
+
+try:
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+except ImportError:  # Airflow 2, which never calls on_kill
+    RuntimeTaskInstance = None  # type: ignore[assignment,misc]
 
 
 class SeedreamPredictionTrigger(BaseTrigger):
@@ -75,7 +81,23 @@ class SeedreamPredictionTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """Log what becomes of the prediction: the API cannot cancel it (API reference 5). Airflow 3.3+ calls this."""
+        # Airflow also calls this in a triggerer that was away, once another one has taken its work over.
+        if await self._is_still_deferred():
+            self.log.info("Another triggerer goes on waiting for prediction %s.", self.prediction_id)
+            return
         self.log.warning(
             "The task waiting for prediction %s was ended from outside. The prediction runs on and stays billed.",
             self.prediction_id,
         )
+
+    async def _is_still_deferred(self) -> bool:
+        """Whether Airflow shows the task as deferred. Where it does not answer, the task counts as ended."""
+        ti: Any = self.task_instance
+        try:
+            states = await sync_to_async(RuntimeTaskInstance.get_task_states, thread_sensitive=False)(
+                dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
+            )
+            return "deferred" in states[ti.run_id].values()
+        except Exception:
+            self.log.debug("Airflow did not show the state of the task.", exc_info=True)
+            return False

@@ -9,6 +9,7 @@ import re
 import time
 from contextlib import suppress
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -815,6 +816,28 @@ def test_a_task_ended_from_outside_says_what_stays_billed(seedream_emulator, cap
     assert len(seedream_emulator.journal) == journal
 
 
+@pytest.mark.event("Triggerer killed, restarted, or paused and replaced")
+@pytest.mark.parametrize(("state", "ended"), [("deferred", False), ("failed", True), (None, True)])
+def test_a_hand_over_to_another_triggerer_is_not_logged_as_an_end(
+    seedream_emulator, capfd, monkeypatch, state, ended
+):
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    def states(dag_id, map_index, task_ids, run_ids):
+        assert (dag_id, map_index, task_ids, run_ids) == ("stories", 3, ["draw"], ["monday"])
+        return {"monday": {"draw_3": state}}
+
+    monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", staticmethod(states))
+    with pytest.raises(TaskDeferred) as deferral:
+        operator().execute(Tries().next_try())
+    trigger = deferral.value.trigger
+    trigger.task_instance = SimpleNamespace(dag_id="stories", run_id="monday", task_id="draw", map_index=3)
+    asyncio.run(trigger.on_kill())
+    logged = "".join(capfd.readouterr())
+    assert ("was ended from outside" in logged) is ended
+    assert ("Another triggerer goes on waiting" in logged) is not ended
+
+
 @pytest.mark.event("No connection to the API")
 def test_a_submission_that_finds_no_connection_is_sent_again(seedream_emulator, monkeypatch):
     real, attempts = requests.Session.request, []
@@ -870,7 +893,7 @@ def test_predictions_of_siblings_are_no_candidates(seedream_emulator, monkeypatc
     pull = tries.ti.xcom_pull
 
     def with_sibling(task_ids=None, **more):
-        claims = isinstance(task_ids, list) and more["key"] == "prediction_id"
+        claims = isinstance(task_ids, list) and more["key"] == "prediction_id" and "map_indexes" not in more
         return [of_sibling] if claims else pull(task_ids, **more)
 
     monkeypatch.setattr(tries.ti, "xcom_pull", with_sibling)

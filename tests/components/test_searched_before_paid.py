@@ -20,7 +20,7 @@ from airflow_provider_seedream.wavespeed import (
     LostSubmissionError,
 )
 from airflow_provider_seedream.wavespeed.prediction import Prediction
-from airflow_provider_seedream.xcom import SUBMISSION
+from airflow_provider_seedream.xcom import PREDICTION_ID, SUBMISSION
 from tests.components.airflow_context import Tries, WorkerKilledError, die_in_flight, killed, rendered, run
 
 pytestmark = pytest.mark.usefixtures("hurried")
@@ -88,6 +88,26 @@ def test_a_clear_pays_nothing_beside_a_candidate_until_an_error_named_it_and_the
     tries.clear()
     assert run(operator(on_lost_submission=policy), tries, pauses=[])["prediction_id"] != candidate
     assert seedream_emulator.paid_tasks == 2
+
+
+@pytest.mark.event("Worker killed between the paying request and its answer")
+@pytest.mark.parametrize("policy", ["adopt", "resubmit"])
+def test_what_a_dying_try_claims_once_the_next_one_has_begun_is_the_tasks_own(
+    seedream_emulator, monkeypatch, policy
+):
+    seedream_emulator.configure(result_input=True)
+    tries = Tries()
+    die_in_flight(monkeypatch, operator(), tries)
+    paid, begin = seedream_emulator.predictions[0]["id"], tries.next_try
+
+    def begin_before_the_other_has_ended():
+        context = begin()
+        tries.ti.xcom_push(PREDICTION_ID, paid)
+        return context
+
+    monkeypatch.setattr(tries, "next_try", begin_before_the_other_has_ended)
+    assert run(operator(on_lost_submission=policy), tries, pauses=[])["prediction_id"] == paid
+    assert seedream_emulator.paid_tasks == 1
 
 
 @CLEARED_IN_FLIGHT

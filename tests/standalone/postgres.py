@@ -40,23 +40,26 @@ SETTINGS = {
 
 
 def is_installed() -> bool:
-    return _programs() is not None
+    return programs_of_postgres() is not None
 
 
-@contextlib.contextmanager
-def postgres() -> Iterator[str]:
-    """The SQLAlchemy URL of an empty database. Without a server the test is skipped, and fails where ``CI`` is set."""
-    programs = _programs()
-    if programs is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(
-            "PostgreSQL is missing: apt-get install postgresql"
-        )
-    folder = Path(tempfile.mkdtemp(prefix="seedream-postgres-"))
-    process: subprocess.Popen[bytes] | None = None
-    try:
-        (port,), password = free_ports(1), secrets.token_hex(16)
+class Cluster:
+    """A new cluster in a folder; nothing runs yet.
+
+    :param programs: the folder of ``initdb`` and ``postgres``.
+    :param folder: of its own; gets the data and the log.
+    """
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        (self.port,), password = free_ports(1), secrets.token_hex(16)
+        self.url = f"postgresql+psycopg2://airflow:{password}@127.0.0.1:{self.port}/postgres"
+        self.log = folder / "log"
+        self.command = [
+            *(str(programs / "postgres"), "-D", str(folder / "data"), "-p", str(self.port)),
+            *(part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")),
+        ]
         (folder / "password").write_text(password)
-        as_owner = _as_owner(folder)
+        self.as_owner = _as_owner(folder)
         subprocess.run(
             [
                 *(programs / "initdb", folder / "data", "--username=airflow", f"--pwfile={folder}/password"),
@@ -64,21 +67,32 @@ def postgres() -> Iterator[str]:
             ],
             check=True,
             stdout=subprocess.DEVNULL,
-            **as_owner,
+            **self.as_owner,
         )
-        with (folder / "log").open("wb") as log:
+
+
+@contextlib.contextmanager
+def postgres() -> Iterator[str]:
+    """The SQLAlchemy URL of an empty database. Without a server the test is skipped, and fails where ``CI`` is set."""
+    programs = programs_of_postgres()
+    if programs is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(
+            "PostgreSQL is missing: apt-get install postgresql"
+        )
+    folder = Path(tempfile.mkdtemp(prefix="seedream-postgres-"))
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        cluster = Cluster(programs, folder)
+        with cluster.log.open("wb") as log:
             process = subprocess.Popen(
-                [
-                    *(programs / "postgres", "-D", folder / "data", "-p", str(port)),
-                    *(part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")),
-                ],
+                cluster.command,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                **as_owner,
+                **cluster.as_owner,
             )
-        _wait_for(port, process, folder / "log")
-        yield f"postgresql+psycopg2://airflow:{password}@127.0.0.1:{port}/postgres"
+        _wait_for(cluster.port, process, cluster.log)
+        yield cluster.url
     finally:
         if process is not None:
             process.send_signal(signal.SIGINT)  # a fast shutdown: open sessions are closed
@@ -90,7 +104,7 @@ def postgres() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _programs() -> Path | None:
+def programs_of_postgres() -> Path | None:
     """The folder of ``initdb`` and ``postgres``, the newest version's where Debian has several."""
     with contextlib.suppress(OSError):
         versions = [each for each in DEBIAN.iterdir() if (each / "bin" / "initdb").exists()]
