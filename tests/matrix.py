@@ -78,7 +78,7 @@ PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
 STEPS: dict[str, tuple[str, ...]] = {
     "imports": ("-c", IMPORTS),
     "provider": ("-c", PROVIDER, "{airflow}"),
-    "components": (*PYTEST, "-n", "2", "--dist", "loadfile", "tests/components"),
+    "components": (*PYTEST, "-m", "event", "-n", "2", "--dist", "loadfile", "tests/components"),
     "dag runs": (*PYTEST, "-s", "tests/older"),
 }
 """What runs in each cell, by its name. The examples are read by the dag runs."""

@@ -23,14 +23,18 @@ def wanted(item: pytest.Item) -> int | None:
     """How many paid tasks a test wants, by its last assertion on them; ``None`` where it has none that says a number."""
     source = textwrap.dedent(inspect.getsource(item.function))  # type: ignore[attr-defined]
     given: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
-    found = None
-    for node in ast.walk(ast.parse(source)):
-        match node:
-            case ast.Compare(ast.Attribute(attr="paid_tasks"), [ast.Eq()], [ast.Constant(int(number))]):
-                found = number
-            case ast.Compare(ast.Attribute(attr="paid_tasks"), [ast.Eq()], [ast.Name(name)]):
-                found = given.get(name)
-    return found if isinstance(found, int) else None
+    asserted = [
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Compare) and getattr(node.left, "attr", "") == "paid_tasks"
+    ]
+    match max(asserted, key=lambda node: node.lineno, default=None):
+        case ast.Compare(ops=[ast.Eq()], comparators=[ast.Constant(int(number))]):
+            return number
+        case ast.Compare(ops=[ast.Eq()], comparators=[ast.Name(name)]):
+            number = given.get(name)
+            return number if isinstance(number, int) else None
+    return None
 
 
 def note(item: pytest.Item) -> None:

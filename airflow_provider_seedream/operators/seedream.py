@@ -224,12 +224,11 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
         """
         submission = self._open(context, resumed=True)
         with self._errors_name_what_is_paid(submission, context):
-            if not submission.waited_for_by_an_earlier_try:
+            if not (submission.record and submission.record.of_a_try_before(submission.terms.attempt)):
                 verdict = worker.PollResult.from_event(event)
                 submission.billed(verdict.prediction_id)
                 submission.remember(verdict.prediction_id)
                 return self._finish(verdict, submission, context)
-        # Airflow 3.0 gives a retry the event of the try before it.
         return self.execute(context)
 
     def _make(self, submission: Submission, context: Context) -> dict[str, Any]:

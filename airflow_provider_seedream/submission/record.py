@@ -337,6 +337,10 @@ class SubmissionRecord:
             cleared=False,
         )
 
+    def of_a_try_before(self, attempt: Attempt) -> bool:
+        """Whether a try before this one wrote it last. Airflow 3.0 resumes a retry by the event of the try before it."""
+        return self.try_number is not None and self.try_number < attempt.try_number
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, with the version of this format."""
         lost = [list(each) for each in self.lost]

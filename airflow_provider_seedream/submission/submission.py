@@ -126,12 +126,6 @@ class Submission:
         self.__dict__.pop("record", None)
 
     @property
-    def waited_for_by_an_earlier_try(self) -> bool:
-        """Whether it was not this try that deferred. Airflow 3.0 resumes a retry as it resumed the try before it."""
-        waited = self.record.try_number if self.record is not None else None
-        return waited is not None and waited < self.terms.attempt.try_number
-
-    @property
     def spent_usd(self) -> float:
         """What this task may have paid before, in USD, since it was last cleared."""
         return spent_before(self.record, self.terms.attempt)
