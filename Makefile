@@ -14,9 +14,9 @@
 #   make ui      Airflow in the browser with the example DAGs; on the emulator, with runs to look at, unless
 #                WAVESPEED_API_KEY is set
 #   make chaos   200 image sets while requests go wrong and processes are killed; counts what was paid
-#   make system  300 image sets on PostgreSQL, Redis and Celery while each part is killed, stopped or restarted: about an
-#                hour; installs redis-server where it is missing. One part: make system ARGS="-k Redis"
-#   make system-small   a part of that with 24 sets: about six minutes
+#   make system  300 image sets on PostgreSQL, Redis and Celery while each part is killed, stopped or restarted: one to
+#                two hours; installs redis-server where it is missing. One part: make system ARGS="-k Redis"
+#   make system-small   a part of that with 24 sets: four to six minutes
 #   make bench   what waiting costs, beside the triggers of other providers; two hours, or a part: ARGS="--n 100 --only ours,bare"
 #   make bench-triggerer   5,000 waiting predictions in one real triggerer
 #   make bench-publish   publishing beside curl --parallel, and its memory for the largest set

@@ -86,7 +86,7 @@ def _vault_away(deployment: Deployment, _: Airflow) -> None:
 _SMALL = {
     ("triggerer 1", "stopped and continued"),
     ("worker 1", "killed"),
-    ("Postgres", "killed"),
+    ("Redis", "restarted"),
 }
 
 EVENTS = (
