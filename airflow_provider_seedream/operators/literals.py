@@ -57,7 +57,7 @@ def refuse_wrong_literals(task: BaseOperator) -> None:
         or ("max_images" not in known and _count_is_plain(known["prompt"]))
     ):
         # Scenes are as many as they are, whatever a template makes of them.
-        known["prompt"] = ["an image"] * _scenes_in(known["prompt"])
+        known["prompt"] = _stand_in(known["prompt"])
     if all(is_known(values.get(name)) for name in _SIZES):
         known |= {name: values[name] for name in _SIZES if name in values}
     if "images" in values:
@@ -128,10 +128,9 @@ def _count_is_plain(prompt: Any) -> bool:
     return len(ImageSetPrompt.of(prompt).scenes) <= MAX_IMAGES
 
 
-def _scenes_in(prompt: Any) -> int:
-    if is_list(prompt):
-        return len(prompt) or 1
-    return len(prompt.scenes) if isinstance(prompt, ImageSetPrompt) else 1
+def _stand_in(prompt: Any) -> str | list[str]:
+    scenes = prompt if is_list(prompt) else prompt.scenes if isinstance(prompt, ImageSetPrompt) else ()
+    return ["an image"] * len(scenes) if len(scenes) > 1 else "an image"
 
 
 def is_known(value: object) -> bool:

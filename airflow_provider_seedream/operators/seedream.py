@@ -64,9 +64,8 @@ DEFAULT_SIZE = _DefaultSize("2048*2048")
 class SeedreamSequentialOperator(TellsLineage, PayingOperator):
     """Makes an image set: several images with the same characters, palette and style from one prompt.
 
-    Submits one paid job to WaveSpeedAI and waits for it, by default deferred. A retry resumes the job that an earlier
-    try paid for (Airflow 3.3+). Gives an :class:`ImageSet` as plain JSON. Also pushes ``prediction_id`` as soon as it is
-    known, and ``image_urls``, which live seven days.
+    Submits one paid job to WaveSpeedAI and waits for it, by default deferred. A retry resumes what an earlier try paid for.
+    Gives an :class:`ImageSet` as plain JSON. Also pushes ``prediction_id`` early, and ``image_urls``, which live seven days.
 
     :param prompt: the scenes: a text, an ``ImageSetPrompt`` or a list of scenes.
     :param images: reference images to draw from, 1 to 10, with the images to make at most 15: links that the vendor
