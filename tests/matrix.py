@@ -43,6 +43,8 @@ PARTS = ("tests", "example_dags", "docs", "benchmarks", "pyproject.toml", "READM
 IMPORTS = """
 # The least version that a module is for.
 NEEDS = {
+    "airflow_provider_seedream.operators.hitl": (3, 1),
+    "airflow_provider_seedream.operators.lost_form": (3, 1),
     "airflow_provider_seedream.operators.review": (3, 1),
     "airflow_provider_seedream.plugins.app": (3, 0),
     "airflow_provider_seedream.policies.retry": (3, 3),
@@ -75,10 +77,13 @@ for command in (["list"], ["get", "airflow-provider-seedream"]):
 """
 
 PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
+OLD_LIBRARIES = ("-W", "default::DeprecationWarning", "-W", "default::PendingDeprecationWarning")
+"""What the libraries of an older Airflow warn of is no fault of ours."""
+
 STEPS: dict[str, tuple[str, ...]] = {
     "imports": ("-c", IMPORTS),
     "provider": ("-c", PROVIDER, "{airflow}"),
-    "components": (*PYTEST, "-m", "event", "-n", "2", "--dist", "loadfile", "tests/components"),
+    "components": (*PYTEST, *OLD_LIBRARIES, "-m", "event", "-n", "2", "--dist", "loadfile", "tests/components"),
     "dag runs": (*PYTEST, "-s", "tests/older"),
 }
 """What runs in each cell, by its name. The examples are read by the dag runs."""
