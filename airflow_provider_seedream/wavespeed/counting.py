@@ -86,10 +86,12 @@ _GRID = (
 _ARRANGED = (
     r"\b(?:side[\s-]by[\s-]side|(?:double|multiple) exposure|(?:divided|split) into|be arranged in (?:an? )?(?:row|line|column)|"
     r"arranged in order|(?:overlay|blend|composite) of|\w+-panel|[a-z]+ panel (?:comic|layout|manga|grid|page|poster|sheet|story|strip)|"
-    r"(?:in|into|as) (?:one|a single|the same)|(?:one|single)[ -](?:\S{1,30} ){0,2}(?:image|picture|photo|poster|illustration|frame|canvas|page|sheet)(?! (?:per|each|for))|"
+    r"(?:in|into|as) (?:one|a single|the same)|(?:one|single)[ -](?:\S{1,30} ){0,2}(?:image|frame|canvas|page|sheet)(?! (?:per|each|for))|"
     r"[2-9]\s?[x×]\s?[2-9]|(?:une|una|uma) (?:sola |seule |única )?p[aá]g(?:e|ina)|p[aá]gina (?:única|unica|singola)|einseitig\w*)\b"
-    r"|并排|垂直排列|按顺序排列|宫格|[二三四五六七八九\d]\s?格(?=漫|故|的)|拼图|拼贴|拼接|同一画面|(?<![每各])一[张張幅](?:图|照|海报)|分屏(?!显)|长图(?!书)|信息图|网格(?![墙窗状纹])|布局|コラージュ|グリッド|콜라주|그리드"
+    r"|并排|垂直排列|按顺序排列|宫格|[二三四五六七八九\d]\s?格(?=漫|故|的)|拼图|拼贴|拼接|同一画面|(?<![每各])一[张張幅]图|分屏(?!显)|长图(?!书)|信息图|网格(?![墙窗状纹])|布局|コラージュ|グリッド|콜라주|그리드"
 )
+# What may say that the whole is one image; beside a count it makes that unsure.
+_ALONE = r"\bone (?:\S{1,30} ){0,2}(?:picture|photo|poster|illustration)\b(?! (?:per|each|for))|(?<![每各])一[张張幅](?:照|海报)"
 _PLACES = "|".join(ORDINALS)
 _LABELS = (
     "scene|image|picture|photo|shot|frame|panel|slide|prompt|bild|szene|escena|imagen|scène|cena|imagem|scena|immagine|сцена|кадр|"
@@ -145,7 +147,7 @@ def named_count(text: str, *, references: bool = False) -> NamedCount | None:
 def _pattern(name: str) -> re.Pattern[str]:
     # Compiled when first needed, as every DAG file is parsed often. Repeats are bounded or possessive: texts may be long.
     number = _number()
-    word = rf"(?!(?:{_NOT_BETWEEN}|{number}(?![:\d]))\b(?!-)|\w+s,)[\"“'(]?[\w'’:/&-]+(?<!:)[\"”)]?,?"
+    word = rf"(?!(?:{_NOT_BETWEEN}|{number}(?![:\d]))\b(?!-)|\w+s(?:,|\sand\b))[\"“'(]?[\w'’:/&-]+(?<!:)[\"”)]?,?"
     nouns, one = rf"(?:(?P<image>{_IMAGE})|(?P<work>{_WORK})|{_PHOTO})\b", rf"(?:{IMAGE_NOUNS})\b"
     few = rf"(?:\s+{word}){{0,4}}?"
     asian = "|".join(sorted(re.split(r"[ |]", _ASIAN), key=len, reverse=True))
@@ -155,21 +157,21 @@ def _pattern(name: str) -> re.Pattern[str]:
         rf"(?P<more>\+)?(?:\s*\(\w+\)|\s*[x×](?=\s))?(?:\s+of\s+(?:the\s+following|these|those|your|my)|(?P<sets>\s+(?:pairs|sets|batches|groups|series|séries|serien)\s+(?:of|de|di|von)))?(?:(?:-|(?:(?<=\bone)|(?<=\b1)){few}\s+){one}|(?:(?:\s+{word}){{0,12}}?\s+|-|(?<=\d)){nouns})(?:[\s-]+(?:{_SET}|story|storyboard|carousel)\b)?"
         rf"|(?<![第\d.一二三四五六七八九十-])(?<![\d一二三四五六七八九十][:：])(?P<asian>{asian})\s*"
         rf"(?:[张張幅副枚장](?!目|번)(?:[^，。,.;；：:、\n]{{0,16}}?{asian_image}|(?=[：:，。]|\Z))"
-        rf"|[张張幅副枚](?P<bare>(?!{_TABLES}|[^，。,.\n]{{0,4}}(?:网格|拼[图贴接]|宫格)))|(?:[个個组組]?张?|[つ点枚]の(?:シーンの|場面の|異なる)?|개의?\s*)(?:{asian_image})"
+        rf"|[张張幅副枚](?P<bare>(?!{_TABLES}|[^，。,.\n]{{0,8}}(?:网格|拼[图贴接]|宫格|卡片)))|(?:[个個组組]?张?|[つ点枚]の(?:シーンの|場面の|異なる)?|개의?\s*)(?:{asian_image})"
         rf"|[个個种種款](?:不同|独立|场景|版本|画面|角度)[^，。,.;；：:、\n]{{0,16}}?{asian_image}"
-        rf"|(?P<plan>[个個种種款套][^，。,.;；：:、\n的]{{0,6}}?{asian_image}"
-        r"|[个個种種款版套][^，。,.;；：:、\n]{0,6}?(?:方案|版本|镜头|海报|封面|头像|壁纸|logo)|(?:版本|バージョン|パターン|パート|파트)|连[图圖]"
+        rf"|(?P<plan>[个個种種款套][^，。,.;；：:、\n的含\d]{{0,6}}?{asian_image}"
+        r"|[个個种種款版套][^，。,.;；：:、\n]{0,6}?(?:方案|版本|镜头|海报|封面|头像|壁纸|logo)(?!板块)|(?:版本|バージョン|パターン|パート|파트)|连[图圖]"
         r"|[页頁帧幀版][^，。,.;；：:、\n]{0,6}?(?:轮播|连环画|绘本|画册|故事|分镜|(?=\Z|[，。,.\n]))))"
         rf"|(?<!参考)(?<!參考)[出组組]?(?![画畫](?!像)){asian_image}\s*[をx×를을]?\s*(?P<behind>{asian})\s*[张張枚幅点장개](?!目|번)",
         "hint": rf"(?:\b(?:several|multiple|various|different|separate|many|both|some(?=\s(?:{IMAGE_NOUNS})s\b)|lots of|a few|varias|várias|diversas|diverse|mehrere|plusieurs|несколько|серия|серию"
         rf"|(?:{_AN}\s)?(?:{_SET}|serie|série) (?:of|de|di|von|mit)|(?:an?\s)?(?:pair|couple|batch|trio|trilogy|quartet) of|(?:double|triple) the|twice as many){few}\s+{nouns}"
-        rf"|(?:(?:[多几数]|若干)[张幅个]|若干|一些|一[组套]|一?系列)[^，。,.\n]{{0,12}}?(?!图标|贴纸|表情包){asian_image})",
-        "stated": rf"(?:(?<!\w)(?:num_|n_|number_of_)?(?:(?:{IMAGE_NOUNS})(?:s|s?[\s_-]count)|outputs|(?:amount|number)\sof\s(?:{IMAGE_NOUNS}|output)s(?=\s\d))|\A(?:count|n)|[\"']n(?=[\"'])|\bn(?=\s?=))[\"']?\s*[:=(]\s*[\"']?(?P<stated>{number})\b(?![:.]\d)"
-        r"|(?<!\S)--?(?:n|num|count|number|batch|(?:num[_-])?images)(?:\s+|=)(?P<flag>\d{1,4})\b|(?:数量|(?:\A|(?<=[\n.]))\s?(?:quantity|anzahl|cantidad|quantité|quantidade))\s*[：:]\s*(?P<amount>\d{1,4})"
-        rf"|(?:{_MAKE})\s(?:me\s|us\s)?(?P<alone>{number})(?=\sof\san?\b|\s?:(?!\d)|[\s.!]*\Z)|(?<!\w)[x×*]\s?(?P<times>\d{{1,2}})[\s.!)]*\Z|(?:\A\W*|[.\n]\s*)(?P<copies>\d{{1,2}})\s?[x×]\s(?=(?:\w+\s){{0,3}}?{_ONE_IMAGE}\b)"
+        rf"|(?:(?:[多几数]|若干)[张幅个]|若干|一些|一[组套]|一?系列)[^，。,.\n]{{0,12}}?(?!图标|贴纸){asian_image})",
+        "stated": rf"(?:(?<!\w)(?:num_|n_|number_of_)?(?:(?:{IMAGE_NOUNS})(?:s|s?[\s_-]count)|outputs)|\A(?:count|n)|[\"']n(?=[\"'])|\bn(?=\s?=))[\"']?\s*[:=(]\s*[\"']?(?P<stated>{number})\b(?![:.]\d)"
+        r"|\b(?:amount|number)\sof\s(?:images|photos|pictures|outputs)\s(?:is\s)?(?P<total>\d{1,4})\b|(?<!\S)--?(?:n|num|count|number|batch|(?:num[_-])?images)(?:\s+|=)(?P<flag>\d{1,4})\b|(?:数量|(?:\A|(?<=[\n.]))\s?(?:quantity|anzahl|cantidad|quantité|quantidade))\s*[：:]\s*(?P<amount>\d{1,4})"
+        rf"|(?:{_MAKE})\s(?:me\s|us\s)?(?P<alone>{number})(?=\sof\san?\b|\s?:(?!\d)|[\s.!]*\Z)|(?<!\w)[x×*]\s?(?P<times>\d{{1,2}})[\s.!)]*\Z|(?:\A\W*|[.\n]\s*)(?P<copies>\d{{1,2}})\s?[x×]\s(?=\w+\sof\b|(?:\w+\s){{0,3}}?{_ONE_IMAGE}\b)"
         rf"|(?:(?P<head>\A\W*)|(?<=[.,;:(\n])|(?<=[.,;:(\n]\s))(?:{_LABELS}|part)\s?\d{{1,2}}\s?(?:/|of|von|de|di|sur|из)\s?(?P<place>\d{{1,2}})\b(?(head)|(?=\W*\Z))",
         # Several images without a count: one for each of something, separate ones, plurals behind a verb, lists in JSON.
-        "apart": rf"\b{_AN}['’]?\s?(?:\w+\s){{0,2}}?{_ONE_IMAGE}\s(?:(?:per|par|pro|each)\b|(?:for|para|por|pour|für|на)\s(?:each|every|cada|chaque|jede|ogni|кажд))|\b(?:un'{_ONE_IMAGE}\sper|je\s{_AN}\s{_ONE_IMAGE})\b"
+        "apart": rf"\b(?:{_AN}|separate)['’]?\s?(?:\w+\s){{0,2}}?{_ONE_IMAGE}\s(?:(?:per|par|pro|each)\b|(?:for|para|por|pour|für|на)\s(?:each|every|cada|chaque|jede|ogni|кажд))|\b(?:un'{_ONE_IMAGE}\sper|je\s{_AN}\s{_ONE_IMAGE})\b"
         rf"|\b(?:each|every)\b[^.\n]{{0,40}}\b(?:separate|individual|own)\s{_ONE_IMAGE}\b|(?:每[^一，。,.\n]{{1,10}}|各[^，。,.\n]{{0,6}}?)[一1]\s?[张張幅]|[一1]\s?枚ずつ"
         rf"|画像を複数|何枚か|한\s?장씩|여러\s?장(?:의[^.,\n]{{0,20}}?{asian_image}|[을를\s]*(?:{_MADE}|[.,]|\Z))"
         rf"|(?:{_MAKE})\s(?:me\s|des\s)?(?:(?:{IMAGE_NOUNS}|variation|version|variant)s|imágenes|fotos|imagens|immagini|bilder)\s?(?:(?:of|for|in|showing|:|con?m?|de|di|von|mit|avec)\s|d['’])"
@@ -188,7 +190,7 @@ def _pattern(name: str) -> re.Pattern[str]:
         r"(?:,\s*(?:(?:or|and|nor)\s+)?[\w-]+(?:\s+[\w-]+){0,2}){0,8}|(?:不要|避免|禁止)[^。，]{0,20}),?\s*(?:(?:or|and|nor)\s+)?(?:an?\s+)?\Z",
         "lead": rf"(?:[\W_]|{_FILL}|{_MAKE})*+",
         "make": _MAKE,
-        "asked": rf"(?:(?:(?P<make>{_MAKE})(?:\s(?:me\s)?(?:another|these|those|my|the\sfollowing)\s)?|\b(?:into|as|total|in|(?:{_SET}|total) of)\b|共|总计)(?:\s*+(?:{_FILL}))*+[\s_*]*|(?:\b(?:storyboard|carousel)(?:\s+(?:with|of|in))?|分镜|故事板|轮播图?)[\s:：,–—-]*)\Z",
+        "asked": rf"(?:(?:(?P<make>{_MAKE}|\btotal\sof\b)(?:\s(?:me\s)?(?:another|these|those|my|the\sfollowing)\s)?|\b(?:into|as|total|in|(?:{_SET}|total) of)\b|共|总计)(?:\s*+(?:{_FILL}))*+[\s_*]*|(?:\b(?:storyboard|carousel)(?:\s+(?:with|of|in))?|分镜|故事板|轮播图?)[\s:：,–—-]*)\Z",
         "wanted": rf"(?:.*(?:{_MAKE}|\bshoot\b|拍摄?|\b(?:into|as)\b))?(?:\s*+{word}(?=\s)){{0,3}}?[\s_*#-]*",
         # Up to three words at the head of a sentence may be a verb that is not known here: "Craft 4 photos", "Je veux 4 photos".
         "verb": rf"(?:\A|[.!?\n])\s*(?:(?!(?:{_NOT_BETWEEN}|{_FOREIGN_LINKS}|include|add|place|keep|use|the|all|alle|die|les|le|las|los|tutte|todas|toutes|as|os)\b)[^\W\d_]+(?:-\w+)?(?<!ing)[ \t]+){{1,3}}(?:(?:{_FILL})[ \t]+)*+\Z",
@@ -213,14 +215,14 @@ def _pattern(name: str) -> re.Pattern[str]:
         "said": r"\s*(?:\Z|[^\w\s(（]|(?:of|de|di|von|showing|depicting|about|please|(?:are|will\sbe)\s(?:needed|wanted|required))\b|d['’]|[а-яё])",
         "odd": rf"[\s*_#]*(?:[-−]\s?\d+|\d*[.,]\d+){few}\s+{nouns}",
         # Before another noun it is a thing: "mosaic tiles", "grid engineers".
-        "layout": rf"\A\W*{_GRID}\b|\b{_GRID}(?=\s+(?:of|with|in|for|from|showing|contain\w*|layout|format|style|design|composition|and|on|about|that|de|con|com)\b|\s*(?:[^\s\w]|\Z))|{_ARRANGED}",
+        "layout": rf"\A\W*{_GRID}\b|\b{_GRID}(?=\s+(?:of|with|in|for|from|showing|contain\w*|layout|format|style|design|composition|and|on|about|that|de|con|com)\b|\s*(?:[^\s\w]|\Z))|{_ARRANGED}|{_ALONE}",
         "joined": rf"\b(?:in|into|as|on|within|form\w*|for)\s(?:\S+\s){{0,4}}?{_GRID}\b|{_ARRANGED}",
         "holds": rf"(?:\b{_GRID}|{_ARRANGED})(?:\s[\w-]+){{0,3}}?(?:\s(?:of|with|showing|contain\w*|featuring|from|de|con|com|mit)\b|[:：，（(]\s*共?|(?<=into)|(?<=of)|，?(?:包含|包括|由|有|中的?))\s*(?:exactly\s)?\Z",
         "quoted": r"(?<![:=,\[{(])(?<![:=,\[{(]\s)[\"“「『]\s*\Z",
         "several": rf"\b(?:(?:{IMAGE_NOUNS}|scene|shot|poster|variation|version|sticker|slide|frame)s|szenen|motive|story|storyboard|series|sequence)\b|组图|故事|系列|绘本",
         "mark": r"(?:\A|(?<=\band\s)|(?<=[.!?…,;:)\]\"'”’。，；！？：\n]))[ \t>*_#•-]*+(?:"
         rf"(?P<label>(?P<part>{_PARTS})|{_LABELS})\s*[#-]?\s?(?P<place>\d{{1,2}}|[一二三四五六七八九十]|(?:{_STEPS.replace(', ', '|').replace(' ', '|')})\b)"
-        r"\s*(?:(?:/|of\s)\s?\d{1,2}\b)?[张張幅个個页頁章幕]?(?:[图圖画畫]|场景)?\s*(?:\([^)\n]{0,60}\)\s*)?(?:\*\*|__)?(?:[.):：、—–-]|$|\s(?:is|shows|depicts)\b|(?P<bare>(?<=\s)|(?=\s)))"
+        r"\s*(?:(?:/|of\s)\s?\d{1,2}\b)?[张張幅个個页頁章幕]?(?:[图圖画畫]|场景)?\s*(?:\([^)\n]{0,60}\)\s*)?(?:\*\*|__)?(?:[.):：、—–-]|$|(?:is|shows|depicts)\b|(?P<bare>(?<=\s)|(?=\s)))"
         rf"|(?P<ordinal>{_PLACES})(?:ly)?\s*[,:]"
         rf"|(?P<within>in\s+)?(?:the\s+)?(?P<nth>{_PLACES}|\d{{1,2}}(?:st|nd|rd|th)|next|last|final)\s+(?:image|picture|photo|scene|shot|frame)\b(?(within)|\s*(?::|(?:shows?|is|depicts?)\b))"
         r"|第?(?P<painted>[一二三四五六七八九十]|\d{1,2})(?:[张張幅](?:图片?|圖片?|画面?|畫)?(?:是|为|為|展示|描绘)|枚目\s*[:：]))"
@@ -264,9 +266,9 @@ def _numbers(text: str, references: bool) -> Iterator[NamedCount]:
         of_things = re.search("的|の.+の", found[0]) and not made and not ordered
         table = found["asian"] and (of_things or _pattern("table").search(found[0]))
         far = number > 1 and shown.count(" ") > 5
-        vague = found["work"] or found["plan"] or table or far
-        # Such a number may be that of the references: "2 photos: make one portrait".
-        vague = vague or (references and not ends and not made)
+        # A number without a verb may be that of the references: "2 photos: make one portrait".
+        theirs = references and not made and not (ends and ends[0][-1:] not in list(":：;；"))
+        vague = found["work"] or found["plan"] or table or far or theirs
         others = [other.start() - found.end() for other in finds[index + 1 : index + 4]]
         more = not ends and any(_pattern("also").search(rest[:at][-8:]) for at in others if at < len(rest))
         span = found["low"] or found["more"] or found["sets"] or more
@@ -291,10 +293,9 @@ def _sentence(text: str, found: re.Match[str]) -> tuple[str, str]:
 def _laid_out(text: str, found: re.Match[str] | None = None, *, joined: bool = False) -> bool:
     """Whether one image holds several: anywhere, in the sentence of what was found, or by words that join the two."""
     if found is None:
-        apart = _pattern("apart").search(text)
-        among = range(apart.start(), apart.end()) if apart else ()
-        words = (each for each in _pattern("layout").finditer(text) if each.start() not in among)
-        return any(not _left_out(text, each) for each in words)
+        words = [each for each in _pattern("layout").finditer(text) if not _left_out(text, each)]
+        apart = _pattern("apart").search(text) if words else None
+        return any(not apart or not apart.start() <= each.start() < apart.end() for each in words)
     before, behind = _sentence(text, found)
     if re.search(r"\b(?:separate|individual) (?!.*panels)|独立|单独", found[0], re.IGNORECASE):
         return False
@@ -323,10 +324,11 @@ def _belongs_elsewhere(found: re.Match[str], number: int, text: str, before: str
     if number != 1 and re.search(rf"\b(?:{IMAGE_NOUNS})\Z", found[0], re.IGNORECASE):
         return True
     name = _pattern("name").search(before) or (number > 15 and re.fullmatch(r"[A-Z]\w*\s+", before))
-    named = name and word.isdecimal() and not re.search(rf"(?:{_MAKE}|{_FILL})\s+\Z", before, re.I)
-    year = word.isdecimal() and 1500 <= number <= 2199
+    named = name and not re.search(rf"(?:{_MAKE}|{_FILL})\s+\Z", before, re.I)
+    if word.isdecimal() and (named or 1500 <= number <= 2199):
+        return True
     asked = None if references else _pattern("asked").search(before)
-    return year or bool(named) or (not asked and _pattern("part").search(before) is not None)
+    return not asked and _pattern("part").search(before) is not None
 
 
 def _force(found: re.Match[str], text: str, before: str, references: bool, far: bool) -> int:
@@ -336,11 +338,11 @@ def _force(found: re.Match[str], text: str, before: str, references: bool, far: 
     made = ((asked and asked["make"]) or "").lower()
     panels = re.search("panels$", found[0]) and "separate" not in found[0]
     if made and not (part and made.startswith("show")):
-        return 1 if panels else 2
+        return (0 if references else 1) if panels else 2
     if references or panels:
         return 0
     if asked or _pattern("verb").search(before):
-        return 1 if part else 2
+        return 1 if asked or part or len(clause.split()) > 1 else 2
     if far:
         return 0
     begins, ends = not clause.strip(), _pattern("ends").match(text, found.end())
@@ -349,20 +351,19 @@ def _force(found: re.Match[str], text: str, before: str, references: bool, far: 
         return 2 if ordered or (ends and len(clause) == found.start()) else 0
     if _pattern("thing").search(clause):
         return 0
-    if found["plan"] and _pattern("planned").match(text[found.end() : found.end() + 60]):
+    held = _pattern("held").search(clause)
+    if found["plan"] and not held and _pattern("planned").match(text[found.end() : found.end() + 60]):
         return 1
     table = found["asian"] and re.search(r"\A\S\s*图\Z", found[0])
     if part or found["bare"] is not None or table:
         return 1 if begins and text[found.end() : found.end() + 1] == ":" else 0
     said = _pattern("said").match(text, found.end())
-    among_others = before.rstrip().endswith(",") and said is not None and said[0].strip() == ","
-    if begins and said is not None and not among_others:
+    if begins and said is not None and not (before.rstrip().endswith(",") and said[0].strip() == ","):
         return 2 if ends else 1
     image = found["image"] or re.search(r"(?:图片|图像|画像|이미지|[张張幅枚]\s*图)\Z", found[0])
     if image or re.search(r"\b(?:the|all)\s*\Z|所有|共", clause, re.IGNORECASE):
         return 1
-    counted = found["asian"] and re.match(r"[^张張幅副]{1,6}[张張幅副]", found[0])
-    return 1 if counted and not _pattern("held").search(clause) else 0
+    return 1 if not held and found["asian"] and re.match(r"[^张張幅副]{1,6}[张張幅副]", found[0]) else 0
 
 
 def _clause(before: str) -> str:
@@ -376,16 +377,16 @@ def _hints(text: str, references: bool) -> Iterator[NamedCount]:
         if number != 1 and (found["flag"] or not (references or _laid_out(text, found))):
             yield NamedCount(number, found[0].strip())
     if references:
-        each = _pattern("each_given").search(text)
-        if each:
-            yield NamedCount(None, each[0])
+        yield from (NamedCount(None, each[0]) for each in _pattern("each_given").finditer(text))
         return
+    layout = _laid_out(text)
     for found in _pattern("hint").finditer(text):
         clause = _clause(text[max(0, found.start() - _REACH) : found.start()])
-        laid = _laid_out(text, found) or _laid_out(found[0])
+        made = _pattern("make").search(clause)
+        laid = _laid_out(text, found) or (_laid_out(found[0]) if made else layout)
         wanted = not laid and not _left_out(text, found) and _pattern("wanted").fullmatch(clause)
         opens = found.start() < 2 and not (found["work"] and laid)
-        if opens or (wanted and (not found["work"] or _pattern("make").search(clause))):
+        if opens or (wanted and (made or not found["work"])):
             yield NamedCount(None, found[0])
     for other in (_pattern("apart").search(text), _pattern("second").match(text[: 4 * _REACH])):
         if other and not _laid_out(text, other) and not _left_out(text, other):
@@ -408,8 +409,7 @@ def _lists(text: str, references: bool) -> Iterator[NamedCount]:
     lists: dict[str, list[re.Match[str]]] = {}
     for mark in _pattern("mark").finditer(text):
         name = (mark["label"] or next(kind for kind in _MARKS if mark[kind])).lower()
-        marks = lists.setdefault(name, [])
-        begun = text[mark.start() - 1 : mark.start()] in ("", "\n")
+        marks, begun = lists.setdefault(name, []), text[mark.start() - 1 : mark.start()] in ("", "\n")
         place = _place(mark) or (len(marks) + 1 if marks else 0)
         if place == len(marks) + 1 and (begun or mark["bare"] is None):
             marks.append(mark)
@@ -441,9 +441,9 @@ def _lists(text: str, references: bool) -> Iterator[NamedCount]:
 def _place(mark: re.Match[str]) -> int | None:
     """The number of a mark; None for the next or last one."""
     place = next(mark[kind] for kind in _MARKS if mark[kind]).lower()
-    if place in ("next", "last", "final"):
-        return None
     if place.title() in ORDINALS:
         return ORDINALS.index(place.title()) + 1
     digits = re.sub(r"\D", "", place)  # "①" is none, and "1st" has one
-    return _VALUES[place] if place in _VALUES else int(digits or numeric(place[0], -1))
+    if digits or place in _VALUES:
+        return _VALUES.get(place) or int(digits)
+    return int(numeric(place)) if len(place) == 1 else None

@@ -73,6 +73,14 @@ PIECES = [
 ]
 
 CERTAIN = [
+    ("Create 4 on-brand images of a tea house", 4),
+    ("Make 3 in-game pictures of a castle", 3),
+    ("Draw 5 to-scale images of a boat", 5),
+    ("出3张海报", 3),
+    ("帮我出三张灯塔的海报", 3),
+    ("画俩张海报", 2),
+    ("生成6个表情包", 6),
+    ("half a dozen images of hares", 6),
     ("3 images", 3),
     ("Three Pictures of a hare", 3),
     ("  **2 images.** First, a hare", 2),
@@ -126,6 +134,11 @@ CERTAIN = [
 ]
 
 LISTS = [
+    ("Scene 1: a barn with solar panels. Scene 2: the barn in snow. Scene 3: the barn at night.", 3),
+    ("Image 1: a collage artist at work. Image 2: her studio.", 2),
+    ("Panel one - a hare; panel two - a crow", 2),
+    ("Image 1 is a hare, image 2 is a crow", 2),
+    ("图1：墙上的网格窗。图2：雪山。", 2),
     ("Scene 1: the hare wakes. Scene 2: it runs.", 2),
     ("Panel 1: the hare wakes.\nPanel 2: it runs.\nPanel 3: it sleeps.", 3),
     ("Image 1: a hare. Image 2: a crow.", 2),
@@ -153,6 +166,63 @@ LISTS = [
 ]
 
 UNSURE = [
+    ("A farm with solar panels on the barn. Generate 4 images from all sides.", 4),
+    ("A farm with solar panels, 3 images", 3),
+    ("A hall with mosaic tiles. I need 5 images.", 5),
+    ("A grid of streets from above. Give me 3 pictures.", 3),
+    ("An old mosaic of a lion; make 4 pictures", 4),
+    ("A room with a mood board. Deliver three images.", 3),
+    ("女孩站在网格墙前，生成4张照片", 4),
+    ("A lion. Generate 4 images of a mosaic", 4),
+    ("Scene 1: a hare. Scene 2: a crow. All in one picture.", 2),
+    ("First, a girl, second, a boy, one picture", 2),
+    ("三张海报，一张海报给猫", None),
+    ("Create 4 stunning, highly detailed, ultra realistic photos of bees", 4),
+    ("5 moody, cinematic, film noir style black and white portraits", 5),
+    ("Please make 3 high quality, photo realistic, well lit images", 3),
+    ("Bees. 4 photos please.", 4),
+    ("Bees. Four photos are needed.", 4),
+    ("Bees. I would like to have four photos.", 4),
+    ("Create another 4 images of bees", 4),
+    ("4+ images of bees", None),
+    ("Bees. Amount of images: 4", 4),
+    ("Number of images 4, bees", 4),
+    ("4x portrait of a knight", 4),
+    ("Portrait of a knight (x4)", 4),
+    ("4 panels, each a separate image: a hare wakes, eats", None),
+    ("a hare, delivered as three separate files", 3),
+    ("[1] a hare [2] a crow [3] a cat", 3),
+    ("i. a hare\nii. a crow\niii. a cat", 3),
+    ("First image: a hare; next image: a crow; last image: a cat", 3),
+    ("Create 4 headshots for a tea house", 4),
+    ("Create 4 selfies for a tea house", 4),
+    ("Create 4 flyers for a tea house", 4),
+    ("Create 4 memes for a tea house", 4),
+    ("Create 4 infographics for a tea house", 4),
+    ("Create 4 graphics for a tea house", 4),
+    ("Create 4 mockups for a tea house", 4),
+    ("Create 4 stills for a tea house", 4),
+    ("Create 4 close-ups for a tea house", 4),
+    ("Create 4 snapshots for a tea house", 4),
+    ("Create 4 backgrounds for a tea house", 4),
+    ("Create 4 files for a tea house", 4),
+    ("half a dozen wallpapers", 6),
+    ("拍4张照片", 4),
+    ("帮我拍5张女孩的照片", 5),
+    ("请提供三张不同角度的照片", 3),
+    ("打印4张照片", 4),
+    ("渲染4张效果图", 4),
+    ("求4张头像", 4),
+    ("给我整两张壁纸", 2),
+    ("设计3款主图", 3),
+    ("6款图标", 6),
+    ("生成5个证件照", 5),
+    ("4个产品图", 4),
+    ("女孩在海边，4张照片", 4),
+    ("多张照片，猫的一天", None),
+    ("生成若干张图片", None),
+    ("生成一些图片", None),
+    ("生成多张头像", None),
     # Points that are only numbered may be the parts of one image.
     ("1. the hare wakes\n2. it runs\n3. it sleeps", 3),
     ("1) the hare wakes 2) it runs", 2),
@@ -331,6 +401,23 @@ UNSURE = [
 ]
 
 NONE = [
+    "Create 4 dragons",
+    "Make 4 cupcakes on a plate, food photo",
+    "a 4-panel comic about a hare",
+    "A comic with 4 panels",
+    '"Two Images" written in neon',
+    'A poster that says "3 photos a day"',
+    "墙上写着“三张图片”",
+    "A man. Create a collage of 4 images",
+    "A hare. Create 4 images in a 2x2 grid",
+    "桌上有三张照片",
+    "女孩手里拿着两张照片",
+    "三个女孩的照片",
+    "三张照片挂在墙上",
+    "Five pictures in a family album",
+    "A room with 12 balloons and photos",
+    "A two-panel manga.\nPanel 1: a hare.\nPanel 2: a crow.",
+    "Panel 4 title: 'Repair photos'",
     "",
     "a hare at dawn",
     "a cat with 3 legs",
@@ -487,6 +574,9 @@ def test_max_images_against_a_count_that_opens_the_text_is_refused_naming_both(t
         "세 장의 사진을 합쳐줘",
         "三张图片合成为一张",
         "Dos fotos adjuntas: un retrato",
+        "Make 2 photos into one",
+        "The first image is the face, the second image is the pose",
+        "第一张图是人物，第二张图是衣服",
     ],
 )
 def test_numbers_of_reference_images_are_no_count(text):
@@ -505,6 +595,27 @@ def test_numbers_of_reference_images_are_no_count(text):
 )
 def test_with_reference_images_what_opens_the_text_counts(text, count):
     assert ImageSetRequest.build(prompt=text, images=LINKS).max_images == count
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "3 photos of one dog, make one portrait",
+        "Two images: put the coat on the man",
+        "2张照片：合成一张",
+        "两张照片，换脸",
+        "Figure 1 is the cup. Generate 4 images of a shelf",
+        "图1是猫。生成4张海报",
+        "First image: a coat. Second image: a man. Combine.",
+        "第一张：人物，第二张：衣服，换装",
+        "Make each uploaded photo its own poster, one output each",
+        "把每一张照片做成海报，每张照片需单独输出",
+    ],
+)
+def test_counts_that_may_be_of_the_references_or_of_the_set_are_refused(text):
+    with pytest.raises(InvalidInputError, match=r"not clear how many images"):
+        ImageSetRequest.build(prompt=text, images=LINKS)
+    assert ImageSetRequest.build(prompt=text, images=LINKS, max_images=2).max_images == 2
 
 
 def test_an_option_that_counts_images_is_refused_with_reference_images_too():
