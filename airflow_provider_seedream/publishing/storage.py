@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 TEMPORARY_SUFFIX = ".seedream-part"
 _TEMPORARY = re.compile(
-    rf"\.(?:manifest\.json|index\.html|contact-sheet|[0-9]{{2}}-)[a-z0-9.-]*\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}(\.[a-z0-9]{{1,5}})?"
+    rf"\.(?:manifest\.json|index\.html|contact-sheet|[0-9]{{2}}(?![a-z0-9]))[a-z0-9.-]*\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}(\.[a-z0-9]{{1,5}})?"
 )
 _READ_AHEAD = 1024 * 1024
 _ABANDONED_AFTER = 3600.0
