@@ -83,7 +83,17 @@ OLD_LIBRARIES = ("-W", "default::DeprecationWarning", "-W", "default::PendingDep
 STEPS: dict[str, tuple[str, ...]] = {
     "imports": ("-c", IMPORTS),
     "provider": ("-c", PROVIDER, "{airflow}"),
-    "components": (*PYTEST, *OLD_LIBRARIES, "-m", "event", "-n", "2", "--dist", "loadfile", "tests/components"),
+    "components": (
+        *PYTEST,
+        *OLD_LIBRARIES,
+        "-m",
+        "event",
+        "-n",
+        "2",
+        "--dist",
+        "loadfile",
+        "tests/components",
+    ),
     "dag runs": (*PYTEST, "-s", "tests/older"),
 }
 """What runs in each cell, by its name. The examples are read by the dag runs."""

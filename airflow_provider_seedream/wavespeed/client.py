@@ -35,6 +35,9 @@ from airflow_provider_seedream.wavespeed.validation import as_moment
 
 T = TypeVar("T")
 
+LATE = 2.0
+"""Seconds from a request to its answer, whose header ``Date`` then says too little of the API's clock: it was written in between."""
+
 
 class WaveSpeedClient:
     """The client for code that may block: operators and hooks.
@@ -146,6 +149,7 @@ class WaveSpeedClient:
             # A pooled connection may have been closed by the server a moment ago; a request that dies on it would
             # count as unknown.
             self._session.close()
+        asked_at = steady()
         try:
             with (
                 exchange,
@@ -162,6 +166,9 @@ class WaveSpeedClient:
             ):
                 epoch = _epoch_of(response.headers.get("Date"))
                 self._hinted_epoch = self._hinted_epoch if epoch is None else epoch
+                if "Age" in response.headers or steady() - (exchange.begun_at or asked_at) > LATE:
+                    # A cache wrote the date long ago, or the answer was long on its way.
+                    epoch = None
                 body = Body(call.most_bytes, response.headers.get("Content-Encoding"))
                 while piece := response.raw.read(PIECE, decode_content=False):
                     body.take(piece)

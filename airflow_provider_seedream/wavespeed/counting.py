@@ -165,7 +165,7 @@ def _pattern(name: str) -> re.Pattern[str]:
         rf"|(?<!参考)(?<!參考)[出组組]?(?![画畫](?!像)){asian_image}\s*[をx×를을]?\s*(?P<behind>{asian})\s*[张張枚幅点장개](?!目|번)",
         "hint": rf"(?:\b(?:several|multiple|various|different|separate|many|both|some(?=\s(?:{IMAGE_NOUNS})s\b)|lots of|a few|varias|várias|diversas|diverse|mehrere|plusieurs|несколько|серия|серию"
         rf"|(?:{_AN}\s)?(?:{_SET}|serie|série) (?:of|de|di|von|mit)|(?:an?\s)?(?:pair|couple|batch|trio|trilogy|quartet) of|(?:double|triple) the|twice as many){few}\s+{nouns}"
-        rf"|(?:(?:[多几数]|若干)[张幅个]|若干|一些|一[组套]|一?系列)[^，。,.\n]{{0,12}}?(?!图标|贴纸){asian_image})",
+        rf"|(?:(?:[多几数]|若干)[张幅个]|若干|一些|一[组套]|一?系列)[^，。,.\n]{{0,12}}?(?!图标|贴纸){asian_image}|(?:[^，。,.\n成画作做]{{0,8}}的)?(?:图像|图片|照片)序列)",
         "stated": rf"(?:(?<!\w)(?:num_|n_|number_of_)?(?:(?:{IMAGE_NOUNS})(?:s|s?[\s_-]count)|outputs)|\A(?:count|n)|[\"']n(?=[\"'])|\bn(?=\s?=))[\"']?\s*[:=(]\s*[\"']?(?P<stated>{number})\b(?![:.]\d)"
         r"|\b(?:amount|number)\sof\s(?:images|photos|pictures|outputs)\s(?:is\s)?(?P<total>\d{1,4})\b|(?<!\S)--?(?:n|num|count|number|batch|(?:num[_-])?images)(?:\s+|=)(?P<flag>\d{1,4})\b|(?:数量|(?:\A|(?<=[\n.]))\s?(?:quantity|anzahl|cantidad|quantité|quantidade))\s*[：:]\s*(?P<amount>\d{1,4})"
         rf"|(?:{_MAKE})\s(?:me\s|us\s)?(?P<alone>{number})(?=\sof\san?\b|\s?:(?!\d)|[\s.!]*\Z)|(?<!\w)[x×*]\s?(?P<times>\d{{1,2}})[\s.!)]*\Z|(?:\A\W*|[.\n]\s*)(?P<copies>\d{{1,2}})\s?[x×]\s(?=\w+\sof\b|(?:\w+\s){{0,3}}?{_ONE_IMAGE}\b)"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from email.utils import formatdate
+
 import pytest
 import requests
 import urllib3.util.connection
+from aiohttp import web
 from airflow.providers.common.compat.sdk import AirflowFailException
 from PIL import Image
 
-from airflow_provider_seedream.emulator import faults
+from airflow_provider_seedream.emulator import faults, money
 from airflow_provider_seedream.operators.seedream import SeedreamSequentialOperator
 from airflow_provider_seedream.submission import Timing
 from airflow_provider_seedream.submission.matching import candidates
@@ -200,3 +203,35 @@ def test_a_shown_prompt_that_no_database_stores_is_that_of_another_request(odd):
         "input": {"prompt": odd, "max_images": 2},
     }
     assert candidates([Prediction.from_json(shown)], request) == []
+
+
+@OLDER
+@SHOWN
+@pytest.mark.parametrize("arrives", [True, False])
+@pytest.mark.parametrize("how", ["stuck on the line", "from a cache"])
+def test_an_answer_whose_date_is_old_says_nothing_of_the_clock(
+    seedream_emulator, monkeypatch, shown, arrives, how
+):
+    seedream_emulator.configure(**shown)
+
+    def old(data):
+        date = formatdate(seedream_emulator.clock.now(), usegmt=True)
+        if how == "stuck on the line":
+            skip(40)
+            return web.json_response(
+                {"code": 200, "message": "success", "data": data}, headers={"Date": date}
+            )
+        date = formatdate(seedream_emulator.clock.now() - 600, usegmt=True)
+        headers = {"Date": date, "Age": "600"}
+        return web.json_response({"code": 200, "message": "success", "data": data}, headers=headers)
+
+    monkeypatch.setattr(money, "success", old)
+    theirs = somebody_draws(seedream_emulator)
+    skip(1 if how == "stuck on the line" else 480)
+    seedream_emulator.faults.add("submit", faults.DropAfter() if arrives else faults.DropBefore())
+    try:
+        taken = run(operator(), Tries(), pauses=[])["prediction_id"]
+    except (LostSubmissionError, AirflowFailException):
+        taken = None
+    assert taken != theirs
+    assert seedream_emulator.paid_tasks == 1 + arrives

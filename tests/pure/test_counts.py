@@ -166,6 +166,7 @@ LISTS = [
 ]
 
 UNSURE = [
+    ("为一首歌生成电影般的图像序列", None),
     ("A farm with solar panels on the barn. Generate 4 images from all sides.", 4),
     ("A farm with solar panels, 3 images", 3),
     ("A hall with mosaic tiles. I need 5 images.", 5),
@@ -493,6 +494,7 @@ NONE = [
     "Eine Infografik in zwei Abschnitten: 1) Tee 2) Wasser",
     "TITRE : Storyboard sur une page\n1. Pot de miel\n2. Cuillère",
     "墙上挂着一系列照片",
+    "墙上有一个图像序列",
     "生成一个包含9张图像网格的剧照",
     "每个窗户里有一只猫",
     "Show two tools as parts of one machine, without boxed panels: 1) a saw, cutting; 2) a drill, turning",
