@@ -21,10 +21,8 @@ _ENGLISH = "zero one two three four five six seven eight nine ten eleven twelve 
 _ENGLISH += " sixteen seventeen eighteen nineteen"
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 NUMBER_WORDS = {word: number for number, word in enumerate(_ENGLISH.split())}
-NUMBER_WORDS |= {word: number * 10 for number, word in enumerate(_TENS.split(), start=2)} | {
-    "dozen": 12,
-    "half": 6,
-}
+NUMBER_WORDS |= {word: number * 10 for number, word in enumerate(_TENS.split(), start=2)}
+NUMBER_WORDS |= {"dozen": 12, "half": 6}
 # From two on, of the languages that most prompts are written in.
 _FOREIGN = (
     "dos tres cuatro cinco seis siete ocho nueve diez|deux trois quatre cinq six sept huit neuf dix|два|"
@@ -268,6 +266,8 @@ def _numbers(text: str, references: bool) -> Iterator[NamedCount]:
         far = number > 1 and shown.count(" ") > 5
         # A number without a verb may be that of the references: "2 photos: make one portrait".
         theirs = references and not made and not (ends and ends[0][-1:] not in list(":：;；"))
+        if theirs and re.match(r"\s+(?:of|showing|with|in|for|de|di|von|mit)\b", text[found.end() :][:12]):
+            theirs = _pattern("make").search(text, found.end()) is not None
         vague = found["work"] or found["plan"] or table or far or theirs
         others = [other.start() - found.end() for other in finds[index + 1 : index + 4]]
         more = not ends and any(_pattern("also").search(rest[:at][-8:]) for at in others if at < len(rest))

@@ -591,6 +591,7 @@ def test_numbers_of_reference_images_are_no_count(text):
     [
         ("Generate 3 images of this hare", 3),
         ("2 images. First, a hare. Second, a crow.", 2),
+        ("4 images of this hare in the seasons", 4),
         ("参考图1，生成四图片", 4),
         ("Scene 1: the hare of image 1 wakes. Scene 2: it runs.", 2),
     ],
