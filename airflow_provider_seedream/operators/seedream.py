@@ -86,8 +86,8 @@ class SeedreamSequentialOperator(TellsLineage, PayingOperator):
         ``images`` the default is the edit-sequential model of the same version, at the same price.
     :param price_source: ``"table"`` prices by the documented table, ``"api"`` asks the API.
     :param seedream_conn_id: connection of type ``seedream``.
-    :param deferrable: wait in the triggerer instead of in the worker; default: Airflow's ``[operators]
-        default_deferrable`` where it is set, else ``True``.
+    :param deferrable: wait in the triggerer instead of in the worker; default: what the environment
+        variable ``AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE`` says, else ``True``.
     :param timeout: how long to wait for the images from submission on; seconds or timedelta, default one hour. A
         job that takes longer stays paid; a retry resumes it.
     :param poll_interval: seconds between two polls, at least 2; default: a schedule that begins after 5 s.

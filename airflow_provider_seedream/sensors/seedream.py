@@ -61,7 +61,7 @@ class SeedreamPredictionSensor(RendersOnlyWhatTheAuthorWrote, BaseSensorOperator
     :param image_set: the result of a ``SeedreamSequentialOperator``: its ``.output``, a mapping, or JSON text.
     :param seedream_conn_id: connection of type ``seedream``, of the account that submitted it.
     :param deferrable: wait in the triggerer; ``False`` pokes, in Airflow's ``mode`` ``"poke"`` or ``"reschedule"``.
-        Default: Airflow's ``[operators] default_deferrable`` where it is set, else ``True``.
+        Default: what the environment variable ``AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE`` says, else ``True``.
     :param poke_interval: seconds or timedelta between two polls, at least 2; default: a schedule that begins after
         5 s where deferred, else 60.
     :param on_short_delivery: fewer images than asked: ``"accept"`` (logged) or ``"fail"``.

@@ -110,12 +110,11 @@ class Run:
 
     def states(self) -> dict[str, str | None]:
         """State by task, mapped instances as ``task_id[index]``."""
-        statement = (
-            "select task_id, map_index, state from task_instance where dag_id = :dag_id and run_id = :run_id"
-        )
         return {
-            task_id if map_index < 0 else f"{task_id}[{map_index}]": state
-            for task_id, map_index, state in self._query(statement)
+            task["task_id"] if task["map_index"] < 0 else f"{task['task_id']}[{task['map_index']}]": task[
+                "state"
+            ]
+            for task in self.tasks()
         }
 
     def _query(self, statement: str) -> list[tuple[Any, ...]]:
