@@ -446,4 +446,4 @@ def _place(mark: re.Match[str]) -> int | None:
     digits = re.sub(r"\D", "", place)  # "①" is none, and "1st" has one
     if digits or place in _VALUES:
         return _VALUES.get(place) or int(digits)
-    return int(numeric(place)) if len(place) == 1 else None
+    return int(numeric(place, 0)) or None if len(place) == 1 else None

@@ -664,3 +664,8 @@ def test_a_long_text_is_read_in_moments(piece):
     started = time.process_time()
     named_count(text)
     assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize("text", ["ı", "ı. a hare", "ı. a hare\nıı. a crow"])
+def test_a_letter_that_only_looks_like_a_number_counts_nothing(text):
+    assert named_count(text) is None or not named_count(text).certain
