@@ -12,7 +12,8 @@ Theory of operation. Each task instance has one record. It is in one of these ph
 
 A try reads the record and hands it to :func:`~.decisions.decide`. Whoever pays writes ``intent`` before the POST, and right
 after it what the answer says: ``submitted``; ``delayed`` after a 429 or where no connection came about, unless the record from
-before says that something is lost; or the record from before (else ``nothing``) after a refusal. Without an answer that proves a refusal ``intent`` stays.
+before says that something is lost; or the record from before (else ``nothing``) after a refusal. Without an answer that
+proves a refusal ``intent`` stays.
 Three things lead on from there: a search of the account (:mod:`.recovery`), a trigger's event that brings the id, and a
 clear of a task whose request was changed, which pays at once and says so. ``submitted`` ends when its prediction fails in a
 way that may pass, when the request was changed and it failed, or when a person clears the task under

@@ -1,7 +1,7 @@
 """The id of what was paid, on this machine, until Airflow's own store has it.
 
 Theory of operation. Between the API's answer and the store lies Airflow's API server. If it is away for longer than a task
-outlives (some 60 s), the worker dies with the only copy of the id. So the id goes to a small file first, and the file goes when
+outlives (some 25 s), the worker dies with the only copy of the id. So the id goes to a small file first, and the file goes when
 the store has the id. The next try finds it, if it runs on the same machine and as the same user; elsewhere the task searches its
 account, as after any lost submission.
 
@@ -22,12 +22,10 @@ import time
 from pathlib import Path
 
 from airflow_provider_seedream.submission.record import Phase, SubmissionRecord
+from airflow_provider_seedream.submission.store import KEPT_FOR
 from airflow_provider_seedream.wavespeed.validation import is_id
 
 log = logging.getLogger(__name__)
-
-KEPT_FOR = 8 * 86400.0
-"""Seconds after which a file is of no use: the API itself shows a prediction for seven days (API reference 4)."""
 
 _LONGEST = 256
 """Bytes that are read of a file: an id is shorter."""

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KEPT_FOR = 8 * 86400.0
-"""Seconds for which a Variable is kept. The API itself shows a prediction for seven days (API reference 4)."""
+"""Seconds for which a Variable is kept, or a file of :mod:`.second_place`. The API itself shows a prediction for seven days (API reference 4)."""
 
 INDEX = "seedream_index"
 """The first part of the name of the Variable that lists the others of a task."""
